@@ -1,0 +1,5 @@
+"""PN-Diffusion (CVPR 2025) for audiocraft: music for dance videos by negative-conditioning latent diffusion."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""Corpora: where clips come from and how they are prepared."""

@@ -1,0 +1,1 @@
+"""How good is it: beats, alignment, null rows, reports."""

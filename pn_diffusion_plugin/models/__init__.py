@@ -1,0 +1,1 @@
+"""Models made of the modules; none of them sees a Hydra config."""

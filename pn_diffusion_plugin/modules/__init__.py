@@ -1,0 +1,1 @@
+"""Parts of the method: mel, skeleton, ST-GCN, conditioners, diffusion, sampling."""
