@@ -1,8 +1,8 @@
-"""Video files in and out, through PyAV alone: pictures at a constant rate, sound on the picture's clock, exact muxing.
+"""Video files in and out, through PyAV alone: pictures at a constant rate, sound on that clock, muxing.
 
 One clock for everything: time zero is the moment the first picture of the video stream is shown, whatever the
-container's own time stamps say. Picture i of a stream at `fps` stands at time i / fps, sample n of the sound at
-time n / sample_rate. Both are exactly as long as the picture: round(seconds * rate).
+container's own time stamps say. Picture i of a stream at `fps` stands at time i / fps, sample n of the sound
+at time n / sample_rate. Both are exactly as long as the picture: round(seconds * rate).
 """
 
 from __future__ import annotations
@@ -13,14 +13,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import av
 import numpy as np
 import soxr
 from av.audio.stream import AudioStream
 from av.container import InputContainer, OutputContainer
-from av.sidedata.sidedata import Type as SideDataType
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
@@ -84,7 +83,8 @@ def _open(path: Path) -> Iterator[InputContainer]:
         container = av.open(f"file:{path}", options=dict(_OPTIONS), metadata_errors="replace")
     except (av.error.FFmpegError, UnicodeDecodeError) as error:
         raise VideoError(
-            f"{path} cannot be read as a video (not a media file, or cut off or damaged): give a complete video file"
+            f"{path} cannot be read as a video (not a media file, or cut off or damaged):"
+            " give a complete video file"
         ) from error
     with container:
         yield container
@@ -148,7 +148,8 @@ def _clock(path: Path) -> _Clock:
     seconds = float(max(start + length for start, length in stamps) - zero)
     if promised - seconds > max(0.5, 0.05 * promised):
         raise VideoError(
-            f"{path} is cut off: its header promises {promised:.1f} s and {seconds:.1f} s are there; copy it again"
+            f"{path} is cut off: its header promises {promised:.1f} s and {seconds:.1f} s are there;"
+            " copy or download it again"
         )
     return _Clock(
         zero=zero,
@@ -161,12 +162,13 @@ def _clock(path: Path) -> _Clock:
 
 def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
     """(swap x and y, then mirror x, mirror y) from the display matrix: x' = a x + c y, y' = b x + d y."""
-    for data in frame.side_data:
-        if data.type == SideDataType.DISPLAYMATRIX:
-            a, b, _, c, d = np.frombuffer(bytes(data), dtype=np.int32)[:5].tolist()
-            swap = abs(b) > abs(a)
-            return swap, (c if swap else a) < 0, (b if swap else d) < 0
-    return False, False, False
+    try:
+        matrix = cast(Any, frame.side_data)["DISPLAYMATRIX"]
+    except KeyError:
+        return False, False, False
+    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5].tolist()
+    swap = abs(b) > abs(a)
+    return swap, (c if swap else a) < 0, (b if swap else d) < 0
 
 
 def _shown_size(frame: VideoFrame, stream: VideoStream) -> tuple[int, int]:
@@ -179,7 +181,7 @@ def probe(path: str | Path) -> VideoInfo:
     """Look at a video: every time stamp is read, the first picture is decoded.
 
     Raises:
-        VideoError: missing or empty file, not a media file, a picture, sound only, cut off, or nothing decodable.
+        VideoError: missing or empty, not a media file, a picture, sound only, cut off, nothing decodable.
     """
     path = Path(path)
     clock = _clock(path)
@@ -222,7 +224,7 @@ def read_frames(
 ) -> Iterator[np.ndarray]:
     """Pictures at a constant rate, upright, with square pixels.
 
-    Picture i is the one nearest to time start + i / fps (in a stretch of variable rate: the one on the screen then).
+    Picture i is the one nearest to time start + i / fps (at a variable rate: the one on the screen then).
 
     Args:
         path: video file.
@@ -239,11 +241,11 @@ def read_frames(
     """
     path = Path(path)
     if not fps > 0 or start < 0 or (seconds is not None and seconds < 0):
-        raise ValueError(f"read_frames needs fps > 0, start >= 0 and seconds >= 0, not {fps}, {start}, {seconds}")
+        raise ValueError(f"fps must be > 0, start and seconds >= 0, not {fps}, {start} and {seconds}")
     clock = _clock(path)
     length = max(clock.seconds - start, 0.0) if seconds is None else seconds
     count = max(1, round(length * fps))
-    # A picture counts from half a frame before its time: "nearest" at constant rate, "on screen" in long holds.
+    # A picture counts from half a frame before its time: nearest at constant rate, on screen in long holds.
     wanted = start + np.arange(count) / fps + 0.5 * clock.frame_seconds - _TICK
     shown: np.ndarray | None = None
     given = decoded = 0
@@ -258,7 +260,7 @@ def read_frames(
         if given == count:
             break
         shown = picture
-    expected = int(np.count_nonzero((clock.times >= (first if start else 0.0) - _TICK)))
+    expected = int(np.count_nonzero(clock.times >= (first if start else 0.0) - _TICK))
     if given < count and (shown is None or decoded < (1 - _MISSING_SHARE) * expected):
         raise VideoError(
             f"{path} is damaged: only {decoded} of {expected} pictures could be decoded"
@@ -269,7 +271,9 @@ def read_frames(
         yield shown
 
 
-def _timed_pictures(path: Path, clock: _Clock, size: int | None, start: float) -> Iterator[tuple[float, np.ndarray]]:
+def _timed_pictures(
+    path: Path, clock: _Clock, size: int | None, start: float
+) -> Iterator[tuple[float, np.ndarray]]:
     """(time, picture) of every decodable picture, from the key picture before `start` on."""
     scaler = VideoReformatter()
     with _open(path) as container:
@@ -281,7 +285,9 @@ def _timed_pictures(path: Path, clock: _Clock, size: int | None, start: float) -
         for index, frame in enumerate(_decode(container, stream)):
             if frame.is_corrupt:
                 continue
-            time = float(frame.pts * base - clock.zero) if frame.pts is not None else index * clock.frame_seconds
+            time = index * clock.frame_seconds
+            if frame.pts is not None:
+                time = float(frame.pts * base - clock.zero)
             width, height = _shown_size(frame, stream)
             scale = min(1.0, size / max(width, height)) if size else 1.0
             width, height = max(1, round(width * scale)), max(1, round(height * scale))
@@ -371,14 +377,14 @@ class _Sound:
     def __init__(self, container: OutputContainer, wav: np.ndarray, sample_rate: int, codec: str) -> None:
         wav = np.atleast_2d(np.asarray(wav, dtype=np.float32))
         if wav.ndim != 2 or wav.shape[0] not in (1, 2) or not np.isfinite(wav).all():
-            raise AudioError(f"the sound must be finite numbers of shape (N,), (1, N) or (2, N), not {wav.shape}")
+            raise AudioError(f"sound must be finite and of shape (N,), (1, N) or (2, N), not {wav.shape}")
         if codec == "aac" and sample_rate not in _AAC_RATES:
             wanted = next((rate for rate in _AAC_RATES[4:9] if rate > sample_rate), 48000)
             wav = np.stack([soxr.resample(channel, sample_rate, wanted) for channel in wav])
             sample_rate = wanted
         layout = "mono" if wav.shape[0] == 1 else "stereo"
         self.container, self.wav, self.sample_rate, self.position = container, wav.clip(-1, 1), sample_rate, 0
-        stream: AudioStream = container.add_stream(codec, rate=sample_rate, layout=layout)
+        stream = cast(AudioStream, container.add_stream(codec, rate=sample_rate, layout=layout))
         if codec == "aac":
             stream.bit_rate = 96000 * wav.shape[0]
         self.integer = stream.codec_context.format.name.startswith("s16")
@@ -437,7 +443,8 @@ def write_video(
     rate = Fraction(fps).limit_denominator(1001)
     count = 0
     with atomic_path(path) as temporary, av.open(str(temporary), "w") as container:
-        stream: VideoStream = container.add_stream("libx264", rate=rate, options={"crf": "18", "preset": "veryfast"})
+        options = {"crf": "18", "preset": "veryfast"}
+        stream: VideoStream = container.add_stream("libx264", rate=rate, options=options)
         stream.pix_fmt = "yuv420p"
         sound = _Sound(container, audio, sample_rate, audio_codec) if audio is not None else None
         shape: tuple[int, ...] | None = None
@@ -448,7 +455,7 @@ def write_video(
                 shape = picture.shape
                 stream.height, stream.width = shape[0] + shape[0] % 2, shape[1] + shape[1] % 2
             elif picture.shape != shape:
-                raise VideoError(f"{path}: picture {count} is {picture.shape}, the first was {shape}: use one size")
+                raise VideoError(f"{path}: picture {count} is {picture.shape}, not {shape} as the first")
             if shape[0] % 2 or shape[1] % 2:
                 picture = np.pad(picture, ((0, shape[0] % 2), (0, shape[1] % 2), (0, 0)), mode="edge")
             frame = VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
@@ -456,7 +463,7 @@ def write_video(
             count += 1
             container.mux(stream.encode(frame))
             if sound is not None:
-                sound.advance(count / rate)
+                sound.advance(float(count / rate))
         if not count:
             raise VideoError(f"{path}: there are no pictures to write")
         container.mux(stream.encode(None))
@@ -468,8 +475,8 @@ def write_video(
 def mux(video_path: str | Path, wav: np.ndarray, sample_rate: int, out_path: str | Path) -> None:
     """Put a sound track under a video: the picture is copied untouched, its own sound is left out.
 
-    A picture whose codec or time stamps an mp4 cannot carry is encoded again as H.264. The sound is AAC and exactly
-    as long as the picture (cut or padded with silence).
+    A picture whose codec or time stamps an mp4 cannot carry is encoded again as H.264. The sound is AAC and
+    exactly as long as the picture (cut or padded with silence).
 
     Args:
         video_path: video file.
