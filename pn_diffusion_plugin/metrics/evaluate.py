@@ -1,0 +1,190 @@
+"""Every metric of every system, with its uncertainty, as one report (its form: `report.py`)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pn_diffusion_plugin.errors import UserError
+from pn_diffusion_plugin.metrics import statistics
+from pn_diffusion_plugin.metrics.folders import read_clips, read_systems
+from pn_diffusion_plugin.metrics.report import SCHEMA
+from pn_diffusion_plugin.metrics.scoring import (
+    BUILT_IN,
+    REFERENCE,
+    SHUFFLED,
+    Audio,
+    EvaluationClip,
+    Scores,
+    score_systems,
+)
+
+__all__ = ["EvaluationClip", "aggregate", "evaluate_folders", "evaluate_systems"]
+
+BUILT_IN_LABELS = {
+    REFERENCE: "the reference music itself (what the detectors can reach)",
+    SHUFFLED: "reference music of another clip",
+    "click": "a click every 0.5 s",
+    "silence": "silence",
+}
+DEFAULT_LABELS = {"model": "model", "ceiling": "reference through autoencoder and vocoder", **BUILT_IN_LABELS}
+
+NOT_RUN = {
+    "fad": "needs a Fréchet Audio Distance model on disk",
+    "kld": "needs the PaSST classifier on disk",
+    "frechet_musicnn": "needs the musicnn embedding",
+}
+"""Quality metrics of METRICS that are not computed here, each with what it would need."""
+
+PAIRED = ("beat_f70", "onset_f50", "bas_dance_to_music", "bas_music_to_dance")
+"""Scores whose difference to the shuffled row, clip by clip, is reported too."""
+
+
+def aggregate(scores: Scores, *, seed: int = 0, no_dance: bool = False) -> dict[str, dict[str, Any]]:
+    """One row's metrics over clips, each {"mean", "low", "high", "n"} or {"not_run": why}.
+
+    `loris_csd` and `loris_hsd` are standard deviations over clips, `loris_f1` the harmonic mean of the two
+    corpus means.
+    `no_dance`: no clip came with kinematic beats (says why alignment is missing).
+    """
+    metrics: dict[str, dict[str, Any]] = {}
+
+    def add(
+        name: str, values: NDArray[np.float64], statistic: statistics.Statistic = statistics.mean
+    ) -> None:
+        interval = statistics.bootstrap(values, statistic, seed=seed)
+        if interval is not None:
+            metrics[name] = interval.as_dict()
+        elif name.startswith("bas_") and no_dance:
+            metrics[name] = {"not_run": "needs the clips' videos or feature files"}
+        else:
+            align = name.startswith("bas_")
+            needed = "a clip with kinematic beats" if align else "a reference with beats and onsets"
+            metrics[name] = {"not_run": f"needs {needed}; there is none"}
+
+    coverage, hits = scores["loris_bcs"], scores["loris_bhs"]
+    for name, values in scores.items():
+        add(name, values)
+        if name == "loris_bcs":
+            add("loris_csd", coverage, statistics.standard_deviation)
+        if name == "loris_bhs":
+            add("loris_hsd", hits, statistics.standard_deviation)
+            add("loris_f1", np.stack([coverage, hits], axis=1), statistics.harmonic_mean_of_means)
+    return metrics
+
+
+def evaluate_systems(
+    clips: Sequence[EvaluationClip],
+    systems: Mapping[str, Mapping[str, Audio]],
+    labels: Mapping[str, str] | None = None,
+    *,
+    seed: int = 0,
+    split: str = "unknown",
+    leak_check: str = "unknown: not checked",
+    command: str = "",
+    seeds: Sequence[int] = (),
+    quality: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Score `systems` and the null rows on `clips` and return the report (the content of report.json).
+
+    Args:
+        clips: what to score on.
+        systems: system name → clip name → sound (N,) at the clip's rate. Call the reference through
+            autoencoder and vocoder `ceiling`.
+        labels: system name → what the table calls it.
+        seed: of the shuffle and of the bootstrap.
+        split: which split the clips are, e.g. "mini/test".
+        leak_check: "ok", "LEAKING: …" or "unknown: …".
+        command: the command that makes this report.
+        seeds: seeds the systems were trained or sampled with.
+        quality: row name → metric name → {"mean", …} or {"not_run": why}, added to the rows (quality metrics
+            are computed elsewhere); what is not given is reported as not run.
+    Raises:
+        UserError: see `score_systems`; also a leak check of another form.
+    """
+    if leak_check != "ok" and not leak_check.startswith(("LEAKING: ", "unknown: ")):
+        raise UserError(f"the leak check is {leak_check!r}: give 'ok', 'LEAKING: …' or 'unknown: …'")
+    names = {**DEFAULT_LABELS, **(labels or {})}
+    scores = score_systems(clips, systems, seed=seed)
+    no_dance = all(clip.kinematic_beats is None for clip in clips)
+    rows: list[dict[str, Any]] = []
+    for system in (*systems, *BUILT_IN):
+        row: dict[str, Any] = {"name": system, "label": names.get(system, system)}
+        if system in scores:
+            row["metrics"] = aggregate(scores[system], seed=seed, no_dance=no_dance)
+        else:
+            row["metrics"] = {name: {"not_run": "needs at least two clips"} for name in rows[0]["metrics"]}
+        row["metrics"] |= {name: {"not_run": why} for name, why in NOT_RUN.items()}
+        row["metrics"] |= (quality or {}).get(system, {})
+        if system in systems and SHUFFLED in scores:
+            pairs = {
+                name: statistics.paired_difference(scores[system][name], scores[SHUFFLED][name], seed=seed)
+                for name in PAIRED
+            }
+            row["minus_shuffled"] = {name: pair.as_dict() for name, pair in pairs.items() if pair is not None}
+        rows.append(row)
+    return {
+        "schema": SCHEMA,
+        "split": split,
+        "clips": len(clips),
+        "leak_check": leak_check,
+        "command": command,
+        "seeds": [int(s) for s in seeds],
+        "rows": rows,
+    }
+
+
+def evaluate_folders(
+    reference: str | Path,
+    generated: str | Path | Mapping[str, str | Path],
+    videos: str | Path | None = None,
+    features: str | Path | None = None,
+    *,
+    ceiling: str | Path | None = None,
+    labels: Mapping[str, str] | None = None,
+    partial: bool = False,
+    seed: int = 0,
+    split: str = "unknown",
+    leak_check: str = "unknown: nothing is known of the training clips",
+    command: str = "",
+    seeds: Sequence[int] = (),
+    quality: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """Pair sound files by name, score them and return the report.
+
+    Args:
+        reference: folder of reference music. Beside `<name>.wav` there may be `<name>.json` with `beats`
+            (seconds) and `song`.
+        generated: folder of generated music under the same names, or system name → folder.
+        videos: folder with the dances under the same names, from which kinematic beats are read.
+        features: folder with feature files `<name>.safetensors`, used rather than `videos` when both are
+            given.
+        ceiling: folder with the reference through autoencoder and vocoder.
+        partial: score only the references for which every system has music; otherwise a missing one is an
+            error.
+        labels, seed, split, leak_check, command, seeds, quality: see `evaluate_systems`.
+    Raises:
+        UserError: a folder without sound, a file without its partner, of another kind, unreadable or too
+            short.
+    """
+    folders: dict[str, str | Path] = (
+        dict(generated) if isinstance(generated, Mapping) else {"model": generated}
+    )
+    if ceiling is not None:
+        folders["ceiling"] = ceiling
+    clips = read_clips(reference, folders, videos=videos, features=features, partial=partial)
+    return evaluate_systems(
+        clips,
+        read_systems(clips, folders),
+        labels,
+        seed=seed,
+        split=split,
+        leak_check=leak_check,
+        command=command,
+        seeds=seeds,
+        quality=quality,
+    )

@@ -1,0 +1,172 @@
+"""Read clips and systems from folders of sound files, paired by name and never by order.
+
+A name is a file's path below its folder, without the suffix: `a/b.wav` is `a/b`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pn_diffusion_plugin.errors import AudioError, UserError
+from pn_diffusion_plugin.metrics.beats import SAMPLE_RATE, Times, as_mono, as_times, resample
+from pn_diffusion_plugin.metrics.dance import kinematic_beats
+from pn_diffusion_plugin.metrics.scoring import EvaluationClip, fit_length
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
+VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+
+
+def find_files(folder: str | Path, suffixes: Sequence[str], kind: str) -> dict[str, Path]:
+    """Files of a folder and its subfolders by name; hidden files are passed over.
+
+    Raises:
+        UserError: no such folder, nothing in it, or two files of one name.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"{folder} is not a folder: give the folder that holds the {kind}")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder)
+        if path.suffix.lower() not in suffixes or any(part.startswith(".") for part in inside.parts):
+            continue
+        name = inside.with_suffix("").as_posix()
+        if name in found:
+            raise UserError(f"{path} and {found[name].name} have the same name: keep one of them")
+        found[name] = path
+    if not found:
+        raise UserError(f"{folder} holds no {kind} ({', '.join(suffixes)}): give the folder that does")
+    return found
+
+
+def read_sound(path: str | Path) -> NDArray[np.float32]:
+    """Mono sound (N,) at 22 050 Hz; AudioError for a file that cannot be read."""
+    import soundfile
+
+    try:
+        wav, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        return resample(as_mono(wav.T), rate, SAMPLE_RATE)
+    except (soundfile.LibsndfileError, OSError, ValueError) as error:
+        raise AudioError(f"{path} cannot be read as sound ({error}): write it again as a wav file") from error
+
+
+def read_annotation(path: str | Path) -> tuple[Times | None, str | None]:
+    """(beats in seconds or None, song or None) of the JSON file of a reference; (None, None) without one."""
+    path = Path(path)
+    if not path.is_file():
+        return None, None
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is not a JSON file ({error}): mend it or take it away") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path} holds no JSON object: mend it or take it away")
+    beats, song = content.get("beats"), content.get("song")
+    if beats is None:
+        return None, None if song is None else str(song)
+    try:
+        return as_times(beats), None if song is None else str(song)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"'beats' of {path} are not a list of seconds ({error}): mend or remove them"
+        ) from error
+
+
+def read_clips(
+    reference: str | Path,
+    systems: Mapping[str, str | Path],
+    *,
+    videos: str | Path | None = None,
+    features: str | Path | None = None,
+    partial: bool = False,
+) -> list[EvaluationClip]:
+    """The reference clips for which there is music, with annotated beats, song and kinematic beats where
+    known.
+
+    Arguments and errors as in `evaluate_folders`.
+    """
+    references = find_files(reference, AUDIO_SUFFIXES, "reference music")
+    found = {
+        system: find_files(folder, AUDIO_SUFFIXES, "generated music") for system, folder in systems.items()
+    }
+    for files in found.values():
+        for name, path in files.items():
+            if name not in references:
+                raise UserError(f"{path} has no reference {name} in {reference}: add it or remove the file")
+    names = list(references)
+    for system, files in found.items():
+        missing = [name for name in names if name not in files]
+        if missing and not partial:
+            raise UserError(
+                f"{systems[system]} has no music for {references[missing[0]]}"
+                + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
+                + ": generate it, or ask for the clips both folders have (--partial)"
+            )
+        names = [name for name in names if name in files]
+    if not names:
+        raise UserError(f"no clip of {reference} has music in every folder: the file names must be the same")
+    dances = _dances(names, videos, features)
+    clips = []
+    for name in names:
+        beats, song = read_annotation(references[name].with_suffix(".json"))
+        wav = read_sound(references[name])
+        if not wav.size:
+            raise AudioError(f"{references[name]} holds no sound: give a reference that does")
+        clips.append(EvaluationClip(name, wav, SAMPLE_RATE, beats, dances.get(name), song))
+    return clips
+
+
+def read_systems(
+    clips: Sequence[EvaluationClip], systems: Mapping[str, str | Path]
+) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """System name → clip name → sound (N,), cut to its reference; a shorter one is a UserError naming it."""
+    sounds: dict[str, dict[str, NDArray[np.float32]]] = {}
+    for system, folder in systems.items():
+        files = find_files(folder, AUDIO_SUFFIXES, "generated music")
+        sounds[system] = {c.name: fit_length(read_sound(files[c.name]), c, str(files[c.name])) for c in clips}
+    return sounds
+
+
+def _dances(names: Sequence[str], videos: str | Path | None, features: str | Path | None) -> dict[str, Times]:
+    """Kinematic beats of each clip from its feature file, else its video; empty when neither is given."""
+    if features is not None:
+        return {
+            n: features_beats(p) for n, p in _partners(names, features, (".safetensors",), "feature file")
+        }
+    if videos is not None:
+        return {n: video_beats(p) for n, p in _partners(names, videos, VIDEO_SUFFIXES, "video")}
+    return {}
+
+
+def _partners(
+    names: Sequence[str], folder: str | Path, suffixes: Sequence[str], kind: str
+) -> list[tuple[str, Path]]:
+    files = find_files(folder, suffixes, f"{kind}s")
+    for name in names:
+        if name not in files:
+            raise UserError(f"{folder} has no {kind} called {name}: add {Path(folder) / name}{suffixes[0]}")
+    return [(name, files[name]) for name in names]
+
+
+def features_beats(path: str | Path) -> Times:
+    """Kinematic beats (s) of a feature file."""
+    from pn_diffusion_plugin.data.features import load_features
+
+    features = load_features(path)
+    return kinematic_beats(features.keypoints, features.header.pose_fps)
+
+
+def video_beats(path: str | Path, fps: float = 25.0) -> Times:
+    """Kinematic beats (s) of the dancer in a video, poses taken at `fps`."""
+    from pn_diffusion_plugin.data.pose import PoseExtractor
+    from pn_diffusion_plugin.data.video import probe, read_frames
+
+    info = probe(path)
+    keypoints, _ = PoseExtractor().extract(read_frames(path, fps), fps)
+    return kinematic_beats(keypoints, fps, aspect=info.width / info.height)
