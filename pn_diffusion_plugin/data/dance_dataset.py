@@ -1,0 +1,208 @@
+"""Music segments with the dance of the same seconds, as an audiocraft dataset."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+import torch.nn.functional as F
+from audiocraft.data.audio import audio_read
+from audiocraft.data.audio_dataset import AudioMeta
+from audiocraft.data.audio_utils import convert_audio
+from audiocraft.data.info_audio_dataset import AudioInfo, InfoAudioDataset
+
+from ..errors import CorpusError
+from .dance_attributes import DanceAttributes
+from .dance_condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
+from .features import Features, load_features
+from .manifest import CorpusPaths, DanceInfo, corpus_root, load_manifest
+
+if TYPE_CHECKING:
+    from .features import FeatureSpec
+
+
+@dataclass(eq=False)
+class DanceSegmentInfo(AudioInfo):
+    """A segment of music with what is known of its clip, and its dance.
+
+    Attributes:
+        name, song, choreography, dancer, genre, bpm, split: see `DanceInfo`.
+        video: path of the clip's video, which may no longer be there.
+        features: path of the clip's feature file.
+        clip_seconds: length of the whole clip (s).
+        beats: times of the music's beats in seconds of the *segment*, or None where nobody gave them.
+        dance: name of a stream (`dance`, `dance_reverse`) → `DanceCondition` with B = 1;
+            empty where the dataset was told to leave the dance out.
+    """
+
+    name: str | None = None
+    song: str | None = None
+    choreography: str | None = None
+    dancer: str | None = None
+    genre: str | None = None
+    bpm: float | None = None
+    split: str | None = None
+    video: str | None = None
+    features: str | None = None
+    clip_seconds: float | None = None
+    beats: list[float] | None = None
+    dance: dict[str, DanceCondition] = field(default_factory=dict)
+
+    @property
+    def dance_reverse(self) -> DanceCondition:
+        """The negative stream: the video played backward over the same seconds."""
+        return self.dance[NEGATIVE]
+
+    def to_condition_attributes(self) -> DanceAttributes:
+        """What conditioners see: the dance, and genre and bpm as texts."""
+        bpm = None if self.bpm is None else f"{self.bpm:g}"
+        return DanceAttributes(text={"genre": self.genre, "bpm": bpm}, dance=dict(self.dance))
+
+
+class FeatureCache:
+    """Features of clips, kept in memory until they take more than `max_bytes`; the least recently used go
+    first."""
+
+    def __init__(self, max_bytes: int, expect: FeatureSpec | None = None):
+        self.max_bytes = max_bytes
+        self.expect = expect
+        self.bytes = 0
+        self._clips: OrderedDict[str, tuple[Features, int]] = OrderedDict()
+
+    def __call__(self, path: str | Path) -> Features:
+        """Features in the file `path`. Raises FeatureFileError as `load_features` does."""
+        key = str(path)
+        if key in self._clips:
+            self._clips.move_to_end(key)
+            return self._clips[key][0]
+        features = load_features(Path(path), self.expect)
+        arrays = (features.keypoints, features.detected, features.visual, features.visual_reverse)
+        size = sum(array.nbytes for array in arrays)
+        self._clips[key] = (features, size)
+        self.bytes += size
+        while self.bytes > self.max_bytes and len(self._clips) > 1:
+            self.bytes -= self._clips.popitem(last=False)[1][1]
+        return features
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "bytes": 0, "_clips": OrderedDict()}  # Loader processes start empty.
+
+
+class DanceDataset(InfoAudioDataset):
+    """An `InfoAudioDataset` of a prepared corpus: `(wav (1, N), DanceSegmentInfo)` for each segment.
+
+    Build it with `DanceDataset.from_meta("CORPUS/egs/train", …)`; batch it with
+    `collate_fn=dataset.collater`.
+
+    * `shuffle=True` (training): audiocraft's random draws of clip and moment, `num_samples` an epoch; with
+      `start_epoch(epoch)` they are the same in every run.
+    * `shuffle=False` (valid, test): fixed segments; first the beginning of every clip in the manifest's
+      order, then every clip's next `segment_duration` seconds, as far as they are whole, and so on; at most
+      `num_samples`.
+    * `segment_duration=None`: whole clips.
+
+    Args:
+        meta: audiocraft's list of clips.
+        segment_duration: seconds of a segment; shorter clips are padded with silence (`info.n_frames` tells).
+        min_segment_ratio: a random segment holds at least this share of real sound. Differs from audiocraft
+            (0.5), since padding would teach that music stops while the dance goes on.
+        load_features: False leaves the dance out (training of the mel autoencoder needs none).
+        expect: refuse feature files made otherwise, with the reason.
+        cache_bytes: memory for features, in every loader process.
+        kwargs: as `audiocraft.data.audio_dataset.AudioDataset`. Unlike there the default is mono at 22 050
+            Hz with `return_info=True`.
+    """
+
+    def __init__(
+        self,
+        meta: list[AudioMeta],
+        *,
+        segment_duration: float | None = None,
+        min_segment_ratio: float = 1.0,
+        load_features: bool = True,
+        expect: FeatureSpec | None = None,
+        cache_bytes: int = 1 << 30,
+        **kwargs: Any,
+    ):
+        kwargs = {"sample_rate": 22050, "channels": 1, "return_info": True, **kwargs}
+        if not meta:
+            raise CorpusError("the dataset got no clips: name a manifest that lists some")
+        super().__init__(meta, segment_duration=segment_duration, min_segment_ratio=min_segment_ratio, **kwargs)
+        self.load_features = load_features
+        self._features = FeatureCache(cache_bytes, expect)
+        self._infos: dict[str, DanceInfo] = {}
+        self.segments: list[tuple[AudioMeta, float]] = []
+        if segment_duration is not None and not self.shuffle:
+            self.segments = _sequential_segments(self.meta, segment_duration)[: self.num_samples]
+            self.num_samples = len(self.segments)
+
+    @classmethod
+    def from_meta(cls, root: str | Path, **kwargs: Any) -> DanceDataset:
+        """The dataset of a manifest: a `data.jsonl` or its folder, e.g. `CORPUS/egs/train`.
+
+        Raises:
+            CorpusError: there is no such manifest, it is damaged, or lists no clip.
+        """
+        return cls([AudioMeta.from_dict(line) for line in load_manifest(root)], **kwargs)
+
+    def __getitem__(self, index: int) -> Any:
+        wav, info = self._read_fixed(index) if self.segments else self._read_as_audiocraft(index)
+        return (wav, self._with_dance(info)) if self.return_info else wav
+
+    def _read_as_audiocraft(self, index: int) -> tuple[torch.Tensor, AudioInfo]:
+        return_info, self.return_info = self.return_info, True
+        try:
+            wav, info = super().__getitem__(index)
+        finally:
+            self.return_info = return_info
+        assert isinstance(info, AudioInfo)
+        return wav, info
+
+    def _read_fixed(self, index: int) -> tuple[torch.Tensor, AudioInfo]:
+        meta, seek_time = self.segments[index]
+        assert self.segment_duration is not None
+        wav, sample_rate = audio_read(meta.path, seek_time, self.segment_duration)
+        wav = convert_audio(wav, sample_rate, self.sample_rate, self.channels)
+        n_frames, total_frames = wav.shape[-1], int(self.segment_duration * self.sample_rate)  # as audiocraft
+        if self.pad:
+            wav = F.pad(wav, (0, total_frames - n_frames))
+        return wav, AudioInfo(meta, seek_time, n_frames=n_frames, total_frames=total_frames,
+                              sample_rate=self.sample_rate, channels=wav.shape[0])
+
+    def _with_dance(self, info: AudioInfo) -> DanceSegmentInfo:
+        audio = info.meta.path
+        if audio not in self._infos:
+            self._infos[audio] = DanceInfo.load(Path(audio).with_suffix(".json"), corpus_root(audio))
+        clip = self._infos[audio]
+        features = CorpusPaths(corpus_root(audio)).features(clip.name)
+        seconds = info.total_frames / info.sample_rate if self.segment_duration is None else self.segment_duration
+        known = {item.name: getattr(info, item.name) for item in fields(AudioInfo)}
+        segment = DanceSegmentInfo(
+            **known, name=clip.name, song=clip.song, choreography=clip.choreography, dancer=clip.dancer,
+            genre=clip.genre, bpm=clip.bpm, split=clip.split, video=clip.video, features=str(features),
+            clip_seconds=clip.seconds, beats=_beats_within(clip.beats, info.seek_time, seconds),
+        )
+        if self.load_features:
+            pair = dance_conditions(self._features(features), info.seek_time, seconds, features)
+            segment.dance = {POSITIVE: pair[0], NEGATIVE: pair[1]}
+        return segment
+
+
+def _sequential_segments(meta: list[AudioMeta], seconds: float) -> list[tuple[AudioMeta, float]]:
+    """All whole segments, round by round: every clip's first (padded if need be), every clip's second, …"""
+    counts = [max(1, int((clip.duration + 1e-3) / seconds)) for clip in meta]
+    return [
+        (clip, number * seconds)
+        for number in range(max(counts))
+        for clip, count in zip(meta, counts, strict=True)
+        if number < count
+    ]
+
+
+def _beats_within(beats: list[float] | None, start: float, seconds: float) -> list[float] | None:
+    if beats is None:
+        return None
+    return [beat - start for beat in beats if start <= beat < start + seconds]

@@ -1,0 +1,223 @@
+"""A prepared corpus on disk: where its files are, what is known of a clip, audiocraft's manifests.
+
+    DST/corpus.json                        how it was prepared (one setting for all clips)
+    DST/splits.json                        which clip is in which split, and why
+    DST/clips/<id>.wav, DST/clips/<id>.json    sound (mono, 16 bit) and `DanceInfo`
+    DST/features/<id>.safetensors          features of the dance
+    DST/fingerprints/<id>.npy              fingerprint of the sound
+    DST/egs/{train,valid,test}/data.jsonl  audiocraft's manifests (`AudioMeta`, one a line)
+
+Paths inside the corpus are stored relative to DST, so that the folder can be moved; `load_manifest` and
+`DanceInfo.load` give them as they are now. Nothing here imports audiocraft, whose import takes seconds.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import CorpusError
+from ..utils.files import atomic_path, write_json
+
+SPLITS = ("train", "valid", "test")
+SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class CorpusPaths:
+    """Where the files of the prepared corpus in `root` are."""
+
+    root: Path
+
+    @property
+    def settings(self) -> Path:
+        """`corpus.json`: how the corpus was prepared."""
+        return self.root / "corpus.json"
+
+    @property
+    def splits(self) -> Path:
+        """`splits.json`: which clip is in which split."""
+        return self.root / "splits.json"
+
+    def wav(self, name: str) -> Path:
+        """Sound of clip `name`."""
+        return self.root / "clips" / f"{name}.wav"
+
+    def info(self, name: str) -> Path:
+        """`DanceInfo` of clip `name`."""
+        return self.root / "clips" / f"{name}.json"
+
+    def features(self, name: str) -> Path:
+        """Features of clip `name`."""
+        return self.root / "features" / f"{name}.safetensors"
+
+    def fingerprint(self, name: str) -> Path:
+        """Fingerprint of clip `name`."""
+        return self.root / "fingerprints" / f"{name}.npy"
+
+    def manifest(self, split: str) -> Path:
+        """Folder of a split's manifest, which `DanceDataset.from_meta` takes."""
+        return self.root / "egs" / split
+
+    def clip_names(self) -> list[str]:
+        """Names of the finished clips (those with a json, which is written last), sorted."""
+        return sorted(path.stem for path in (self.root / "clips").glob("*.json") if not path.name.startswith("."))
+
+
+@dataclass(frozen=True)
+class DanceInfo:
+    """What is known of a clip.
+
+    Attributes:
+        name: the clip's id.
+        seconds: length of picture and sound (s).
+        sample_rate, n_samples: of the wav.
+        video: its video file; relative to the corpus if it lies inside.
+        video_sha256, video_size: of the video's bytes.
+        width, height, fps: of the picture.
+        detected_share: share of the pose frames in which a person was found.
+        split: "train", "valid" or "test"; None until it is chosen.
+        split_source: "label" (somebody asked for it) or "chosen".
+        song: name of the song. Without a label it is the name of the first clip with the same sound.
+        song_source: who says so: "label", "fingerprint" (the sounds were compared), "file" (nobody).
+        choreography, dancer, genre, bpm: labels or None.
+        beats: times of the music's beats (s) or None.
+    """
+
+    name: str
+    seconds: float
+    sample_rate: int
+    n_samples: int
+    video: str
+    video_sha256: str
+    video_size: int
+    width: int
+    height: int
+    fps: float
+    detected_share: float
+    split: str | None = None
+    split_source: str | None = None
+    song: str | None = None
+    song_source: str | None = None
+    choreography: str | None = None
+    dancer: str | None = None
+    genre: str | None = None
+    bpm: float | None = None
+    beats: list[float] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """As what `save` writes."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> DanceInfo:
+        """From what `to_dict` gives; keys it does not know are left alone."""
+        return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
+
+    @classmethod
+    def load(cls, path: str | Path, root: Path | None = None) -> DanceInfo:
+        """Read a clip's json; with the corpus `root`, the video's path comes back absolute.
+
+        Raises:
+            CorpusError: the file is missing, damaged or of another version.
+        """
+        try:
+            info = cls.from_dict(read_json(path))
+        except TypeError as error:
+            raise CorpusError(f"{path} does not describe a clip ({error}): delete it and prepare again") from error
+        return info if root is None else replace(info, video=str(root / info.video))
+
+    def save(self, path: str | Path) -> None:
+        """Write the clip's json, atomically."""
+        write_json(path, self.to_dict())
+
+
+def read_json(path: str | Path) -> dict[str, Any]:
+    """Content of a json file of a corpus.
+
+    Raises:
+        CorpusError: the file is missing, damaged or of another version.
+    """
+    path = Path(path)
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise CorpusError(f"{path} is missing: prepare the corpus again") from None
+    except ValueError as error:
+        raise CorpusError(f"{path} is no json file ({error}): delete it and prepare the corpus again") from error
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+        raise CorpusError(f"{path} is not of schema {SCHEMA}: delete it and prepare the corpus again")
+    return values
+
+
+def write_manifests(root: str | Path, splits: Iterable[str] = SPLITS) -> dict[str, list[str]]:
+    """Write `egs/<split>/data.jsonl` of all finished clips by the split that their json names.
+
+    The lines are audiocraft's `AudioMeta`, sorted by name, with paths relative to `root`.
+
+    Returns:
+        Names of the clips of each of `splits`.
+    """
+    paths = CorpusPaths(Path(root))
+    names: dict[str, list[str]] = {split: [] for split in splits}
+    lines: dict[str, list[str]] = {split: [] for split in splits}
+    for name in paths.clip_names():
+        info = DanceInfo.load(paths.info(name))
+        if info.split in names:
+            meta = {"path": f"clips/{name}.wav", "duration": info.n_samples / info.sample_rate,
+                    "sample_rate": info.sample_rate, "amplitude": None, "weight": None, "info_path": None}
+            names[info.split].append(name)
+            lines[info.split].append(json.dumps(meta) + "\n")
+    for split in names:
+        with atomic_path(paths.manifest(split) / "data.jsonl") as temporary:
+            temporary.write_text("".join(lines[split]), encoding="utf-8")
+    return names
+
+
+def manifest_file(path: str | Path) -> Path:
+    """The manifest that `path` names: the file itself, or the `data.jsonl` in that folder.
+
+    Raises:
+        CorpusError: there is none, or it lists no clip.
+    """
+    path = Path(path)
+    file = path / "data.jsonl" if path.is_dir() or not path.suffix else path
+    if not file.is_file():
+        raise CorpusError(f"{file} is missing: make the corpus with `pn-diffusion prepare`, or name another one")
+    if not file.stat().st_size:
+        raise CorpusError(f"{file} lists no clips: give the corpus more songs, or a `split` column in its metadata")
+    return file
+
+
+def corpus_root(path: str | Path) -> Path:
+    """The prepared corpus around a manifest, clip or folder: the nearest folder above with a `corpus.json`.
+
+    Raises:
+        CorpusError: there is none.
+    """
+    path = Path(path).absolute()
+    for folder in (path, *path.parents):
+        if (folder / "corpus.json").is_file():
+            return folder
+    raise CorpusError(f"{path} is in no prepared corpus (no corpus.json above it): make one with `pn-diffusion prepare`")
+
+
+def load_manifest(path: str | Path) -> list[dict[str, Any]]:
+    """Lines of a manifest (see `manifest_file`), with absolute paths.
+
+    Raises:
+        CorpusError: the manifest is missing, empty or damaged.
+    """
+    file = manifest_file(path)
+    lines = []
+    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            meta = json.loads(line)
+            audio = Path(meta["path"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise CorpusError(f"line {number} of {file} is damaged ({error}): prepare the corpus again") from error
+        lines.append({**meta, "path": str(audio if audio.is_absolute() else corpus_root(file) / audio)})
+    return lines
