@@ -1,0 +1,140 @@
+"""Folders of anybody's sound files: pairing by name, side files, and every way to get it wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from pn_diffusion_plugin.errors import AudioError, UserError
+from pn_diffusion_plugin.metrics.evaluate import evaluate_folders
+from pn_diffusion_plugin.metrics.folders import read_annotation, read_clips, read_sound
+from pn_diffusion_plugin.metrics.nulls import click_track
+
+RATE = 22050
+NAMES = ("a", "b", "sub/c")
+
+
+def write(path: Path, period: float, seconds: float = 4, rate: int = RATE) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, click_track(round(seconds * rate), rate, period=period), rate)
+
+
+@pytest.fixture
+def folders(tmp_path: Path) -> tuple[Path, Path]:
+    reference, generated = tmp_path / "reference", tmp_path / "generated"
+    for i, name in enumerate(NAMES):
+        write(reference / f"{name}.wav", 0.4 + 0.1 * i)
+        write(generated / f"{name}.wav", 0.4 + 0.1 * i, seconds=5)
+    return reference, generated
+
+
+def metrics_of(report, row="model"):
+    return next(r["metrics"] for r in report["rows"] if r["name"] == row)
+
+
+def test_files_are_paired_by_name(folders) -> None:
+    report = evaluate_folders(*folders)
+    assert report["clips"] == 3 and report["leak_check"].startswith("unknown: ")
+    assert metrics_of(report)["onset_f50"]["mean"] == pytest.approx(1, abs=0.05)
+    assert metrics_of(report, "shuffled")["onset_f50"]["mean"] < 0.8
+
+
+def test_other_kinds_rates_and_hidden_files(folders) -> None:
+    reference, generated = folders
+    (generated / "a.wav").unlink()
+    write(generated / "a.flac", 0.4, rate=48000)
+    write(generated / ".half.wav", 0.4)
+    assert metrics_of(evaluate_folders(reference, generated))["onset_f50"]["mean"] > 0.9
+
+
+def test_side_files_give_beats_and_song(folders) -> None:
+    reference, generated = folders
+    (reference / "a.json").write_text(json.dumps({"beats": [0.2, 0.6], "song": "s", "bpm": 150}))
+    clips = {clip.name: clip for clip in read_clips(reference, {"model": generated})}
+    assert clips["a"].beats.tolist() == [0.2, 0.6] and clips["a"].song == "s"
+    assert clips["b"].beats is None and clips["b"].song is None
+    assert metrics_of(evaluate_folders(reference, generated))["beat_f70"]["mean"] < 1
+
+
+def test_several_systems_and_the_ceiling(folders) -> None:
+    reference, generated = folders
+    report = evaluate_folders(reference, {"ours": generated, "theirs": generated}, ceiling=reference)
+    assert [row["name"] for row in report["rows"]][:3] == ["ours", "theirs", "ceiling"]
+    assert metrics_of(report, "ceiling")["onset_f50"]["mean"] == 1
+
+
+def test_a_shorter_file_is_named(folders) -> None:
+    reference, generated = folders
+    write(generated / "b.wav", 0.5, seconds=3)
+    with pytest.raises(
+        UserError, match=r"generated/b\.wav lasts 3\.000 s, less than its reference of 4\.000 s"
+    ):
+        evaluate_folders(reference, generated)
+
+
+def test_a_missing_partner_is_named_unless_partial(folders) -> None:
+    reference, generated = folders
+    (generated / "b.wav").unlink()
+    with pytest.raises(UserError, match=r"no music for .*reference/b\.wav"):
+        evaluate_folders(reference, generated)
+    assert evaluate_folders(reference, generated, partial=True)["clips"] == 2
+    write(generated / "z.wav", 0.5)
+    with pytest.raises(UserError, match=r"z\.wav has no reference z"):
+        evaluate_folders(reference, generated, partial=True)
+
+
+def test_unreadable_files_are_named(folders, tmp_path: Path) -> None:
+    reference, generated = folders
+    for content in (b"", b"RIFFnonsense"):
+        (generated / "a.wav").write_bytes(content)
+        with pytest.raises(AudioError, match=r"generated/a\.wav cannot be read as sound"):
+            evaluate_folders(reference, generated)
+    soundfile.write(reference / "a.wav", np.zeros(0), RATE)
+    with pytest.raises(AudioError, match=r"reference/a\.wav holds no sound"):
+        evaluate_folders(reference, generated)
+
+
+def test_wrong_folders_are_named(folders, tmp_path: Path) -> None:
+    reference, generated = folders
+    with pytest.raises(UserError, match="nowhere is not a folder"):
+        evaluate_folders(tmp_path / "nowhere", generated)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="empty holds no generated music"):
+        evaluate_folders(reference, tmp_path / "empty")
+    with pytest.raises(UserError, match="empty holds no videos"):
+        evaluate_folders(reference, generated, videos=tmp_path / "empty")
+    (tmp_path / "features").mkdir()
+    (tmp_path / "features" / "a.safetensors").write_bytes(b"")
+    with pytest.raises(UserError, match="no feature file called b"):
+        evaluate_folders(reference, generated, features=tmp_path / "features")
+
+
+def test_two_files_of_one_name(folders) -> None:
+    reference, generated = folders
+    write(generated / "a.flac", 0.4)
+    with pytest.raises(UserError, match="same name"):
+        evaluate_folders(reference, generated)
+
+
+@pytest.mark.parametrize(
+    "content", ["{", "[1]", '{"beats": "soon"}', '{"beats": [NaN]}', '{"beats": [1, "x"]}']
+)
+def test_bad_side_files_are_named(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=r"a\.json"):
+        read_annotation(path)
+
+
+def test_no_side_file_is_fine(tmp_path: Path) -> None:
+    assert read_annotation(tmp_path / "a.json") == (None, None)
+
+
+def test_sounds_are_mono_at_one_rate(tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "s.wav", np.stack([np.ones(44100), -np.ones(44100)], axis=1) * 0.5, 44100)
+    wav = read_sound(tmp_path / "s.wav")
+    assert wav.shape == (RATE,) and np.abs(wav).max() < 1e-3
