@@ -15,7 +15,7 @@ import warnings
 from dataclasses import dataclass
 
 import torch
-from diffusers import DDPMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch.nn import functional
 
 PREDICTIONS = ("epsilon", "v")

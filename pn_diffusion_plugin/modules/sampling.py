@@ -1,0 +1,159 @@
+"""From noise to a clean latent, through diffusers' schedulers.
+
+A denoiser is a function of the noisy latent and the timestep only; conditions, guidance (``guided``) and
+windows (``windowed``) are wrapped around it beforehand. Every clip draws from its own generator, so that its
+latent depends neither on its place in the batch nor on the clips beside it. Latents are never clipped: a
+third of the values of a unit-variance latent lie outside [-1, 1].
+"""
+
+from __future__ import annotations
+
+import typing as tp
+from dataclasses import dataclass
+
+import torch
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
+from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
+from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.utils.torch_utils import randn_tensor
+
+from .diffusion import BETA_SCHEDULES, NoiseSchedule
+from .guidance import guided
+from .windows import Denoiser, WindowDenoiser, crossfade_weights, window_starts, windowed
+
+__all__ = [
+    "SAMPLERS",
+    "Denoiser",
+    "SamplingStep",
+    "WindowDenoiser",
+    "clip_generators",
+    "crossfade_weights",
+    "guided",
+    "sample",
+    "sampling_timesteps",
+    "window_starts",
+    "windowed",
+]
+
+SAMPLERS = ("ddpm", "ddim", "dpm++")
+SPACINGS = ("trailing", "leading")
+
+
+@dataclass(frozen=True)
+class SamplingStep:
+    """What a callback sees after each evaluation of the denoiser."""
+
+    index: int
+    steps: int
+    t: int
+    z: torch.Tensor  # noisy latent that went in (B, C, F, L)
+    z0: torch.Tensor  # clean latent that the denoiser's output means (B, C, F, L)
+
+
+def clip_generators(seeds: tp.Iterable[int]) -> list[torch.Generator]:
+    """One generator a clip, on the CPU, so that every device draws the same noise."""
+    return [torch.Generator().manual_seed(seed) for seed in seeds]
+
+
+def sampling_timesteps(num_train_timesteps: int, steps: int, spacing: str = "trailing") -> list[int]:
+    """The timesteps at which a sampler asks the denoiser, noisiest first (arXiv 2305.08891, table 2).
+
+    ``trailing`` begins at the last timestep, pure noise, as the sampler does; ``leading`` ends at timestep 0.
+
+    >>> sampling_timesteps(1000, 4)
+    [999, 749, 499, 249]
+    >>> sampling_timesteps(1000, 4, "leading")
+    [750, 500, 250, 0]
+    """
+    if not 1 <= steps <= num_train_timesteps:
+        raise ValueError(f"steps={steps}: give 1 to {num_train_timesteps}, the timesteps of the training")
+    if spacing not in SPACINGS:
+        raise ValueError(f"spacing={spacing!r}: give one of {', '.join(SPACINGS)}")
+    if spacing == "leading":
+        return [i * (num_train_timesteps // steps) for i in reversed(range(steps))]
+    # In integers: the rounding of a floating-point range can give a step too many.
+    return [(2 * num_train_timesteps * i + steps) // (2 * steps) - 1 for i in range(steps, 0, -1)]
+
+
+@torch.no_grad()
+def sample(
+    denoiser: Denoiser,
+    schedule: NoiseSchedule,
+    shape: tp.Sequence[int],
+    *,
+    sampler: str = "ddim",
+    steps: int = 50,
+    generators: tp.Sequence[torch.Generator],
+    device: torch.device | str = "cpu",
+    callback: tp.Callable[[SamplingStep], None] | None = None,
+    eta: float = 0.0,
+    spacing: str = "trailing",
+) -> torch.Tensor:
+    """Denoise pure noise to clean latents.
+
+    Args:
+        denoiser: (z (B, C, F, L), t (B,)) -> output of the schedule's prediction.
+        schedule: the one the denoiser was trained with.
+        shape: (B, C, F, L).
+        sampler: ``"ddpm"`` (arXiv 2006.11239), ``"ddim"`` (arXiv 2010.02502) or ``"dpm++"`` (DPM-Solver++ of
+            order 2, arXiv 2211.01095).
+        steps: evaluations of the denoiser, at most T.
+        generators: one a clip (``clip_generators``).
+        device: where the latents live.
+        callback: called after every evaluation.
+        eta: noise of the DDIM sampler, from 0 (none) to 1 (as much as DDPM).
+        spacing: ``"trailing"`` or ``"leading"``, see ``sampling_timesteps``.
+
+    Returns:
+        z0 (B, C, F, L), float32.
+    """
+    if sampler not in SAMPLERS:
+        raise ValueError(f"sampler={sampler!r}: give one of {', '.join(SAMPLERS)}")
+    if len(generators) != shape[0]:
+        raise ValueError(f"{len(generators)} generators for {shape[0]} clips: give one a clip")
+    if spacing == "leading" and schedule.zero_terminal_snr:
+        raise ValueError("spacing='leading' with zero_terminal_snr never sees pure noise: give 'trailing'")
+    timesteps = sampling_timesteps(schedule.num_train_timesteps, steps, spacing)
+    device, noise = torch.device(device), list(generators)
+    step = _stepper(schedule, timesteps, sampler, eta, noise)
+    z = randn_tensor(tuple(shape), generator=noise, device=device, dtype=torch.float32)
+    for index, timestep in enumerate(timesteps):
+        t = torch.full((shape[0],), timestep, device=device)
+        out = denoiser(z, t).to(z)
+        if callback is not None:
+            callback(SamplingStep(index, steps, timestep, z, schedule.to_z0(out, z, t)))
+        z = step(index, out, z)
+    return z
+
+
+def _stepper(
+    schedule: NoiseSchedule, timesteps: list[int], sampler: str, eta: float, generators: list[torch.Generator]
+) -> tp.Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]:
+    """(index of the step, output, z) -> the next z."""
+    prediction_type = {"epsilon": "epsilon", "v": "v_prediction"}[schedule.prediction]
+    solver: tp.Any
+    if sampler == "dpm++":
+        solver = DPMSolverMultistepScheduler(
+            num_train_timesteps=schedule.num_train_timesteps,
+            beta_start=schedule.beta_start,
+            beta_end=schedule.beta_end,
+            beta_schedule=BETA_SCHEDULES[schedule.beta_schedule],
+            rescale_betas_zero_snr=schedule.zero_terminal_snr,
+            prediction_type=prediction_type,
+            final_sigmas_type="zero",
+        )
+        solver.set_timesteps(timesteps=timesteps)
+        return lambda index, out, z: solver.step(out, timesteps[index], z).prev_sample
+
+    # A schedule of only the timesteps that are visited. diffusers' DDIM takes the next timestep to be
+    # t - T // steps, which misses the visited ones (and, at the end, z0) whenever steps does not divide T. Given
+    # as abar and not as betas, because 1 - beta has no digits left where abar falls from 1e-2 to 1e-9 in a step.
+    kind = DDIMScheduler if sampler == "ddim" else DDPMScheduler
+    solver = kind(num_train_timesteps=len(timesteps), prediction_type=prediction_type, clip_sample=False)
+    solver.alphas_cumprod = schedule.alphas_cumprod[timesteps[::-1]]
+    solver.set_timesteps(len(timesteps))
+    arguments: dict[str, tp.Any] = {"generator": generators}
+    if sampler == "ddim":
+        arguments = {"generator": generators if eta else None, "eta": eta}
+    last = len(timesteps) - 1
+    return lambda index, out, z: solver.step(out, last - index, z, **arguments).prev_sample
