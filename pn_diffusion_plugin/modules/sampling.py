@@ -146,8 +146,9 @@ def _stepper(
         return lambda index, out, z: solver.step(out, timesteps[index], z).prev_sample
 
     # A schedule of only the timesteps that are visited. diffusers' DDIM takes the next timestep to be
-    # t - T // steps, which misses the visited ones (and, at the end, z0) whenever steps does not divide T. Given
-    # as abar and not as betas, because 1 - beta has no digits left where abar falls from 1e-2 to 1e-9 in a step.
+    # t - T // steps, which misses the visited ones (and, at the end, z0) whenever steps does not divide
+    # T. Given as abar and not as betas, because 1 - beta has no digits left where abar falls from 1e-2
+    # to 1e-9 in one step.
     kind = DDIMScheduler if sampler == "ddim" else DDPMScheduler
     solver = kind(num_train_timesteps=len(timesteps), prediction_type=prediction_type, clip_sample=False)
     solver.alphas_cumprod = schedule.alphas_cumprod[timesteps[::-1]]

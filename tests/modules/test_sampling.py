@@ -198,7 +198,7 @@ def test_the_wrong_sign_breaks_an_oracle(
     linear = gaussian(schedule, 0.5), gaussian(schedule, 0.5, sign), gaussian(schedule, 0.5)
     wrong = guided(*linear, negative_latent=negative_latent, **weights)
     right = guided(*linear, negative_latent="shared" if sign < 0 else "mirrored", **weights)
-    assert run(right, schedule, (1, 4, 32, 32)).std().item() == pytest.approx(0.5, rel=0.05)
+    assert run(right, schedule, (1, 4, 32, 32)).std().item() == pytest.approx(0.5, rel=0.1)
     assert run(wrong, schedule, (1, 4, 32, 32)).std().item() != pytest.approx(0.5, rel=0.3)
 
 
