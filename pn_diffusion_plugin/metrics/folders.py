@@ -168,5 +168,5 @@ def video_beats(path: str | Path, fps: float = 25.0) -> Times:
     from pn_diffusion_plugin.data.video import probe, read_frames
 
     info = probe(path)
-    keypoints, _ = PoseExtractor().extract(read_frames(path, fps), fps)
+    keypoints, _ = PoseExtractor().extract(read_frames(path, fps), fps, name=str(path))
     return kinematic_beats(keypoints, fps, aspect=info.width / info.height)

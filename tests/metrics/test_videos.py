@@ -1,0 +1,30 @@
+"""From a real mp4 to kinematic beats and alignment, through decoding and pose estimation."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import soundfile
+
+from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.video import read_audio
+from pn_diffusion_plugin.metrics.beats import beat_f_measure
+from pn_diffusion_plugin.metrics.dance import dance_music_alignment
+from pn_diffusion_plugin.metrics.folders import read_clips, read_systems
+from pn_diffusion_plugin.metrics.scoring import score_systems
+
+
+def test_beats_of_a_dance_are_seen_in_its_video(tmp_path: Path) -> None:
+    video = write_clip(MiniSpec(seconds=4.0), "valid", 0, tmp_path / "videos")
+    music = tmp_path / "music"
+    music.mkdir()
+    soundfile.write(music / f"{video.stem}.wav", read_audio(video, 22050), 22050, subtype="PCM_16")
+    shutil.copy(video.with_suffix(".json"), music)
+
+    (clip,) = read_clips(music, {"model": music}, videos=video.parent)
+    assert beat_f_measure(clip.beats, clip.kinematic_beats) > 0.7
+
+    assert min(dance_music_alignment(clip.kinematic_beats, clip.beats)) > 0.7
+    scores = score_systems([clip], read_systems([clip], {"model": music}))
+    assert scores["model"]["bas_dance_to_music"] > 0  # tracked beats: on four seconds they may be off
