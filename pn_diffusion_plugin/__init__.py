@@ -2,4 +2,8 @@
 
 from __future__ import annotations
 
+from ._compat import set_audiocraft_config
+
 __version__ = "0.1.0"
+
+set_audiocraft_config()

@@ -1,0 +1,58 @@
+"""The few shims that audiocraft 1.3.0 needs, each with its reason.
+
+* `AUDIOCRAFT_CONFIG`: the audiocraft wheel ships without its `config/teams`, but datasets and metrics read a
+  teams file when they are built. Ours is named by default; a user's own setting wins. Can go when a released
+  audiocraft carries a default (tests/test_compat.py looks).
+* `ffmpeg`: `audiocraft.data.audio.audio_write` starts an executable of that name. Where the machine has none,
+  the binary of the package imageio-ffmpeg is put on this process's PATH under it.
+* checkpoints: solvers store plain containers only (`plain`), since `torch.load` refuses an OmegaConf
+  object or a defaultdict from torch 2.6 on.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from . import paths
+
+
+def set_audiocraft_config() -> None:
+    """Name our teams file as audiocraft's, unless the user has named one."""
+    os.environ.setdefault("AUDIOCRAFT_CONFIG", str(paths.config_dir() / "teams" / "default.yaml"))
+
+
+def ensure_ffmpeg() -> str:
+    """Path of an `ffmpeg` executable that is found on PATH after this call."""
+    found = shutil.which("ffmpeg")
+    if found:
+        return found
+    import imageio_ffmpeg
+
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pn_diffusion_plugin" / "bin"
+    cache.mkdir(parents=True, exist_ok=True)
+    link = cache / "ffmpeg"
+    target = Path(imageio_ffmpeg.get_ffmpeg_exe())
+    if not link.exists() or link.resolve() != target.resolve():
+        temporary = cache / f".ffmpeg.{os.getpid()}"
+        temporary.symlink_to(target)
+        os.replace(temporary, link)
+    os.environ["PATH"] = f"{cache}{os.pathsep}{os.environ.get('PATH', '')}"
+    return str(link)
+
+
+def plain(value: Any) -> Any:
+    """`value` with every OmegaConf node, defaultdict or other mapping turned into plain dicts and lists."""
+    from collections.abc import Mapping
+
+    from omegaconf import DictConfig, ListConfig, OmegaConf
+
+    if isinstance(value, (DictConfig, ListConfig)):
+        return OmegaConf.to_container(value, resolve=True)
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return type(value)(plain(item) for item in value)
+    return value

@@ -1,0 +1,100 @@
+"""From plain configuration (dicts of numbers and names) to modules. The only place that knows the config's keys.
+
+The same dicts travel in exported models, so a model is rebuilt from its own folder by the functions used to train it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import torch
+
+from ..data.features import FeatureSpec
+from ..data.visual import visual_dim
+from ..modules.conditioners import DanceConditioner, DanceConditioningProvider
+from ..modules.dance_encoder import DanceEncoder
+from ..modules.diffusion import BiDirectionalObjective, NoiseSchedule
+from ..modules.mel import MelSpectrogram
+from ..sequence import SequenceConfig
+from .dual import DualDiffusion
+from .latent_diffusion import LatentDiffusion
+from .mel_vae import MelVAE
+from .vocoder import GriffinLim, Vocoder
+
+Config = Mapping[str, Any]
+
+#: What of an experiment's configuration makes the model; this much is exported with the weights.
+VAE_KEYS = ("sample_rate", "segment_seconds", "mel", "mel_vae")
+MODEL_KEYS = (*VAE_KEYS, "features", "conditioning", "unet", "diffusion", "negative", "sampling", "vocoder")
+
+
+def build_mel(config: Config) -> MelSpectrogram:
+    """Mel front end."""
+    return MelSpectrogram(sample_rate=config["sample_rate"], **config["mel"])
+
+
+def build_vae(config: Config) -> MelVAE:
+    """Autoencoder of the mel."""
+    return MelVAE(**config["mel_vae"])
+
+
+def build_feature_spec(config: Config) -> FeatureSpec:
+    """Which features of a video the model was made for."""
+    known = {field.name for field in fields(FeatureSpec)}
+    return FeatureSpec(**{key: value for key, value in config["features"].items() if key in known})
+
+
+def build_sequence(config: Config) -> SequenceConfig:
+    """Lengths of a training segment, which is also the window of generation."""
+    spec = build_feature_spec(config)
+    return SequenceConfig(
+        seconds=config["segment_seconds"], sample_rate=config["sample_rate"],
+        hop_length=config["mel"]["hop_length"], latent_factor=2 ** (len(config["mel_vae"]["channels"]) - 1),
+        column_multiple=2 ** (len(config["unet"]["channels"]) - 1), pose_fps=spec.pose_fps,
+        visual_hop=spec.visual_hop / spec.visual_fps)
+
+
+def build_schedule(config: Config) -> NoiseSchedule:
+    """Noise schedule and prediction type."""
+    return NoiseSchedule(**config["diffusion"])
+
+
+def build_objective(config: Config, schedule: NoiseSchedule) -> BiDirectionalObjective:
+    """The bi-directional objective in the reading that `negative.latent` names."""
+    return BiDirectionalObjective(schedule, alpha=config["negative"]["alpha"],
+                                  negative_latent=config["negative"]["latent"])
+
+
+def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> DualDiffusion:
+    """Provider and denoiser."""
+    spec, sequence = build_feature_spec(config), build_sequence(config)
+    conditioning, unet, vae = config["conditioning"], dict(config["unet"]), config["mel_vae"]
+    encoder = DanceEncoder(
+        visual_dim=visual_dim(spec.visual_encoder), visual_out=conditioning["visual_out"],
+        motion_dim=conditioning["motion"]["dim"], motion_inputs=tuple(conditioning["motion"]["inputs"]),
+        channels=conditioning["motion"]["channels"], layers=conditioning["motion"]["layers"],
+        kernel_size=conditioning["motion"]["kernel_size"], dropout=conditioning["motion"]["dropout"],
+        temporal=conditioning["temporal"])
+    conditioner = DanceConditioner(encoder, conditioning["output_dim"], device=device)
+    denoiser = LatentDiffusion(
+        latent_channels=vae["latent_channels"], latent_rows=config["mel"]["n_mels"] // sequence.latent_factor,
+        condition_dim=conditioner.output_dim, temporal=conditioning["temporal"], token_rate=spec.pose_fps,
+        column_seconds=sequence.column_seconds, moments=conditioning["moments"],
+        aligned_channels=conditioning["aligned_channels"], attention_stride=conditioning["attention_stride"],
+        channels=tuple(unet.pop("channels")), attention=tuple(unet.pop("attention")), **unet)
+    return DualDiffusion(DanceConditioningProvider(conditioner, device=device), denoiser).to(device)
+
+
+def build_vocoder(config: Config, mel: MelSpectrogram) -> Vocoder:
+    """Mel → wave.
+
+    Raises:
+        ValueError: for an unknown name.
+    """
+    options = dict(config["vocoder"])
+    name = options.pop("name")
+    if name != "griffin_lim":
+        raise ValueError(f"vocoder.name is {name!r}: choose griffin_lim")
+    return GriffinLim(mel, **options)

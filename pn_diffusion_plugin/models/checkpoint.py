@@ -1,0 +1,168 @@
+"""Where trained weights are: experiments of Dora, and exported folders with nothing pickled in them.
+
+An exported folder holds `config.yaml` (what of the configuration makes the model), `model.safetensors` (provider and
+denoiser) and `vae.safetensors`. An experiment's folder holds `checkpoint.th`, read with `weights_only=True`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from .. import paths
+from ..errors import CheckpointError
+from ..utils.files import atomic_path
+
+EXPORT_SCHEMA = 1
+_CONFIG, _MODEL, _VAE = "config.yaml", "model.safetensors", "vae.safetensors"
+
+
+@dataclass
+class Weights:
+    """A trained model: its configuration and state dicts."""
+
+    config: dict[str, Any]
+    model: dict[str, torch.Tensor]
+    vae: dict[str, torch.Tensor]
+
+
+def resolve_checkpoint(name: str | Path) -> Path:
+    """Folder that a user's word for a checkpoint means.
+
+    Args:
+        name: a folder, `//sig/SIG` or a bare Dora signature, or the name of weights that ship with the package.
+
+    Raises:
+        CheckpointError: when there is no such thing.
+    """
+    text = str(name)
+    folder = paths.resolve(text)
+    if folder.is_file():
+        folder = folder.parent
+    if folder.is_dir():
+        return folder
+    if paths.weights_dir(text).is_dir():
+        return paths.weights_dir(text)
+    sig = text.removeprefix("//sig/")
+    if re.fullmatch(r"[0-9a-f]{8}", sig):
+        folder = dora_dir() / "xps" / sig
+        if folder.is_dir():
+            return folder
+    raise CheckpointError(f"no checkpoint {text!r}: give the folder of an exported model, a Dora signature of "
+                          f"{dora_dir()}, or the name of bundled weights")
+
+
+def dora_dir() -> Path:
+    """Folder of Dora's experiments, as `train.py` sets it."""
+    from audiocraft.environment import AudioCraftEnvironment
+
+    return paths.resolve(AudioCraftEnvironment.get_dora_dir())
+
+
+def load_experiment(folder: Path, solver: str) -> dict[str, Any]:
+    """State of an experiment's last checkpoint.
+
+    Raises:
+        CheckpointError: when it is missing, damaged or of another solver.
+    """
+    file = folder / "checkpoint.th"
+    if not file.is_file():
+        raise CheckpointError(f"{folder} holds no checkpoint.th: let the experiment finish an epoch, "
+                              "or name another one")
+    try:
+        state = torch.load(file, "cpu", weights_only=True)
+        config, _ = state["xp.cfg"], state["best_state"]["model"]
+    except Exception as error:
+        raise CheckpointError(f"{file} cannot be read ({type(error).__name__}): it is damaged or not a checkpoint "
+                              "of this project") from error
+    if config.get("solver") != solver:
+        raise CheckpointError(f"{file} is of solver {config.get('solver')!r}, {solver!r} is needed: "
+                              "name another checkpoint")
+    return state
+
+
+def load_weights(name: str | Path) -> Weights:
+    """A trained PN-Diffusion model by folder, signature or bundled name.
+
+    Raises:
+        CheckpointError: see `resolve_checkpoint`; also for missing or damaged files.
+    """
+    folder = resolve_checkpoint(name)
+    if (folder / _CONFIG).is_file():
+        return _load_exported(folder)
+    state = load_experiment(folder, "pn_diffusion")
+    vae = load_vae_weights(state["vae_source"])
+    return Weights(state["xp.cfg"], state["best_state"]["model"], vae.vae)
+
+
+def load_vae_weights(name: str | Path) -> Weights:
+    """The autoencoder alone, of a `mel_vae` experiment or out of an exported model.
+
+    Raises:
+        CheckpointError: see `load_weights`.
+    """
+    folder = resolve_checkpoint(name)
+    if (folder / _CONFIG).is_file():
+        return _load_exported(folder)
+    state = load_experiment(folder, "mel_vae")
+    return Weights(state["xp.cfg"], {}, state["best_state"]["model"])
+
+
+def _load_exported(folder: Path) -> Weights:
+    try:
+        config = yaml.safe_load((folder / _CONFIG).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise CheckpointError(f"{folder / _CONFIG} cannot be read ({type(error).__name__}): export the model "
+                              "again") from error
+    if not isinstance(config, dict) or config.get("schema") != EXPORT_SCHEMA:
+        raise CheckpointError(f"{folder / _CONFIG} is not an exported model of schema {EXPORT_SCHEMA}: "
+                              "export it again")
+    return Weights(config, _tensors(folder / _MODEL), _tensors(folder / _VAE))
+
+
+def _tensors(file: Path) -> dict[str, torch.Tensor]:
+    if not file.is_file():
+        raise CheckpointError(f"{file} is missing: export the model again")
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{file} is damaged ({error}): export the model again") from error
+
+
+def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: str) -> None:
+    """Load weights, with one sentence when they are another model's.
+
+    Raises:
+        CheckpointError: when names or shapes differ.
+    """
+    try:
+        module.load_state_dict(dict(state))
+    except RuntimeError as error:
+        detail = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        raise CheckpointError(f"the weights of {what} are of another model ({detail}): use the configuration they "
+                              "were trained with, or other weights") from error
+
+
+def save_exported(folder: str | Path, weights: Weights, keys: tuple[str, ...]) -> Path:
+    """Write an exported model, each file atomically.
+
+    Args:
+        folder: made when missing.
+        keys: of the configuration: what makes the model.
+    """
+    folder = Path(folder)
+    config = {"schema": EXPORT_SCHEMA, **{key: weights.config[key] for key in keys}}
+    for file, tensors in ((_MODEL, weights.model), (_VAE, weights.vae)):
+        with atomic_path(folder / file) as temporary:
+            save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
+    with atomic_path(folder / _CONFIG) as temporary:
+        temporary.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+    return folder

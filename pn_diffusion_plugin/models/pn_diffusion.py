@@ -1,0 +1,252 @@
+"""What a user calls: dance videos in, music out.
+
+Every rung of the ladder is a method that calls the one below:
+`generate` (videos) → `generate_from_features` (clips of any length) → `_latents` → `_to_wave`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.dance_attributes import DanceAttributes
+from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
+from ..data.features import Features, extract_features
+from ..errors import UserError, VideoError
+from ..modules.guidance import guided
+from ..modules.sampling import Denoiser, clip_generators, sample
+from ..modules.windows import window_starts, windowed
+from . import builders
+from .checkpoint import Weights, load_into, load_weights, save_exported
+from .dual import DualDiffusion
+from .latent_diffusion import Condition
+from .mel_vae import MelVAE
+
+Progress = Callable[[int, int], None]  # network evaluations done, of how many
+SHORTFALL = 0.05  # seconds a video may lack of a window: a dropped last frame is no reason to refuse it
+
+
+@dataclass(frozen=True)
+class GenerationParams:
+    """How to sample.
+
+    Attributes:
+        sampler: `ddim`, `ddpm` or `dpm++`.
+        steps: denoising steps.
+        guidance: weight g of classifier-free guidance; 1: off.
+        negative_guidance: how far to push away from the reversed dance; 0: off, its branch is not computed.
+        overlap: of neighbouring windows, in parts of a window.
+        batch_size: clips of equal length denoised together.
+    """
+
+    sampler: str = "ddim"
+    steps: int = 30
+    guidance: float = 1.0
+    negative_guidance: float = 0.0
+    overlap: float = 0.5
+    batch_size: int = 8
+
+
+class PNDiffusion:
+    """A trained model, ready to make music.
+
+    >>> model = PNDiffusion.get_pretrained("mini")         # doctest: +SKIP
+    >>> model.set_generation_params(steps=20)              # doctest: +SKIP
+    >>> wavs = model.generate(["dance.mp4"], seeds=[1])    # doctest: +SKIP
+    """
+
+    def __init__(self, config: builders.Config, dual: DualDiffusion, vae: MelVAE,
+                 device: torch.device | str = "cpu") -> None:
+        self.config = config
+        self.device = torch.device(device)
+        self.dual, self.vae = dual, vae
+        self.mel = builders.build_mel(config).to(self.device)
+        self.vocoder = builders.build_vocoder(config, self.mel)
+        self.schedule = builders.build_schedule(config)
+        self.sequence = builders.build_sequence(config)
+        self.feature_spec = builders.build_feature_spec(config)
+        self.negative_latent: str = config["negative"]["latent"]
+        self.trained_negative: bool = config["negative"]["alpha"] < 1
+        self.params = GenerationParams(**config["sampling"])
+
+    @classmethod
+    def get_pretrained(cls, name_or_path: str | Path, device: torch.device | str = "cpu") -> PNDiffusion:
+        """Load by the name of bundled weights, the folder of an exported model, or a Dora signature.
+
+        Raises:
+            CheckpointError: when there is no such model, or it is damaged.
+        """
+        weights = load_weights(name_or_path)
+        dual = builders.build_dual_diffusion(weights.config, device)
+        load_into(dual, weights.model, str(name_or_path))
+        vae = builders.build_vae(weights.config)
+        load_into(vae, weights.vae, f"the autoencoder of {name_or_path}")
+        return cls(weights.config, dual.eval(), vae.to(device).eval(), device)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the model as safetensors and YAML, for `get_pretrained`."""
+        weights = Weights(dict(self.config), self.dual.state_dict(), self.vae.state_dict())
+        return save_exported(folder, weights, builders.MODEL_KEYS)
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the music (Hz)."""
+        return self.sequence.sample_rate
+
+    def set_generation_params(self, **params: Any) -> None:
+        """Change some of `GenerationParams`.
+
+        Raises:
+            UserError: for an unknown name, or a negative guidance of a model trained without negatives.
+        """
+        try:
+            wanted = replace(self.params, **params)
+        except TypeError as error:
+            raise UserError(f"unknown generation parameter: {error}") from error
+        if wanted.negative_guidance and not self.trained_negative:
+            raise UserError("negative_guidance needs a model trained with negatives, and this one has alpha = 1: "
+                            "leave it at 0")
+        self.params = wanted
+
+    def generate(self, videos: Sequence[str | Path], seeds: Sequence[int] | None = None,
+                 progress: Progress | None = None) -> list[torch.Tensor]:
+        """Music for videos: a wave (1, N) each, exactly as long as its picture.
+
+        Raises:
+            VideoError: a video cannot be used, or is shorter than a window of the model.
+        """
+        from ..data.pose import PoseExtractor
+        from ..data.visual import build_visual_encoder
+
+        pose, encoder = PoseExtractor(), build_visual_encoder(self.feature_spec.visual_encoder)
+        features = [extract_features(Path(video), self.feature_spec, pose, encoder) for video in videos]
+        return self.generate_from_features(features, seeds, progress, names=[str(video) for video in videos])
+
+    @torch.no_grad()
+    def generate_from_features(self, features: Sequence[Features], seeds: Sequence[int] | None = None,
+                               progress: Progress | None = None,
+                               names: Sequence[str] | None = None) -> list[torch.Tensor]:
+        """Music for clips whose features are at hand: a wave (1, N) each, N = seconds · sample_rate.
+
+        A clip's result depends on its features and seed alone, not on what it is batched with.
+
+        Args:
+            seeds: one a clip; 0, 1, 2 … by default.
+            names: for error messages.
+
+        Raises:
+            VideoError: a clip is shorter than a window of the model.
+        """
+        seeds = list(range(len(features))) if seeds is None else list(seeds)
+        names = [f"clip {index}" for index in range(len(features))] if names is None else list(names)
+        samples = [round(f.header.seconds * self.sample_rate) for f in features]
+        for name, f in zip(names, features, strict=True):
+            if f.header.seconds < self.sequence.seconds - SHORTFALL:
+                raise VideoError(f"{name} is {f.header.seconds:.2f} s long and the model needs at least "
+                                 f"{self.sequence.seconds:g} s: give a longer video")
+        groups: dict[int, list[int]] = {}
+        for index, count in enumerate(samples):
+            columns = max(self.sequence.columns_for(count), self.sequence.latent_columns)
+            groups.setdefault(columns, []).append(index)
+        size = self.params.batch_size
+        batches = [(columns, members[at:at + size]) for columns, members in groups.items()
+                   for at in range(0, len(members), size)]
+        total, done = self.params.steps * len(batches), 0
+        waves: dict[int, torch.Tensor] = {}
+        for columns, members in batches:
+            starts = self._starts(columns)
+            conditions = self._window_conditions([features[i] for i in members], starts)
+            base = done
+
+            def step(n: int, base: int = base) -> None:
+                if progress is not None:
+                    progress(base + n, total)
+
+            z = self._latents(conditions, columns, [seeds[i] for i in members], step)
+            for i, latent in zip(members, z, strict=True):
+                waves[i] = self._to_wave(latent[None], samples[i])[0]
+            done += self.params.steps
+        return [waves[i] for i in range(len(features))]
+
+    @torch.no_grad()
+    def generate_from_conditions(self, dances: Sequence[dict[str, DanceCondition]],
+                                 seeds: Sequence[int]) -> list[torch.Tensor]:
+        """Music for segments of one window's length: a wave (1, N) each."""
+        streams = self._streams()
+        attributes = [DanceAttributes(dance={name: dance[name] for name in streams}) for dance in dances]
+        conditions = self.dual.provider(self.dual.provider.tokenize(attributes, streams))
+        z = self._latents(conditions, self.sequence.latent_columns, seeds, None)
+        return [self._to_wave(latent[None], self.sequence.samples)[0] for latent in z]
+
+    def _streams(self) -> tuple[str, ...]:
+        return (POSITIVE, NEGATIVE) if self.params.negative_guidance else (POSITIVE,)
+
+    def _starts(self, columns: int) -> list[int]:
+        window = self.sequence.latent_columns
+        return window_starts(columns, window, self._window_hop())
+
+    def _window_hop(self) -> int:
+        return max(1, round(self.sequence.latent_columns * (1 - self.params.overlap)))
+
+    def _window_conditions(self, features: Sequence[Features], starts: Sequence[int]) -> dict[str, Condition]:
+        """Conditions of every window of every clip, windows first: each as in training."""
+        attributes = []
+        for start in starts:
+            for f in features:
+                positive, negative = dance_conditions(f, start * self.sequence.column_seconds, self.sequence.seconds)
+                attributes.append(DanceAttributes(dance={POSITIVE: positive, NEGATIVE: negative}))
+        streams = self._streams()
+        return self.dual.provider(self.dual.provider.tokenize(attributes, streams))
+
+    def _latents(self, conditions: dict[str, Condition], columns: int, seeds: Sequence[int],
+                 on_step: Callable[[int], None] | None) -> torch.Tensor:
+        """Sample latents (B, C, F, columns) under the conditions of their windows."""
+        params, denoiser = self.params, self.dual.denoiser
+        window = min(columns, self.sequence.latent_columns)
+        branches = dict(conditions)
+        if params.guidance != 1:
+            branches["none"] = denoiser.null_condition(conditions[POSITIVE])
+        prepared = {name: denoiser.prepare(condition, window) for name, condition in branches.items()}
+
+        def branch(name: str) -> Denoiser | None:
+            if name not in prepared:
+                return None
+            return windowed(lambda z, t, starts: denoiser.denoise(z, t, prepared[name]), window, self._window_hop())
+
+        positive = branch(POSITIVE)
+        assert positive is not None
+        plain = params.guidance == 1
+        combined = guided(positive, branch(NEGATIVE), branch("none"), negative_latent=self.negative_latent,
+                          w=params.negative_guidance if plain else 0.0, g=params.guidance,
+                          h=0.0 if plain else params.negative_guidance)
+        evaluations = 0
+
+        def count(_: Any) -> None:
+            nonlocal evaluations
+            evaluations += 1
+            if on_step is not None:
+                on_step(evaluations)
+
+        shape = (len(seeds), denoiser.latent_channels, denoiser.latent_rows, columns)
+        return sample(combined, self.schedule, shape, sampler=params.sampler, steps=params.steps,
+                      generators=clip_generators(seeds), device=self.device, callback=count)
+
+    def _to_wave(self, z: torch.Tensor, samples: int) -> torch.Tensor:
+        """Latents (B, C, F, L) → waves (B, 1, samples) on the CPU."""
+        mel = self.vae.decode(z)
+        mel = mel[..., :self.mel.frames(samples)]
+        return self.vocoder(mel, samples).cpu()
+
+    @torch.no_grad()
+    def reconstruct(self, wav: torch.Tensor) -> torch.Tensor:
+        """The ceiling: music (N,) through mel, autoencoder and vocoder and back, (N,)."""
+        samples = wav.shape[-1]
+        columns = self.sequence.columns_for(samples)
+        padded = torch.nn.functional.pad(wav[None, None], (
+            0, columns * self.sequence.latent_factor * self.sequence.hop_length - samples))
+        mel = self.mel(padded.to(self.device))
+        return self._to_wave(self.vae.encode(mel, sample=False), samples)[0, 0]

@@ -1,0 +1,86 @@
+"""The dance as an audiocraft condition: one encoder, two streams.
+
+`DanceConditioningProvider` is an ordinary audiocraft `ConditioningProvider`: tokenize, then forward gives
+`{name: (embedding (B, T, D), mask (B, T))}`, so the same provider can feed audiocraft's language models.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from audiocraft.modules.conditioners import BaseConditioner, ConditioningProvider
+from torch import nn
+
+from ..data.dance_attributes import DanceAttributes
+from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition, collate_dance
+from .dance_encoder import DanceEncoder
+
+
+class DanceConditioner(BaseConditioner):
+    """`DanceCondition` (batched) → (embedding (B, T, D), mask (B, T)).
+
+    Args:
+        encoder: shared by all streams.
+        output_dim: width of the embedding; None keeps the encoder's own (the paper: no projection).
+    """
+
+    def __init__(self, encoder: DanceEncoder, output_dim: int | None = None,
+                 device: torch.device | str = "cpu") -> None:
+        super().__init__(encoder.output_dim, output_dim or encoder.output_dim)
+        if output_dim is None:
+            self.output_proj = nn.Identity()
+        self.encoder = encoder
+        self.device = device
+
+    def tokenize(self, conditions: list[DanceCondition]) -> DanceCondition:
+        """Collate a list of conditions of one clip each and move them to the device."""
+        return collate_dance(conditions).to(self.device)
+
+    def forward(self, inputs: DanceCondition) -> tuple[torch.Tensor, torch.Tensor]:
+        rates = set(inputs.motion_rate)
+        if len(rates) > 1:
+            raise ValueError(f"a batch mixes keypoints of {sorted(rates)} frames a second: prepare all clips alike")
+        tokens, mask = self.encoder(inputs.visual, inputs.motion, inputs.detected, rates.pop())
+        return self.output_proj(tokens), mask
+
+
+class DanceConditioningProvider(ConditioningProvider):
+    """Conditions of a dance, keys `dance` (played forward: positive) and `dance_reverse` (backward: negative).
+
+    Both keys go through the *same* conditioner: a reversed dance is a dance, and the objective compares the two.
+    """
+
+    def __init__(self, conditioner: DanceConditioner, device: torch.device | str = "cpu") -> None:
+        super().__init__({POSITIVE: conditioner}, device=device)
+
+    @property
+    def dance(self) -> DanceConditioner:
+        """The shared conditioner."""
+        conditioner = self.conditioners[POSITIVE]
+        assert isinstance(conditioner, DanceConditioner)
+        return conditioner
+
+    def tokenize(self, inputs: list[DanceAttributes],
+                 streams: tuple[str, ...] = (POSITIVE, NEGATIVE)) -> dict[str, Any]:
+        """Collate the wanted streams of the attributes: {name: DanceCondition (B, …)}.
+
+        Raises:
+            ValueError: when an attribute lacks a stream.
+        """
+        for x in inputs:
+            missing = [name for name in streams if name not in x.dance]
+            if missing:
+                raise ValueError(f"a clip has no stream {missing[0]!r} (it has: {', '.join(x.dance) or 'none'})")
+        return {name: self.dance.tokenize([x.dance[name] for x in inputs]) for name in streams}
+
+    def forward(self, tokenized: dict[str, Any]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """Embed every stream in one batched pass of the encoder."""
+        if not tokenized:
+            return {}
+        names = list(tokenized)
+        first = tokenized[names[0]]
+        joined = first if len(names) == 1 else collate_dance([tokenized[name] for name in names])
+        embedding, mask = self.dance(joined)
+        return {name: (e, m) for name, e, m in zip(names, embedding.chunk(len(names)), mask.chunk(len(names)),
+                                                   strict=True)}

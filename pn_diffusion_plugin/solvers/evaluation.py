@@ -1,0 +1,112 @@
+"""Make music for a whole split and score it between null and ceiling rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+
+from ..data.features import Features, load_features
+from ..data.manifest import CorpusPaths, DanceInfo, corpus_root, load_manifest
+from ..data.splits import check_splits
+from ..metrics.dance import kinematic_beats
+from ..metrics.evaluate import evaluate_systems
+from ..metrics.report import write_report
+from ..metrics.scoring import EvaluationClip
+from ..models.pn_diffusion import PNDiffusion, Progress
+from ..utils.files import atomic_path
+
+
+@dataclass
+class CorpusClip:
+    """A clip of a prepared corpus with its features and reference music (N,)."""
+
+    info: DanceInfo
+    features: Features
+    reference: np.ndarray
+
+
+def read_split(manifest: str | Path, limit: int | None = None) -> list[CorpusClip]:
+    """Clips of a manifest, in its order.
+
+    Raises:
+        CorpusError: the manifest or a clip's json is missing or damaged.
+        FeatureFileError: a feature file is.
+    """
+    root = corpus_root(manifest)
+    paths = CorpusPaths(root)
+    clips = []
+    for line in load_manifest(manifest)[:limit]:
+        info = DanceInfo.load(Path(line["path"]).with_suffix(".json"), root)
+        wav, _ = soundfile.read(line["path"], dtype="float32")
+        clips.append(CorpusClip(info, load_features(paths.features(info.name)), wav))
+    return clips
+
+
+def leak_check(root: str | Path) -> str:
+    """Whether any song stands in two splits of the corpus: "ok", "LEAKING: …" or "unknown: …"."""
+    paths = CorpusPaths(Path(root))
+    return check_splits([DanceInfo.load(paths.info(name)) for name in paths.clip_names()])
+
+
+def evaluation_clip(clip: CorpusClip) -> EvaluationClip:
+    """What the metrics need of a clip."""
+    header = clip.features.header
+    return EvaluationClip(
+        name=clip.info.name, reference=clip.reference, sample_rate=clip.info.sample_rate,
+        beats=None if clip.info.beats is None else np.asarray(clip.info.beats, dtype=np.float64),
+        kinematic_beats=kinematic_beats(clip.features.keypoints, header.pose_fps), song=clip.info.song)
+
+
+def evaluate_corpus(model: PNDiffusion, manifest: str | Path, out: Path, *, seed: int = 0, command: str = "",
+                    limit: int | None = None, progress: Progress | None = None, label: str = "PN-Diffusion",
+                    clips: list[CorpusClip] | None = None) -> dict[str, Any]:
+    """Generate for every clip of a split, write the waves, score them, write `report.json` and `report.md`.
+
+    Args:
+        out: folder for `model/<clip>.wav`, `ceiling/<clip>.wav` and the report.
+        seed: of generation: clip i has seed + i.
+        clips: what `read_split` gave, to spare reading it again.
+
+    Returns:
+        The report (METRICS.md, report.json).
+    """
+    clips = read_split(manifest, limit) if clips is None else clips
+    seeds = [seed + index for index in range(len(clips))]
+    made = model.generate_from_features([clip.features for clip in clips], seeds, progress,
+                                        names=[clip.info.name for clip in clips])
+    systems = {
+        "model": _named(clips, made),
+        "ceiling": _named(clips, (model.reconstruct(torch.from_numpy(clip.reference)) for clip in clips))}
+    for name, waves in systems.items():
+        for clip_name, wav in waves.items():
+            with atomic_path(out / name / f"{clip_name}.wav") as temporary:
+                soundfile.write(temporary, wav, model.sample_rate)
+    root = corpus_root(manifest)
+    report = evaluate_systems(
+        [evaluation_clip(clip) for clip in clips], systems, {"model": label}, seed=seed,
+        split=f"{root.name}/{Path(manifest).name}", leak_check=leak_check(root), command=command, seeds=seeds)
+    write_report(report, out / "report.json")
+    return report
+
+
+def _named(clips: Iterable[CorpusClip], waves: Iterable[torch.Tensor]) -> dict[str, np.ndarray]:
+    """Waves by clip, as long as the reference."""
+    return {clip.info.name: wav.reshape(-1).numpy()[:len(clip.reference)]
+            for clip, wav in zip(clips, waves, strict=True)}
+
+
+def flat_metrics(report: dict[str, Any]) -> dict[str, float]:
+    """Means of a report as `row/metric`, the model's without a prefix: for a solver's log."""
+    flat = {}
+    for row in report["rows"]:
+        prefix = "" if row["name"] == "model" else f"{row['name']}/"
+        for name, value in row["metrics"].items():
+            if "mean" in value:
+                flat[prefix + name] = float(value["mean"])
+    return flat

@@ -1,0 +1,40 @@
+"""Data loaders of the four stages from `cfg.datasource` and `cfg.dataset`, in audiocraft's manner."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flashy
+from audiocraft.utils.utils import get_loader
+from torch.utils.data import DataLoader
+
+from ..data.dance_dataset import DanceDataset
+from ..models.builders import Config, build_feature_spec
+
+STAGES = ("train", "valid", "evaluate", "generate")
+
+
+def build_dance_loaders(config: Config, load_features: bool = True) -> dict[str, DataLoader]:
+    """A loader a stage, of batches `(wav (B, 1, N), [DanceSegmentInfo])`.
+
+    Args:
+        config: the experiment's configuration as plain containers, batch sizes already a worker's.
+        load_features: False for solvers that need the sound alone.
+
+    Raises:
+        CorpusError: a manifest is missing or empty.
+    """
+    common = {key: value for key, value in config["dataset"].items() if key not in STAGES}
+    loaders = {}
+    for stage in STAGES:
+        options: dict[str, Any] = {**common, **config["dataset"][stage]}
+        batch_size, num_workers = options.pop("batch_size"), options.pop("num_workers")
+        if stage == "train" and config["optim"]["updates_per_epoch"]:
+            options["num_samples"] = flashy.distrib.world_size() * batch_size * config["optim"]["updates_per_epoch"]
+        dataset = DanceDataset.from_meta(
+            config["datasource"][stage], sample_rate=config["sample_rate"], channels=1,
+            segment_duration=config["segment_seconds"], load_features=load_features,
+            expect=build_feature_spec(config) if load_features else None, **options)
+        loaders[stage] = get_loader(dataset, dataset.num_samples, batch_size=batch_size, num_workers=num_workers,
+                                    seed=config["seed"], collate_fn=dataset.collater, shuffle=options["shuffle"])
+    return loaders

@@ -1,0 +1,111 @@
+"""Dora's entry point: `dora run solver=pn_diffusion`.
+
+The only file that imports hydra and dora when it is imported.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import random
+from typing import Any
+
+import flashy
+import hydra
+import numpy as np
+import omegaconf
+import torch
+from audiocraft.environment import AudioCraftEnvironment
+from audiocraft.utils.cluster import get_slurm_parameters
+from dora import XP, hydra_main
+
+from . import paths
+from ._compat import ensure_ffmpeg
+from .solvers import get_solver as build_solver
+
+logger = logging.getLogger(__name__)
+
+
+def get_solver(cfg: omegaconf.DictConfig) -> Any:
+    """Solver of a configuration, with the batch divided over the workers and paths made absolute.
+
+    Raises:
+        ValueError: when a batch cannot be divided over the workers.
+    """
+    workers = flashy.distrib.world_size()
+    for part in [cfg.dataset, *(cfg.dataset.get(split) or {} for split in ("train", "valid", "evaluate", "generate"))]:
+        size = part.get("batch_size")
+        if size is not None:
+            if size % workers:
+                raise ValueError(f"a batch of {size} cannot be divided over {workers} workers: "
+                                 f"set dataset.batch_size to a multiple of {workers}")
+            part.batch_size = size // workers
+    for key, value in cfg.datasource.items():
+        if isinstance(value, str) and key in ("root", "train", "valid", "evaluate", "generate"):
+            cfg.datasource[key] = str(paths.resolve(value))
+    return build_solver(cfg)
+
+
+def get_solver_from_xp(xp: XP, override_cfg: dict[str, Any] | None = None, restore: bool = True,
+                       load_best: bool = True) -> Any:
+    """Solver of an experiment, with its best state, for use in a program or notebook."""
+    cfg = xp.cfg
+    if override_cfg:
+        cfg = omegaconf.OmegaConf.merge(cfg, omegaconf.DictConfig(override_cfg))
+    try:
+        with xp.enter():
+            solver = get_solver(cfg)
+            if restore:
+                solver.restore(load_best=load_best)
+        return solver
+    finally:
+        hydra.core.global_hydra.GlobalHydra.instance().clear()
+
+
+def get_solver_from_sig(sig: str, **kwargs: Any) -> Any:
+    """Solver of a Dora signature; see `get_solver_from_xp`."""
+    return get_solver_from_xp(main.get_xp_from_sig(sig), **kwargs)
+
+
+def init_system(cfg: omegaconf.DictConfig) -> None:
+    """Seeds and threads."""
+    multiprocessing.set_start_method(cfg.mp_start_method, force=True)
+    random.seed(cfg.seed)
+    np.random.seed(cfg.seed)
+    torch.manual_seed(cfg.seed)
+    if cfg.num_threads:
+        torch.set_num_threads(cfg.num_threads)
+
+
+@hydra_main(config_path=str(paths.config_dir()), config_name="config", version_base="1.3")
+def main(cfg: omegaconf.DictConfig) -> Any:
+    """Run an experiment: all its stages, or the one that `execute_only` names."""
+    init_system(cfg)
+    log_name = f"{cfg.execute_only or 'solver'}.log.{{rank}}"
+    flashy.setup_logging(level=str(cfg.logging.level).upper(), log_name=log_name)
+    flashy.distrib.init(backend="nccl" if str(cfg.device).startswith("cuda") else "gloo")
+    ensure_ffmpeg()
+    if cfg.get("corpus") is not None and cfg.corpus.make:
+        from .data.corpora import ensure_corpus
+
+        if flashy.distrib.is_rank_zero():
+            ensure_corpus(cfg.corpus.name, paths.resolve(cfg.datasource.root))
+        flashy.distrib.barrier()
+    solver = get_solver(cfg)
+    if cfg.show:
+        solver.show()
+        return None
+    if cfg.execute_only:
+        if not cfg.execute_inplace and cfg.continue_from is None:
+            raise ValueError(f"execute_only={cfg.execute_only} needs a checkpoint: give continue_from=//sig/SIG, "
+                             "or execute_inplace=true to use this experiment's own")
+        solver.restore(replay_metrics=False)
+        return solver.run_one_stage(cfg.execute_only)
+    return solver.run()
+
+
+main.dora.dir = paths.resolve(AudioCraftEnvironment.get_dora_dir())
+main._base_cfg.slurm = get_slurm_parameters(main._base_cfg.slurm)
+
+if __name__ == "__main__":
+    main()
