@@ -20,6 +20,8 @@ from pn_diffusion_plugin.metrics.scoring import EvaluationClip, fit_length
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
+POSE_SIDE = 640
+"""Pixels of the longer side for pose estimation, which looks at 256 x 256 round the dancer anyway."""
 
 
 def find_files(folder: str | Path, suffixes: Sequence[str], kind: str) -> dict[str, Path]:
@@ -163,10 +165,9 @@ def features_beats(path: str | Path) -> Times:
 
 
 def video_beats(path: str | Path, fps: float = 25.0) -> Times:
-    """Kinematic beats (s) of the dancer in a video, poses taken at `fps`."""
+    """Kinematic beats (s) of the dancer in a video, poses taken at `fps` as a feature file has them."""
     from pn_diffusion_plugin.data.pose import PoseExtractor
-    from pn_diffusion_plugin.data.video import probe, read_frames
+    from pn_diffusion_plugin.data.video import read_frames
 
-    info = probe(path)
-    keypoints, _ = PoseExtractor().extract(read_frames(path, fps), fps, name=str(path))
-    return kinematic_beats(keypoints, fps, aspect=info.width / info.height)
+    keypoints, _ = PoseExtractor().extract(read_frames(path, fps, size=POSE_SIDE), fps, name=str(path))
+    return kinematic_beats(keypoints, fps)

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 import soundfile
 
+from pn_diffusion_plugin.data.features import FeatureHeader, Features, save_features
 from pn_diffusion_plugin.errors import AudioError, UserError
 from pn_diffusion_plugin.metrics.evaluate import evaluate_folders
-from pn_diffusion_plugin.metrics.folders import read_annotation, read_clips, read_sound
+from pn_diffusion_plugin.metrics.folders import read_annotation, read_clips, read_sound, read_systems
 from pn_diffusion_plugin.metrics.nulls import click_track
+from pn_diffusion_plugin.metrics.scoring import score_systems
 
 RATE = 22050
 NAMES = ("a", "b", "sub/c")
@@ -138,3 +140,34 @@ def test_sounds_are_mono_at_one_rate(tmp_path: Path) -> None:
     soundfile.write(tmp_path / "s.wav", np.stack([np.ones(44100), -np.ones(44100)], axis=1) * 0.5, 44100)
     wav = read_sound(tmp_path / "s.wav")
     assert wav.shape == (RATE,) and np.abs(wav).max() < 1e-3
+
+
+def test_alignment_from_feature_files(folders, tmp_path: Path) -> None:
+    """A dance that rests on the first clip's clicks (every 0.4 s from 0.25 s) fits the first clip best."""
+    reference, generated = folders
+    time = np.arange(100) / 25
+    keypoints = np.full((100, 33, 3), 0.9, np.float32)
+    keypoints[..., :2] = 0.5 + 0.2 * np.cos(np.pi * (time - 0.25) / 0.4)[:, None, None]
+    header = FeatureHeader(
+        seconds=4.0,
+        pose_fps=25.0,
+        visual_fps=12.5,
+        visual_window=16,
+        visual_hop=16,
+        pose_extractor="test",
+        pose_weights_sha256="",
+        visual_encoder="test",
+        visual_dim=8,
+        visual_weights_sha256="",
+        video_sha256="",
+        detected_share=1.0,
+    )
+    visual = np.zeros((4, 8), np.float32)
+    features = Features(header, keypoints, np.ones(100, bool), visual, visual)
+    for name in NAMES:
+        save_features(tmp_path / "features" / f"{name}.safetensors", features)
+    clips = read_clips(reference, {"model": generated}, features=tmp_path / "features")
+    np.testing.assert_allclose(clips[0].kinematic_beats, np.arange(0.25, 3.9, 0.4), atol=0.01)
+    scores = score_systems(clips, read_systems(clips, {"model": generated}))["model"]
+    for name in ("bas_dance_to_music", "bas_music_to_dance"):
+        assert scores[name].argmax() == 0 and scores[name][0] > 0.8
