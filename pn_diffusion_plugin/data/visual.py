@@ -167,8 +167,8 @@ def window_indices(count: int, window: int, hop: int, *, backward: bool = False)
         backward: of the video played backward (numbers are still those of the video played forward).
 
     Returns:
-        (Tv, window) picture numbers, Tv = max(1, ceil((count - window) / hop) + 1). A window that reaches past
-        the end repeats the last picture shown.
+        (Tv, window) picture numbers, Tv = max(1, ceil((count - window) / hop) + 1). A window that reaches
+        past the end repeats the last picture shown.
     """
     if count < 1 or window < 1 or hop < 1:
         raise ValueError(f"count, window and hop must be at least 1, not {count}, {window} and {hop}")
@@ -189,7 +189,7 @@ class WindowEncoder:
         self.encoder, self.indices = encoder, indices
         self.pending = deque(np.argsort(indices.max(axis=1), kind="stable").tolist())
         lows = indices.min(axis=1)[list(self.pending)]
-        self.needed = np.minimum.accumulate(lows[::-1])[::-1]  # by windows done: the first picture still needed
+        self.needed = np.minimum.accumulate(lows[::-1])[::-1]  # by windows done: first picture still needed
         self.held: dict[int, Tensor] = {}
         self.count = 0
         self.features = np.zeros((len(indices), encoder.dim), dtype=np.float32)

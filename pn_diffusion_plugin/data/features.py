@@ -1,0 +1,296 @@
+"""The feature file of a clip: what BlazePose and I3D see in a dance, played forward and backward.
+
+One safetensors file a clip: four arrays, and a header in its metadata that says how they were made. A file
+that does not match what is asked for is refused with the reason, never resampled in silence.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from pn_diffusion_plugin.data.pose import JOINTS, PoseExtractor
+from pn_diffusion_plugin.data.video import probe, read_frames
+from pn_diffusion_plugin.data.visual import (
+    PICTURE_SIZE,
+    VisualEncoder,
+    WindowEncoder,
+    build_visual_encoder,
+    window_indices,
+)
+from pn_diffusion_plugin.errors import FeatureFileError, UserError
+from pn_diffusion_plugin.utils.files import atomic_path, sha256_file
+
+SCHEMA = 1
+UNITS = "keypoints: x, y in shares of the picture's width and height, visibility 0 to 1; time in seconds"
+_POSE_SIDE = 640  # pixels; BlazePose looks at 256 x 256 around the dancer, larger pictures only cost time
+
+
+@dataclass(frozen=True)
+class FeatureSpec:
+    """What features are wanted.
+
+    Attributes:
+        pose_fps: keypoint frames a second.
+        visual_fps: pictures a second the visual encoder sees.
+        visual_window, visual_hop: in those pictures.
+        visual_encoder: name, as in `build_visual_encoder`.
+    """
+
+    pose_fps: float = 25.0
+    visual_fps: float = 12.5
+    visual_window: int = 16
+    visual_hop: int = 16
+    visual_encoder: str = "inception_i3d"
+
+    def __post_init__(self) -> None:
+        for name in ("pose_fps", "visual_fps", "visual_window", "visual_hop"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"{name} must be greater than 0, not {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureHeader:
+    """How the features of a clip were made (see `FeatureSpec`; `seconds` is the length of the picture)."""
+
+    schema: int = SCHEMA
+    seconds: float
+    pose_fps: float
+    visual_fps: float
+    visual_window: int
+    visual_hop: int
+    joints: int = JOINTS
+    units: str = UNITS
+    pose_extractor: str
+    pose_weights_sha256: str
+    visual_encoder: str
+    visual_dim: int
+    visual_weights_sha256: str
+    video_sha256: str
+    detected_share: float
+
+
+@dataclass(eq=False)
+class FeatureSegment:
+    """Some seconds of a clip: keypoints (t, 33, 3), detected (t,), visual and visual_reverse (tv, D)."""
+
+    keypoints: np.ndarray
+    detected: np.ndarray
+    visual: np.ndarray
+    visual_reverse: np.ndarray
+
+
+@dataclass(eq=False)
+class Features:
+    """Features of a clip.
+
+    Attributes:
+        header: how they were made.
+        keypoints: (T, 33, 3) float32, x, y, visibility; T = round(seconds * pose_fps).
+        detected: (T,) bool; where false the keypoints are interpolated.
+        visual: (Tv, D) float32, windows of the video played forward.
+        visual_reverse: (Tv, D) float32, windows of the video played backward, in that order.
+    """
+
+    header: FeatureHeader
+    keypoints: np.ndarray
+    detected: np.ndarray
+    visual: np.ndarray
+    visual_reverse: np.ndarray
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Features) or self.header != other.header:
+            return False
+        pairs = zip(self._arrays(), other._arrays(), strict=True)
+        return all(np.array_equal(mine, theirs) for mine, theirs in pairs)
+
+    def _arrays(self) -> tuple[np.ndarray, ...]:
+        return self.keypoints, self.detected, self.visual, self.visual_reverse
+
+    def segment(self, start: float, seconds: float) -> FeatureSegment:
+        """The features of `seconds` from `start` on.
+
+        Frame k stands at time start + k / pose_fps, which need not be a frame of the clip (linear
+        interpolation; the first and last frames are held beyond the ends). The visual windows are the
+        max(1, round(seconds * visual_fps / visual_hop)) successive ones nearest to the segment; those of
+        `visual_reverse` show the same seconds, of the video played backward, in that order.
+
+        Raises:
+            ValueError: no length.
+        """
+        if not seconds > 0:
+            raise ValueError(f"a segment needs more than 0 seconds, not {seconds}")
+        head = self.header
+        count = max(1, round(seconds * head.pose_fps))
+        # Rounded so that a start on a frame gives exactly that frame, whatever the floating point says.
+        place = np.round(start * head.pose_fps + np.arange(count), 6).clip(0, len(self.keypoints) - 1)
+        low = np.floor(place).astype(np.int64)
+        high = np.minimum(low + 1, len(self.keypoints) - 1)
+        share = (place - low).astype(np.float32)[:, None, None]
+        keypoints = self.keypoints[low] * (1 - share) + self.keypoints[high] * share
+        windows = max(1, round(seconds * head.visual_fps / head.visual_hop))
+        return FeatureSegment(
+            keypoints=keypoints,
+            detected=self.detected[np.floor(place + 0.5).astype(np.int64).clip(0, len(self.detected) - 1)],
+            visual=self.visual[self._windows(start, windows)],
+            visual_reverse=self.visual_reverse[self._windows(head.seconds - start - seconds, windows)],
+        )
+
+    def _windows(self, start: float, count: int) -> np.ndarray:
+        """(count,) numbers of the windows from `start` on; the ends are repeated where there are too few."""
+        total = len(self.visual)
+        nearest = round(start * self.header.visual_fps / self.header.visual_hop)
+        first = min(max(nearest, 0), max(total - count, 0))
+        return np.minimum(np.arange(first, first + count), total - 1)
+
+    def reversed(self) -> Features:
+        """The features of the video played backward; twice reversed is the original."""
+        return Features(
+            header=self.header,
+            keypoints=np.ascontiguousarray(self.keypoints[::-1]),
+            detected=np.ascontiguousarray(self.detected[::-1]),
+            visual=self.visual_reverse,
+            visual_reverse=self.visual,
+        )
+
+
+def extract_features(
+    video: str | Path,
+    spec: FeatureSpec | None = None,
+    pose: PoseExtractor | None = None,
+    encoder: VisualEncoder | None = None,
+) -> Features:
+    """Watch a video once, with both eyes.
+
+    Args:
+        video: video file; shorter than one visual window is allowed (its last picture is repeated).
+        spec: what to extract; None: the defaults.
+        pose: finds the dancer; None: a new `PoseExtractor`.
+        encoder: sees the dance; None: the one `spec` names.
+
+    Raises:
+        VideoError: the file cannot be used (see `probe`), or nobody is in it.
+        UserError: `encoder` is not the one `spec` names.
+    """
+    video = Path(video)
+    spec = FeatureSpec() if spec is None else spec
+    info = probe(video)
+    pose = PoseExtractor() if pose is None else pose
+    encoder = build_visual_encoder(spec.visual_encoder) if encoder is None else encoder
+    if encoder.name != spec.visual_encoder:
+        raise UserError(f"the encoder given is {encoder.name}, the features want {spec.visual_encoder}")
+
+    count = max(1, round(info.seconds * spec.visual_fps))
+    forward = window_indices(count, spec.visual_window, spec.visual_hop)
+    backward = window_indices(count, spec.visual_window, spec.visual_hop, backward=True)
+    windows = WindowEncoder(encoder, np.concatenate([forward, backward]))
+    every = spec.pose_fps / spec.visual_fps
+    shared = every >= 1 and abs(every - round(every)) < 1e-9
+    frames: Iterable[np.ndarray] = read_frames(video, spec.pose_fps, size=_POSE_SIDE)
+    if shared:
+        frames = _tap(frames, windows, round(every))
+    keypoints, detected = pose.extract(frames, spec.pose_fps, name=str(video))
+    if not shared:
+        for picture in read_frames(video, spec.visual_fps, size=PICTURE_SIZE):
+            windows.push(picture)
+    visual = windows.finish()
+    header = FeatureHeader(
+        seconds=info.seconds,
+        **asdict(spec),
+        pose_extractor=pose.name,
+        pose_weights_sha256=pose.weights_sha256,
+        visual_dim=encoder.dim,
+        visual_weights_sha256=encoder.weights_sha256,
+        video_sha256=sha256_file(video),
+        detected_share=float(detected.mean()),
+    )
+    return Features(header, keypoints, detected, visual[: len(forward)], visual[len(forward) :])
+
+
+def _tap(frames: Iterable[np.ndarray], windows: WindowEncoder, every: int) -> Iterator[np.ndarray]:
+    """Pass the pictures on, and each `every`-th one to `windows` too."""
+    for number, picture in enumerate(frames):
+        if number % every == 0:
+            windows.push(picture)
+        yield picture
+
+
+def save_features(path: str | Path, features: Features) -> None:
+    """Write a feature file, atomically."""
+    arrays = {
+        "keypoints": np.ascontiguousarray(features.keypoints, dtype=np.float32),
+        "detected": np.ascontiguousarray(features.detected, dtype=bool),
+        "visual": np.ascontiguousarray(features.visual, dtype=np.float32),
+        "visual_reverse": np.ascontiguousarray(features.visual_reverse, dtype=np.float32),
+    }
+    with atomic_path(path) as temporary:
+        save_file(arrays, str(temporary), metadata={"header": json.dumps(asdict(features.header))})
+
+
+def load_features(path: str | Path, expect: FeatureSpec | None = None) -> Features:
+    """Read a feature file.
+
+    Args:
+        path: the file.
+        expect: refuse a file made otherwise; None: take it as it is.
+
+    Raises:
+        FeatureFileError: missing, damaged, of another schema, or not what `expect` asks for.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise FeatureFileError(f"{path} does not exist: prepare the corpus first")
+    try:
+        with safe_open(str(path), framework="np") as file:
+            text = (file.metadata() or {})["header"]
+            arrays = {name: file.get_tensor(name) for name in file.keys()}
+        values: dict[str, Any] = json.loads(text)
+    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        raise FeatureFileError(f"{path} is no whole feature file: delete it and prepare again") from error
+    if values.get("schema") != SCHEMA:
+        raise FeatureFileError(
+            f"{path} is of schema {values.get('schema')}, this version reads {SCHEMA}:"
+            " prepare the corpus again"
+        )
+    try:
+        header = FeatureHeader(**values)
+        features = Features(header, **arrays)
+        _check_shapes(features)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise FeatureFileError(f"{path} is damaged ({error}): delete it and prepare again") from error
+    if expect is not None:
+        wrong = [
+            f"{name} is {values[name]}, not {wanted}"
+            for name, wanted in asdict(expect).items()
+            if values[name] != wanted
+        ]
+        if wrong:
+            raise FeatureFileError(f"{path} was made otherwise ({'; '.join(wrong)}): prepare it again")
+    return features
+
+
+def _check_shapes(features: Features) -> None:
+    """Raise ValueError where arrays and header do not agree."""
+    head = features.header
+    frames = max(1, round(head.seconds * head.pose_fps))
+    count = max(1, round(head.seconds * head.visual_fps))
+    windows = len(window_indices(count, head.visual_window, head.visual_hop))
+    wanted = {
+        "keypoints": (frames, head.joints, 3),
+        "detected": (frames,),
+        "visual": (windows, head.visual_dim),
+        "visual_reverse": (windows, head.visual_dim),
+    }
+    for name, shape in wanted.items():
+        array = getattr(features, name)
+        if array.shape != shape:
+            raise ValueError(f"{name} is {array.shape}, its header says {shape}")
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds numbers that are not finite")
