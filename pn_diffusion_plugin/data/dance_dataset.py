@@ -130,7 +130,9 @@ class DanceDataset(InfoAudioDataset):
         kwargs = {"sample_rate": 22050, "channels": 1, "return_info": True, **kwargs}
         if not meta:
             raise CorpusError("the dataset got no clips: name a manifest that lists some")
-        super().__init__(meta, segment_duration=segment_duration, min_segment_ratio=min_segment_ratio, **kwargs)
+        super().__init__(
+            meta, segment_duration=segment_duration, min_segment_ratio=min_segment_ratio, **kwargs
+        )
         self.load_features = load_features
         self._features = FeatureCache(cache_bytes, expect)
         self._infos: dict[str, DanceInfo] = {}
@@ -169,8 +171,14 @@ class DanceDataset(InfoAudioDataset):
         n_frames, total_frames = wav.shape[-1], int(self.segment_duration * self.sample_rate)  # as audiocraft
         if self.pad:
             wav = F.pad(wav, (0, total_frames - n_frames))
-        return wav, AudioInfo(meta, seek_time, n_frames=n_frames, total_frames=total_frames,
-                              sample_rate=self.sample_rate, channels=wav.shape[0])
+        return wav, AudioInfo(
+            meta,
+            seek_time,
+            n_frames=n_frames,
+            total_frames=total_frames,
+            sample_rate=self.sample_rate,
+            channels=wav.shape[0],
+        )
 
     def _with_dance(self, info: AudioInfo) -> DanceSegmentInfo:
         audio = info.meta.path
@@ -178,12 +186,23 @@ class DanceDataset(InfoAudioDataset):
             self._infos[audio] = DanceInfo.load(Path(audio).with_suffix(".json"), corpus_root(audio))
         clip = self._infos[audio]
         features = CorpusPaths(corpus_root(audio)).features(clip.name)
-        seconds = info.total_frames / info.sample_rate if self.segment_duration is None else self.segment_duration
+        seconds = (
+            info.total_frames / info.sample_rate if self.segment_duration is None else self.segment_duration
+        )
         known = {item.name: getattr(info, item.name) for item in fields(AudioInfo)}
         segment = DanceSegmentInfo(
-            **known, name=clip.name, song=clip.song, choreography=clip.choreography, dancer=clip.dancer,
-            genre=clip.genre, bpm=clip.bpm, split=clip.split, video=clip.video, features=str(features),
-            clip_seconds=clip.seconds, beats=_beats_within(clip.beats, info.seek_time, seconds),
+            **known,
+            name=clip.name,
+            song=clip.song,
+            choreography=clip.choreography,
+            dancer=clip.dancer,
+            genre=clip.genre,
+            bpm=clip.bpm,
+            split=clip.split,
+            video=clip.video,
+            features=str(features),
+            clip_seconds=clip.seconds,
+            beats=_beats_within(clip.beats, info.seek_time, seconds),
         )
         if self.load_features:
             pair = dance_conditions(self._features(features), info.seek_time, seconds, features)

@@ -18,9 +18,9 @@ import numpy as np
 from scipy.ndimage import maximum_filter
 
 SAMPLE_RATE = 22050
-N_FFT = 1024  # 46 ms
-HOP_LENGTH = 512  # 23 ms: a cut between two frames moves a peak by less than one
-MAX_BIN = 256  # 5.5 kHz: above that encoders differ
+N_FFT = 2048  # 93 ms
+HOP_LENGTH = 512  # 23 ms
+MAX_BIN = 400  # 4.3 kHz: above that encoders differ
 PEAK_BINS, PEAK_FRAMES = 9, 7  # a peak is the largest within ± these
 PEAKS_A_SECOND = 40
 FLOOR_DB = 60.0  # peaks further than this below the loudest are left out
@@ -29,7 +29,8 @@ MAX_STEP = 64  # largest frequency step of a landmark, bins
 MAX_FRAMES = 63  # longest landmark, frames (1.5 s)
 MIN_COMMON = 20  # landmarks that two clips must share at one shift …
 MIN_SHARE = 0.1  # … and the share of those within their overlap
-_WINDOW = 96  # occurrences of a landmark that are compared with each other: what stands everywhere tells nothing
+# Occurrences of a landmark that are compared with each other: what stands everywhere tells nothing.
+_WINDOW = 96
 
 
 def fingerprint(wav: np.ndarray, sample_rate: int) -> np.ndarray:
@@ -55,7 +56,8 @@ def fingerprint(wav: np.ndarray, sample_rate: int) -> np.ndarray:
     start, end = np.array(first, int), np.array(second, int)
     if not len(start):
         return np.zeros((0, 2), np.int32)
-    step, apart = bins[end] - bins[start] + MAX_STEP, frames[end] - frames[start]
+    step = bins[end] - bins[start] + MAX_STEP
+    apart = (frames[end] - frames[start]) // 2  # A cut between two frames moves peaks by one.
     landmark = (bins[start] << 14) | (step << 6) | apart
     return np.stack([landmark, frames[start]], axis=1).astype(np.int32)
 
@@ -103,11 +105,13 @@ def similarities(prints: Mapping[str, np.ndarray]) -> list[tuple[str, str, float
     order = np.lexsort((frame, clip, landmark))
     landmark, frame, clip = landmark[order], frame[order], clip[order]
 
-    # Clips by ascending number within a landmark: one <= other. A shift is the frame of `other` in `one`'s time.
+    # Within a landmark clips ascend: one <= other. A shift is the frame of `other` in the time of `one`.
     span = int(frame.max()) + 2
     keys = []
     for distance in range(1, _WINDOW):
-        same = np.flatnonzero((landmark[:-distance] == landmark[distance:]) & (clip[:-distance] != clip[distance:]))
+        same = np.flatnonzero(
+            (landmark[:-distance] == landmark[distance:]) & (clip[:-distance] != clip[distance:])
+        )
         shift = frame[same] - frame[same + distance]
         keys.append((clip[same] * len(names) + clip[same + distance]) * (2 * span) + shift + span)
     key, count = np.unique(np.concatenate(keys), return_counts=True)

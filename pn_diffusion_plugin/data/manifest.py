@@ -64,7 +64,9 @@ class CorpusPaths:
 
     def clip_names(self) -> list[str]:
         """Names of the finished clips (those with a json, which is written last), sorted."""
-        return sorted(path.stem for path in (self.root / "clips").glob("*.json") if not path.name.startswith("."))
+        return sorted(
+            path.stem for path in (self.root / "clips").glob("*.json") if not path.name.startswith(".")
+        )
 
 
 @dataclass(frozen=True)
@@ -127,7 +129,9 @@ class DanceInfo:
         try:
             info = cls.from_dict(read_json(path))
         except TypeError as error:
-            raise CorpusError(f"{path} does not describe a clip ({error}): delete it and prepare again") from error
+            raise CorpusError(
+                f"{path} does not describe a clip ({error}): delete it and prepare again"
+            ) from error
         return info if root is None else replace(info, video=str(root / info.video))
 
     def save(self, path: str | Path) -> None:
@@ -147,7 +151,9 @@ def read_json(path: str | Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise CorpusError(f"{path} is missing: prepare the corpus again") from None
     except ValueError as error:
-        raise CorpusError(f"{path} is no json file ({error}): delete it and prepare the corpus again") from error
+        raise CorpusError(
+            f"{path} is no json file ({error}): delete it and prepare the corpus again"
+        ) from error
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
         raise CorpusError(f"{path} is not of schema {SCHEMA}: delete it and prepare the corpus again")
     return values
@@ -167,8 +173,14 @@ def write_manifests(root: str | Path, splits: Iterable[str] = SPLITS) -> dict[st
     for name in paths.clip_names():
         info = DanceInfo.load(paths.info(name))
         if info.split in names:
-            meta = {"path": f"clips/{name}.wav", "duration": info.n_samples / info.sample_rate,
-                    "sample_rate": info.sample_rate, "amplitude": None, "weight": None, "info_path": None}
+            meta = {
+                "path": f"clips/{name}.wav",
+                "duration": info.n_samples / info.sample_rate,
+                "sample_rate": info.sample_rate,
+                "amplitude": None,
+                "weight": None,
+                "info_path": None,
+            }
             names[info.split].append(name)
             lines[info.split].append(json.dumps(meta) + "\n")
     for split in names:
@@ -186,9 +198,13 @@ def manifest_file(path: str | Path) -> Path:
     path = Path(path)
     file = path / "data.jsonl" if path.is_dir() or not path.suffix else path
     if not file.is_file():
-        raise CorpusError(f"{file} is missing: make the corpus with `pn-diffusion prepare`, or name another one")
+        raise CorpusError(
+            f"{file} is missing: make the corpus with `pn-diffusion prepare`, or name another one"
+        )
     if not file.stat().st_size:
-        raise CorpusError(f"{file} lists no clips: give the corpus more songs, or a `split` column in its metadata")
+        raise CorpusError(
+            f"{file} lists no clips: give the corpus more songs, or a `split` column in its metadata"
+        )
     return file
 
 
@@ -202,7 +218,9 @@ def corpus_root(path: str | Path) -> Path:
     for folder in (path, *path.parents):
         if (folder / "corpus.json").is_file():
             return folder
-    raise CorpusError(f"{path} is in no prepared corpus (no corpus.json above it): make one with `pn-diffusion prepare`")
+    raise CorpusError(
+        f"{path} is in no prepared corpus (no corpus.json above it): make one with `pn-diffusion prepare`"
+    )
 
 
 def load_manifest(path: str | Path) -> list[dict[str, Any]]:
@@ -218,6 +236,8 @@ def load_manifest(path: str | Path) -> list[dict[str, Any]]:
             meta = json.loads(line)
             audio = Path(meta["path"])
         except (ValueError, KeyError, TypeError) as error:
-            raise CorpusError(f"line {number} of {file} is damaged ({error}): prepare the corpus again") from error
+            raise CorpusError(
+                f"line {number} of {file} is damaged ({error}): prepare the corpus again"
+            ) from error
         lines.append({**meta, "path": str(audio if audio.is_absolute() else corpus_root(file) / audio)})
     return lines

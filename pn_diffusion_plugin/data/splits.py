@@ -112,7 +112,9 @@ def assign_splits(
         CorpusError: ratios that are no shares, or a clip that asks for a split of another name.
     """
     if min(ratios) < 0 or not abs(sum(ratios) - 1) < 1e-6 or ratios[0] == 0:
-        raise CorpusError(f"split ratios are {ratios}: give shares for train, valid, test that add up to 1, train > 0")
+        raise CorpusError(
+            f"split ratios are {ratios}: give shares for train, valid, test that add up to 1, train > 0"
+        )
     for clip in clips:
         if clip.split not in (None, *SPLITS):
             raise CorpusError(f"{clip.name} asks for split {clip.split!r}: write one of {', '.join(SPLITS)}")
@@ -147,12 +149,18 @@ def assign_splits(
 
 
 def _carve_valid(
-    order: Sequence[str], seconds: Mapping[str, float], chosen: Mapping[str, str],
-    wanted: Mapping[str, set[str]], kept: Mapping[str, set[str]], ratios: Ratios,
+    order: Sequence[str],
+    seconds: Mapping[str, float],
+    chosen: Mapping[str, str],
+    wanted: Mapping[str, set[str]],
+    kept: Mapping[str, set[str]],
+    ratios: Ratios,
 ) -> set[str]:
     """Songs of train that become valid, since nobody named any: about its share, never all."""
     train = [song for song in order if chosen[song] == "train" and wanted.get(song, set()) <= {"train"}]
-    train.sort(key=lambda song: "valid" not in kept.get(song, ()))  # stable: those of the last time come first
+    train.sort(
+        key=lambda song: "valid" not in kept.get(song, ())
+    )  # stable: those of the last time come first
     target = sum(seconds[song] for song in train) * ratios[1] / (ratios[0] + ratios[1])
     carved: set[str] = set()
     for song in train[:-1]:
@@ -162,9 +170,7 @@ def _carve_valid(
     return carved
 
 
-def _fill(
-    free: Sequence[str], seconds: Mapping[str, float], chosen: dict[str, str], ratios: Ratios
-) -> None:
+def _fill(free: Sequence[str], seconds: Mapping[str, float], chosen: dict[str, str], ratios: Ratios) -> None:
     """Give each free song to the split that lacks most seconds; leave none empty while songs are left."""
     total = sum(seconds.values())
     have = {split: sum(seconds[song] for song, where in chosen.items() if where == split) for split in SPLITS}
@@ -202,9 +208,10 @@ def check_splits(infos: Iterable[DanceInfo], by: str = "song") -> str:
             where.setdefault(value, set()).add(str(info.split))
     leaking = sorted(value for value, splits in where.items() if len(splits) > 1)
     if leaking:
-        shown = "; ".join(f"{value} in {' and '.join(sorted(where[value], key=SPLITS.index))}" for value in leaking[:5])
+        places = {value: " and ".join(sorted(where[value], key=SPLITS.index)) for value in leaking[:5]}
+        shown = "; ".join(f"{value} in {place}" for value, place in places.items())
         more = f"; and {len(leaking) - 5} more" if len(leaking) > 5 else ""
-        return f"LEAKING: {len(leaking)} {by}{'s' if len(leaking) > 1 else ''} in more than one split ({shown}{more})"
+        return f"LEAKING: {len(leaking)} {by}(s) in more than one split ({shown}{more})"
     if not infos:
         return "unknown: no clip has a split"
     if unsure:

@@ -58,15 +58,20 @@ def find_videos(folder: Path, leave_out: Path | None = None) -> list[Path]:
     found = []
     for place, folders, files in os.walk(folder, followlinks=True):
         folders[:] = sorted(
-            name for name in folders
-            if not name.startswith(".") and (leave_out is None or (Path(place) / name).resolve() != leave_out.resolve())
+            name
+            for name in folders
+            if not name.startswith(".")
+            and (leave_out is None or (Path(place) / name).resolve() != leave_out.resolve())
         )
         found += [
-            Path(place) / name for name in files
+            Path(place) / name
+            for name in files
             if not name.startswith(".") and Path(name).suffix.lower() in VIDEO_SUFFIXES
         ]
     if not found:
-        raise CorpusError(f"{folder} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}): name another folder")
+        raise CorpusError(
+            f"{folder} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}): name another folder"
+        )
     return sorted(found)
 
 
@@ -79,7 +84,9 @@ def clip_name(relative: Path) -> str:
     """
     parts = relative.with_suffix("").parts
     name = "__".join(re.sub(r"[^A-Za-z0-9._-]+", "_", part).strip("._-") for part in parts) or "clip"
-    plain = all(re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", part) and "__" not in part for part in parts)
+    plain = all(
+        re.fullmatch(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?", part) and "__" not in part for part in parts
+    )
     if plain and relative.suffix == ".mp4":
         return name
     return f"{name[:100]}-{hashlib.sha256(relative.as_posix().encode()).hexdigest()[:6]}"
@@ -98,7 +105,7 @@ def read_sidecar(video: Path) -> Labels:
             except ValueError as error:
                 raise CorpusError(f"{path} is not a json file ({error}): mend it or take it away") from error
             if not isinstance(values, dict):
-                raise CorpusError(f"{path} is not a json object: write labels as {{\"song\": …}}")
+                raise CorpusError(f'{path} is not a json object: write labels as {{"song": …}}')
             return _labels(values, str(path))
     return Labels()
 
@@ -118,7 +125,9 @@ def read_table(path: Path, folder: Path, videos: Sequence[Path]) -> dict[Path, L
     with open(path, newline="", encoding="utf-8-sig") as stream:
         rows = list(csv.DictReader(stream))
     if not rows or "file" not in rows[0]:
-        raise CorpusError(f"{path} has no column `file` (or no rows): its first line must name the columns, file among them")
+        raise CorpusError(
+            f"{path} has no column `file` (or no rows): its first line must name the columns, file among them"
+        )
     by_name: dict[str, list[Path]] = {}
     for video in videos:
         relative = video.relative_to(folder)
@@ -130,14 +139,18 @@ def read_table(path: Path, folder: Path, videos: Sequence[Path]) -> dict[Path, L
         wanted = (row["file"] or "").strip()
         exact = folder / wanted
         fits = [exact] if exact in by_name.get(wanted, []) else by_name.get(wanted.removeprefix("./"), [])
-        if not fits:
-            missing.append(wanted)
-        elif len(fits) > 1:
-            raise CorpusError(f"line {number} of {path}: {wanted} fits {len(fits)} videos: give its path in {folder}")
-        else:
+        if len(fits) > 1:
+            raise CorpusError(
+                f"line {number} of {path}: {wanted} fits {len(fits)} videos: give its path in {folder}"
+            )
+        if fits:
             labels[fits[0]] = _labels(row, f"line {number} of {path}")
-    if not labels:
-        raise CorpusError(f"{path} names none of the videos in {folder} (its first is {missing[0]}): name another table")
+        elif not exact.exists():
+            missing.append(wanted)
+    if missing and not labels:
+        raise CorpusError(
+            f"{path} names none of the videos in {folder} (its first is {missing[0]}): name another table"
+        )
     if missing:
         logger.warning("%s names %d videos that are not there, e.g. %s", path, len(missing), missing[0])
     return labels
@@ -159,5 +172,7 @@ def _labels(values: Mapping[str, Any], where: str) -> Labels:
         if isinstance(beats, list):
             found["beats"] = [float(beat) for beat in beats]
     except (TypeError, ValueError) as error:
-        raise CorpusError(f"{where}: bpm or beats is no number ({error}): write beats a minute, and seconds") from error
+        raise CorpusError(
+            f"{where}: bpm or beats is no number ({error}): write beats a minute, and seconds"
+        ) from error
     return Labels(**found)
