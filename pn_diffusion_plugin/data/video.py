@@ -24,15 +24,18 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from pn_diffusion_plugin.data.media import (
+    Clock,
+    decode,
+    open_media,
+    orientation,
+    read_clock,
+    shown_size,
+    video_stream,
+)
 from pn_diffusion_plugin.errors import AudioError, VideoError
 from pn_diffusion_plugin.utils.files import atomic_path
 
-# A file handed in by a stranger may be a playlist in disguise: only local files, only real containers.
-_FORMATS = (
-    "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,h264,hevc,m4v,mxf,wav,mp3,flac,aac,"
-    "amr,aiff,w64,au,image2,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,apng"
-)
-_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
 _MP4_CODECS = frozenset({"h264", "hevc", "mpeg4", "av1", "vp9"})
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)
 _MISSING_SHARE = 0.2  # more undecodable pictures than this and the file counts as damaged
@@ -59,124 +62,6 @@ class VideoInfo:
     has_audio: bool
 
 
-@dataclass(frozen=True)
-class _Clock:
-    """The time stamps of a video stream, read without decoding it."""
-
-    zero: Fraction  # container time of the first picture, seconds
-    times: np.ndarray  # (n,) seconds from `zero`, sorted
-    seconds: float
-    frame_seconds: float  # nominal time between pictures
-    copyable: bool  # every packet has a time stamp and none is hidden by an edit list
-
-
-@contextlib.contextmanager
-def _open(path: Path) -> Iterator[InputContainer]:
-    """Open a media file, or say in one sentence why it cannot be opened."""
-    if not path.exists():
-        raise VideoError(f"{path} does not exist: check the path")
-    if path.is_dir():
-        raise VideoError(f"{path} is a folder: give a video file")
-    if path.stat().st_size == 0:
-        raise VideoError(f"{path} is empty (0 bytes): copy or download it again")
-    try:
-        container = av.open(f"file:{path}", options=dict(_OPTIONS), metadata_errors="replace")
-    except (av.error.FFmpegError, UnicodeDecodeError) as error:
-        raise VideoError(
-            f"{path} cannot be read as a video (not a media file, or cut off or damaged):"
-            " give a complete video file"
-        ) from error
-    with container:
-        yield container
-
-
-def _video_stream(container: InputContainer, path: Path) -> VideoStream:
-    if "_pipe" in container.format.name or container.format.name in ("image2", "apng"):
-        raise VideoError(f"{path} is a picture: give a video file")
-    streams = [s for s in container.streams.video if not int(s.disposition) & 0x400]  # 0x400: cover art
-    if not streams:
-        what = "it is an audio file" if container.streams.audio else f"it holds {container.format.long_name}"
-        raise VideoError(f"{path} has no video stream ({what}): give a video file")
-    stream = streams[0]
-    if stream.codec_context is None:
-        raise VideoError(f"{path} uses a video codec that cannot be decoded here: convert it to H.264 first")
-    stream.thread_type = "AUTO"
-    return stream
-
-
-def _promised_seconds(container: InputContainer, stream: VideoStream) -> float:
-    """How long the header says the video stream is; 0 where it does not say."""
-    if stream.duration is not None and stream.time_base is not None:
-        return float(stream.duration * stream.time_base)
-    text = stream.metadata.get("DURATION", "")
-    with contextlib.suppress(ValueError):
-        hours, minutes, seconds = text.split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
-    return 0.0
-
-
-def _clock(path: Path) -> _Clock:
-    """Read every time stamp of the picture (no decoding) and check the file against its own header."""
-    with _open(path) as container:
-        stream = _video_stream(container, path)
-        base = Fraction(stream.time_base or Fraction(1, 1000))
-        rate = Fraction(stream.guessed_rate or stream.average_rate or 25)
-        stamps: list[tuple[Fraction, Fraction]] = []
-        copyable = True
-        try:
-            for packet in container.demux(stream):
-                if packet.size == 0:
-                    continue
-                if packet.is_discard:
-                    copyable = False
-                    continue
-                if packet.pts is None:
-                    copyable = False
-                    start = len(stamps) / rate  # a raw stream has no time stamps: constant rate
-                else:
-                    start = packet.pts * base
-                stamps.append((start, packet.duration * base if packet.duration else 1 / rate))
-        except av.error.FFmpegError:
-            pass  # judged below by what is missing
-        promised = _promised_seconds(container, stream)
-    if not stamps:
-        raise VideoError(f"{path} holds no pictures (cut off or damaged): give a complete video file")
-    if len(stamps) == 1:
-        raise VideoError(f"{path} holds a single picture: give a video file")
-    stamps.sort()
-    zero = stamps[0][0]
-    seconds = float(max(start + length for start, length in stamps) - zero)
-    if promised - seconds > max(0.5, 0.05 * promised):
-        raise VideoError(
-            f"{path} is cut off: its header promises {promised:.1f} s and {seconds:.1f} s are there;"
-            " copy or download it again"
-        )
-    return _Clock(
-        zero=zero,
-        times=np.array([float(start - zero) for start, _ in stamps]),
-        seconds=seconds,
-        frame_seconds=float(1 / rate),
-        copyable=copyable,
-    )
-
-
-def _orientation(frame: VideoFrame) -> tuple[bool, bool, bool]:
-    """(swap x and y, then mirror x, mirror y) from the display matrix: x' = a x + c y, y' = b x + d y."""
-    try:
-        matrix = cast(Any, frame.side_data)["DISPLAYMATRIX"]
-    except KeyError:
-        return False, False, False
-    a, b, _, c, d = np.frombuffer(bytes(matrix), dtype=np.int32)[:5].tolist()
-    swap = abs(b) > abs(a)
-    return swap, (c if swap else a) < 0, (b if swap else d) < 0
-
-
-def _shown_size(frame: VideoFrame, stream: VideoStream) -> tuple[int, int]:
-    """(width, height) with square pixels, before any turn."""
-    aspect = stream.sample_aspect_ratio
-    return round(frame.width * float(aspect)) if aspect else frame.width, frame.height
-
-
 def probe(path: str | Path) -> VideoInfo:
     """Look at a video: every time stamp is read, the first picture is decoded.
 
@@ -184,14 +69,14 @@ def probe(path: str | Path) -> VideoInfo:
         VideoError: missing or empty, not a media file, a picture, sound only, cut off, nothing decodable.
     """
     path = Path(path)
-    clock = _clock(path)
-    with _open(path) as container:
-        stream = _video_stream(container, path)
-        frame = next(_decode(container, stream), None)
+    clock = read_clock(path)
+    with open_media(path) as container:
+        stream = video_stream(container, path)
+        frame = next(decode(container, stream), None)
         if frame is None:
             raise VideoError(f"{path} is damaged: no picture could be decoded; copy or download it again")
-        width, height = _shown_size(frame, stream)
-        if _orientation(frame)[0]:
+        width, height = shown_size(frame, stream)
+        if orientation(frame)[0]:
             width, height = height, width
         return VideoInfo(
             seconds=clock.seconds,
@@ -201,22 +86,6 @@ def probe(path: str | Path) -> VideoInfo:
             rotation=round(frame.rotation / 90) * 90 % 360,
             has_audio=bool(container.streams.audio),
         )
-
-
-def _decode(container: InputContainer, stream: Any) -> Iterator[Any]:
-    """Decoded frames of a stream; broken packets are passed over (callers judge by what is missing)."""
-    packets = container.demux(stream)
-    while True:
-        try:
-            packet = next(packets)
-        except StopIteration:
-            return
-        except av.error.FFmpegError:
-            return
-        try:
-            yield from packet.decode()
-        except av.error.FFmpegError:
-            continue
 
 
 def read_frames(
@@ -242,7 +111,7 @@ def read_frames(
     path = Path(path)
     if not fps > 0 or start < 0 or (seconds is not None and seconds < 0):
         raise ValueError(f"fps must be > 0, start and seconds >= 0, not {fps}, {start} and {seconds}")
-    clock = _clock(path)
+    clock = read_clock(path)
     length = max(clock.seconds - start, 0.0) if seconds is None else seconds
     count = max(1, round(length * fps))
     # A picture counts from half a frame before its time: nearest at constant rate, on screen in long holds.
@@ -272,29 +141,29 @@ def read_frames(
 
 
 def _timed_pictures(
-    path: Path, clock: _Clock, size: int | None, start: float
+    path: Path, clock: Clock, size: int | None, start: float
 ) -> Iterator[tuple[float, np.ndarray]]:
     """(time, picture) of every decodable picture, from the key picture before `start` on."""
     scaler = VideoReformatter()
-    with _open(path) as container:
-        stream = _video_stream(container, path)
+    with open_media(path) as container:
+        stream = video_stream(container, path)
         base = Fraction(stream.time_base or Fraction(1, 1000))
         if start > 1.0:
             with contextlib.suppress(av.error.FFmpegError):
                 container.seek(int((Fraction(start) + clock.zero) / base), stream=stream, backward=True)
-        for index, frame in enumerate(_decode(container, stream)):
+        for index, frame in enumerate(decode(container, stream)):
             if frame.is_corrupt:
                 continue
             time = index * clock.frame_seconds
             if frame.pts is not None:
                 time = float(frame.pts * base - clock.zero)
-            width, height = _shown_size(frame, stream)
+            width, height = shown_size(frame, stream)
             scale = min(1.0, size / max(width, height)) if size else 1.0
             width, height = max(1, round(width * scale)), max(1, round(height * scale))
             same = (width, height) == (frame.width, frame.height)
             rgb = scaler.reformat(frame, width, height, "rgb24", interpolation="BILINEAR" if same else "AREA")
             picture = rgb.to_ndarray()
-            swap, mirror_x, mirror_y = _orientation(frame)
+            swap, mirror_x, mirror_y = orientation(frame)
             if swap:
                 picture = picture.transpose(1, 0, 2)
             picture = picture[:: -1 if mirror_y else 1, :: -1 if mirror_x else 1]
@@ -316,15 +185,15 @@ def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
         AudioError: there is no sound track, or nothing of it can be decoded.
     """
     path = Path(path)
-    clock = _clock(path)
-    with _open(path) as container:
+    clock = read_clock(path)
+    with open_media(path) as container:
         if not container.streams.audio:
             raise AudioError(f"{path} has no sound track: give a video with music")
         stream = container.streams.audio[0]
         source_rate = 0
         line = np.zeros(0, dtype=np.float32)
         end: int | None = None  # where the next block goes if its time stamp agrees
-        for frame in _decode(container, stream):
+        for frame in decode(container, stream):
             if not source_rate:
                 source_rate = frame.sample_rate
                 line = np.zeros(math.ceil(clock.seconds * source_rate), dtype=np.float32)
@@ -489,9 +358,9 @@ def mux(video_path: str | Path, wav: np.ndarray, sample_rate: int, out_path: str
         AudioError: the sound has another shape or is not finite.
     """
     video_path, out_path = Path(video_path), Path(out_path)
-    clock = _clock(video_path)
-    with _open(video_path) as source:
-        stream = _video_stream(source, video_path)
+    clock = read_clock(video_path)
+    with open_media(video_path) as source:
+        stream = video_stream(source, video_path)
         copy = clock.copyable and stream.codec_context.name in _MP4_CODECS
         fps = Fraction(1 / clock.frame_seconds).limit_denominator(1001)
         if copy:
@@ -504,7 +373,7 @@ def mux(video_path: str | Path, wav: np.ndarray, sample_rate: int, out_path: str
 def _copy(
     source: InputContainer,
     stream: VideoStream,
-    clock: _Clock,
+    clock: Clock,
     container: OutputContainer,
     wav: np.ndarray,
     sample_rate: int,
