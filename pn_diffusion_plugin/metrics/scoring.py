@@ -45,7 +45,7 @@ class EvaluationClip:
 
     Attributes:
         name: what errors and files call it.
-        reference: reference music (N,), also its length.
+        reference: reference music (N,) or (C, N), kept as (N,), also its length.
         sample_rate: of the reference and of every system's sound for this clip, Hz.
         beats: annotated beats of the reference, seconds; None: tracked.
         kinematic_beats: beats of the dance, seconds; None: unknown, alignment is not computed.
@@ -58,6 +58,9 @@ class EvaluationClip:
     beats: NDArray[np.float64] | None = None
     kinematic_beats: NDArray[np.float64] | None = None
     song: str | None = None
+
+    def __post_init__(self) -> None:
+        self.reference = _mono(self.reference, f"the reference of {self.name}")
 
 
 class EventCache:
@@ -73,9 +76,16 @@ class EventCache:
         return self._events[key]
 
 
+def _mono(wav: object, source: str) -> Audio:
+    try:
+        return as_mono(wav)
+    except ValueError as error:
+        raise UserError(f"{source} cannot be scored: {error}; generate or decode it again") from error
+
+
 def fit_length(wav: object, clip: EvaluationClip, source: str) -> Audio:
     """Mono sound (N,) as long as the reference: a longer one is cut, a shorter is a UserError on `source`."""
-    mono = as_mono(wav)
+    mono = _mono(wav, source)
     missing = clip.reference.size - mono.size
     if missing > math.ceil(LENGTH_TOLERANCE * clip.sample_rate):
         raise UserError(
@@ -134,9 +144,7 @@ def score_systems(
     """
     _check(clips, systems)
     hear = EventCache()
-    references = {
-        clip.name: fit_length(clip.reference, clip, f"the reference of {clip.name}") for clip in clips
-    }
+    references = {clip.name: clip.reference for clip in clips}
     sounds: dict[str, list[Audio]] = {
         system: [fit_length(wavs[clip.name], clip, f"{system}: {clip.name}") for clip in clips]
         for system, wavs in systems.items()

@@ -153,6 +153,14 @@ def test_longer_is_cut_and_shorter_is_refused(clips) -> None:
         score_systems([clip], {"model": {clip.name: clip.reference[: -RATE // 10]}})
 
 
+def test_channels_are_averaged(clips) -> None:
+    clip = clips[0]
+    stereo = EvaluationClip("s", np.stack([clip.reference] * 2), RATE, clip.beats)
+    assert stereo.reference.shape == clip.reference.shape
+    scores = score_systems([stereo], {"model": {"s": stereo.reference[None]}})
+    assert scores["model"]["onset_f50"] == [1]
+
+
 def test_shuffled_music_is_as_long_as_the_clip() -> None:
     """Clips of different lengths and rates borrow from each other."""
     short = EvaluationClip("short", drums(120, 0.2)[: 2 * RATE], RATE)
@@ -191,6 +199,10 @@ def test_a_sound_is_heard_once(clips) -> None:
         (lambda c, s: (c[:0], s), "no clip"),
         (lambda c, s: ([c[0], c[0]], s), "two clips are called clip0"),
         (lambda c, s: (c, {"click": s["model"]}), "cannot be called click"),
+        (
+            lambda c, s: (c, {"model": {**s["model"], "clip1": np.full(SECONDS * RATE, np.nan)}}),
+            "model: clip1.*finite",
+        ),
         (lambda c, s: (c, {"model": {}}), "model has no music for the clip clip0"),
         (lambda c, s: ([EvaluationClip("e", np.zeros(0, np.float32), RATE)], s), "e holds no sound"),
     ],
