@@ -1,4 +1,6 @@
-"""The embedded corpus: generated dances with generated music, the same from the same seed, bound to no licence.
+"""The embedded corpus: generated dances with generated music, the same from the same seed.
+
+No licence is attached to it.
 
     score.py → choreography.py → render.py ─┐
         └────→ music.py ────────────────────┴→ <id>.mp4 (H.264 + lossless ALAC) and <id>.json
@@ -9,6 +11,7 @@ The three splits share no choreography, no tempo, no dancer and no song.
 from __future__ import annotations
 
 import csv
+import json
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -28,7 +31,7 @@ from pn_diffusion_plugin.utils.files import atomic_path, write_json
 
 SAMPLE_RATE = 22050  # Hz
 SPLITS = ("train", "valid", "test")
-GENERATOR = 1  # changes whenever the generated clips change
+GENERATOR = 2  # changes whenever the generated clips change
 METADATA_COLUMNS = ("file", "split", "song", "choreography", "dancer", "genre", "bpm")
 
 # Whole tempos from 60 to 180 dealt to the splits in turn, so that each covers the range and none is in two
@@ -59,7 +62,9 @@ class MiniSpec:
     def clips(self, split: str) -> int:
         """Number of clips of a split."""
         if split not in SPLITS:
-            raise CorpusError(f"the embedded corpus has no split {split!r}: choose one of {', '.join(SPLITS)}")
+            raise CorpusError(
+                f"the embedded corpus has no split {split!r}: choose one of {', '.join(SPLITS)}"
+            )
         return int(getattr(self, split))
 
 
@@ -95,7 +100,9 @@ def clip_plan(spec: MiniSpec, split: str, index: int) -> ClipPlan:
         CorpusError: there is no such split, or no such clip in it.
     """
     if not 0 <= index < spec.clips(split):
-        raise CorpusError(f"split {split} of the embedded corpus has {spec.clips(split)} clips, and no clip {index}")
+        raise CorpusError(
+            f"split {split} of the embedded corpus has {spec.clips(split)} clips, and no clip {index}"
+        )
     root = np.random.SeedSequence((spec.seed, SPLITS.index(split), index))
     timing, motion, look, music = root.spawn(4)
     rng = np.random.default_rng(timing)
@@ -145,9 +152,9 @@ def _information(plan: ClipPlan, spec: MiniSpec) -> dict[str, Any]:
 
 
 def synthesise_clip_audio(spec: MiniSpec, split: str, index: int) -> tuple[np.ndarray, int, dict[str, Any]]:
-    """Music of a clip without its picture: (wav (N,) float32 on the grid of 16-bit samples, rate in Hz, information).
+    """Music of a clip without its picture: (wav (N,), rate in Hz, information).
 
-    The wav is to the bit what the clip's mp4 holds.
+    The wav is float32 on the grid of 16-bit samples, to the bit what the clip's mp4 holds.
     """
     plan = clip_plan(spec, split, index)
     wav = synthesise(plan.music_seed, plan.score, plan.genre, SAMPLE_RATE)
@@ -164,6 +171,7 @@ def write_clip(spec: MiniSpec, split: str, index: int, folder: str | Path) -> Pa
     plan = clip_plan(spec, split, index)
     frames = DancerRenderer(clip_dance(spec, split, index), plan.look_seed, spec.size)
     path = Path(folder) / f"{plan.id}.mp4"
+    path.with_suffix(".json").unlink(missing_ok=True)  # of an older clip, whose video goes next
     write_video(path, frames, spec.fps, wav, rate, audio_codec="alac")
     write_json(path.with_suffix(".json"), {**information, "fps": spec.fps, "size": spec.size})
     return path
@@ -171,8 +179,6 @@ def write_clip(spec: MiniSpec, split: str, index: int, folder: str | Path) -> Pa
 
 def _is_written(spec: MiniSpec, split: str, index: int, folder: Path) -> bool:
     """Whether a clip of exactly this plan is there."""
-    import json
-
     plan = clip_plan(spec, split, index)
     try:
         found = json.loads((folder / f"{plan.id}.json").read_text(encoding="utf-8"))
@@ -182,15 +188,17 @@ def _is_written(spec: MiniSpec, split: str, index: int, folder: Path) -> bool:
     return bool(found == wanted and (folder / f"{plan.id}.mp4").is_file())
 
 
-def write_metadata(spec: MiniSpec, folder: str | Path, splits: Sequence[str] = SPLITS) -> Path:
-    """Write `metadata.csv`: one row a clip, with the columns that `prepare folder` reads."""
+def write_metadata(spec: MiniSpec, folder: str | Path) -> Path:
+    """Write `metadata.csv`: one row a clip that is there, with the columns that `prepare folder` reads."""
     path = Path(folder) / "metadata.csv"
     with atomic_path(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, METADATA_COLUMNS)
         writer.writeheader()
-        for split in splits:
+        for split in SPLITS:
             for index in range(spec.clips(split)):
                 plan = clip_plan(spec, split, index)
+                if not (path.parent / f"{plan.id}.mp4").is_file():
+                    continue
                 row = {name: getattr(plan, name) for name in METADATA_COLUMNS if name != "file"}
                 writer.writerow({"file": f"{plan.id}.mp4", **row})
     return path
@@ -238,5 +246,5 @@ def build_videos(
             for future in as_completed([pool.submit(write_clip, spec, *clip, folder) for clip in missing]):
                 future.result()
                 advance()
-    write_metadata(spec, folder, splits)
+    write_metadata(spec, folder)
     return [folder / f"{clip_plan(spec, *clip).id}.mp4" for clip in wanted]

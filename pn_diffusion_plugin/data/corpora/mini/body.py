@@ -14,13 +14,14 @@ JOINTS = (
     "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
     "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow",
     "right_elbow", "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index",
-    "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
-    "left_heel", "right_heel", "left_foot_index", "right_foot_index",
+    "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
+    "right_ankle", "left_heel", "right_heel", "left_foot_index", "right_foot_index",
 )  # fmt: skip
 INDEX = {name: i for i, name in enumerate(JOINTS)}
 
-# Pose parameters. `raise`: 0 hanging, π/2 horizontal, π up; `azimuth`: 0 sideways, π/2 forward, π across the body.
-# `foot_x`, `foot_z`: place of the foot relative to the dancer's spot; `x`, `z`, `drop`: sway of the pelvis over it.
+# Pose parameters. `raise`: 0 hanging, π/2 horizontal, π up; `azimuth`: 0 sideways, π/2 forward, π across
+# the body. `foot_x`, `foot_z`: place of the foot relative to the dancer's spot; `x`, `z`, `drop`: sway of the
+# pelvis over it.
 _CENTRE = ("x", "z", "drop", "yaw", "lean", "pitch", "twist", "head_yaw", "head_pitch", "head_roll")
 _SIDED = ("raise", "azimuth", "fore_raise", "fore_azimuth", "foot_x", "foot_lift", "foot_z")
 PARAMETERS = _CENTRE + tuple(f"left_{p}" for p in _SIDED) + tuple(f"right_{p}" for p in _SIDED)
@@ -103,7 +104,7 @@ class Camera:
     distance: float = 4.5
 
     def project(self, world: np.ndarray) -> np.ndarray:
-        """(…, 3) world → (…, 3): x right, y down in [0, 1] of a square picture, z toward the camera, same unit."""
+        """(…, 3) world → (…, 3): x right, y down in [0, 1] of the square picture, z toward the camera."""
         nearness = self.distance / (self.distance - world[..., 2])
         x = self.x + self.scale * nearness * world[..., 0]
         y = self.y - self.scale * nearness * (world[..., 1] - 0.5)
@@ -113,9 +114,16 @@ class Camera:
 def _frame(yaw: np.ndarray, pitch: np.ndarray, lean: np.ndarray) -> np.ndarray:
     """(T, 3, 3) matrices whose rows are the left, up and forward axes of a body part in the world.
 
-    Lean (to the own left) turns about the forward axis first, then pitch (forward) about left, then yaw about y.
+    Lean (to the own left) turns about the forward axis first, then pitch (forward) about left, then yaw.
     """
-    cy, sy, cp, sp, cl, sl = np.cos(yaw), np.sin(yaw), np.cos(pitch), np.sin(pitch), np.cos(lean), np.sin(lean)
+    cy, sy, cp, sp, cl, sl = (
+        np.cos(yaw),
+        np.sin(yaw),
+        np.cos(pitch),
+        np.sin(pitch),
+        np.cos(lean),
+        np.sin(lean),
+    )
     zero, one = np.zeros_like(cy), np.ones_like(cy)
     roll = np.stack([cl, -sl, zero, sl, cl, zero, zero, zero, one], axis=-1).reshape(-1, 3, 3)
     bend = np.stack([one, zero, zero, zero, cp, sp, zero, -sp, cp], axis=-1).reshape(-1, 3, 3)
@@ -129,11 +137,14 @@ def _unit(v: np.ndarray) -> np.ndarray:
 
 def _arm_direction(raising: np.ndarray, azimuth: np.ndarray, sign: float) -> np.ndarray:
     return np.stack(
-        [sign * np.sin(raising) * np.cos(azimuth), -np.cos(raising), np.sin(raising) * np.sin(azimuth)], axis=-1
+        [sign * np.sin(raising) * np.cos(azimuth), -np.cos(raising), np.sin(raising) * np.sin(azimuth)],
+        axis=-1,
     )
 
 
-def _leg(hip: np.ndarray, ankle: np.ndarray, bend: np.ndarray, thigh: float, shin: float) -> tuple[np.ndarray, np.ndarray]:
+def _leg(
+    hip: np.ndarray, ankle: np.ndarray, bend: np.ndarray, thigh: float, shin: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Knee and reachable ankle (T, 3) of a leg from `hip` toward `ankle` whose knee points along `bend`."""
     direction = _unit(ankle - hip)
     reach = np.linalg.norm(ankle - hip, axis=-1)
@@ -161,13 +172,16 @@ def pose_joints(poses: np.ndarray, body: Body) -> np.ndarray:
     )
 
     def local(axes: np.ndarray, left: object, up: object, forward: object) -> np.ndarray:
-        vector = np.stack([np.broadcast_to(np.asarray(a, float), frames) for a in (left, up, forward)], axis=-1)
+        vector = np.stack(
+            [np.broadcast_to(np.asarray(a, float), frames) for a in (left, up, forward)], axis=-1
+        )
         return np.einsum("ti,tij->tj", vector, axes)
 
     standing = body.ankle + 0.985 * (body.thigh + body.shin)
     pelvis = local(pelvis_axes, p["x"], standing - p["drop"], p["z"])
     chest = pelvis + local(torso_axes, 0.0, body.torso, 0.0)
     for side, sign in (("left", 1.0), ("right", -1.0)):
+
         def put(name: str, where: np.ndarray, side: str = side) -> None:
             joints[:, INDEX[f"{side}_{name}"]] = where
 
@@ -179,7 +193,7 @@ def pose_joints(poses: np.ndarray, body: Body) -> np.ndarray:
         along = np.einsum("ti,tij->tj", fore, torso_axes)
         wrist = elbow + body.forearm * along
         across = _unit(np.cross(along, torso_axes[:, 2]) + 1e-3 * torso_axes[:, 0])  # breadth of the palm
-        across *= np.where(across @ np.array([0.0, 1.0, 0.0]) < 0, -1.0, 1.0)[:, None] * 1.0
+        across *= np.where(across @ np.array([0.0, 1.0, 0.0]) < 0, -1.0, 1.0)[:, None]
         put("shoulder", shoulder)
         put("elbow", elbow)
         put("wrist", wrist)
@@ -203,9 +217,11 @@ def pose_joints(poses: np.ndarray, body: Body) -> np.ndarray:
 
     centre = chest + local(torso_axes, 0.0, 0.045, 0.012) + local(head_axes, 0.0, 0.072 * body.head, 0.012)
     face = {
-        "nose": (0.0, -0.014, 0.088), "mouth_left": (0.021, -0.044, 0.068), "mouth_right": (-0.021, -0.044, 0.068),
-        "left_eye_inner": (0.011, 0.018, 0.073), "left_eye": (0.021, 0.018, 0.069), "left_eye_outer": (0.031, 0.018, 0.062),
-        "right_eye_inner": (-0.011, 0.018, 0.073), "right_eye": (-0.021, 0.018, 0.069), "right_eye_outer": (-0.031, 0.018, 0.062),
+        "nose": (0.0, -0.014, 0.088),
+        "mouth_left": (0.021, -0.044, 0.068), "mouth_right": (-0.021, -0.044, 0.068),
+        "left_eye_inner": (0.011, 0.018, 0.073), "right_eye_inner": (-0.011, 0.018, 0.073),
+        "left_eye": (0.021, 0.018, 0.069), "right_eye": (-0.021, 0.018, 0.069),
+        "left_eye_outer": (0.031, 0.018, 0.062), "right_eye_outer": (-0.031, 0.018, 0.062),
         "left_ear": (0.060, 0.002, 0.0), "right_ear": (-0.060, 0.002, 0.0),
     }  # fmt: skip
     for name, offset in face.items():

@@ -1,9 +1,9 @@
 """A dancer who strikes a pose on every hit of a score.
 
 A choreography is a row of key poses, one a hit. Between two hits all pose parameters run along a curve whose
-speed is zero at both ends and nowhere between: **the minima of joint speed fall on the beats**, which is what makes
-the dance tell its beats. Key poses come from a vocabulary of moves; a style is a selection of moves
-with its own size, sharpness and groove.
+speed is zero at both ends and nowhere between: **the minima of joint speed fall on the beats**, which is what
+makes the dance tell its beats. Stressed poses are larger and lower. Key poses come from a vocabulary of moves;
+a style is a selection of moves with its own sharpness and groove.
 """
 
 from __future__ import annotations
@@ -107,9 +107,11 @@ MOVES: dict[str, Keys] = {
         {"drop": 0.05, "pitch": 0.08, **_arms(_DOWN, _DOWN)},
     ],
     "lunge": [
-        {"drop": 0.11, "x": 0.10, "left_foot_x": 0.26, "right_foot_x": -0.22, "lean": -0.05, **_arms(_HIGH, _DOWN)},
+        {"drop": 0.11, "x": 0.10, "left_foot_x": 0.26, "right_foot_x": -0.22, "lean": -0.05,
+         **_arms(_HIGH, _DOWN)},
         {"drop": 0.01, **_arms(_FIST, _FIST)},
-        {"drop": 0.11, "x": -0.10, "left_foot_x": 0.22, "right_foot_x": -0.26, "lean": 0.05, **_arms(_DOWN, _HIGH)},
+        {"drop": 0.11, "x": -0.10, "left_foot_x": 0.22, "right_foot_x": -0.26, "lean": 0.05,
+         **_arms(_DOWN, _HIGH)},
         {"drop": 0.01, **_arms(_OUT, _OUT)},
     ],
     "twist": [
@@ -136,6 +138,8 @@ STYLES: dict[str, tuple[tuple[str, ...], float, float]] = {
     "latin": (("sway", "twist", "side_step", "lunge", "side_kick"), 0.2, 0.035),
 }
 
+
+_ACCENT_DIP = 0.05  # how much lower a stressed pose is, in body heights
 
 # how far a dancer's own manner may change each parameter: lengths less than angles
 _MANNER = np.ones(len(neutral_pose()))
@@ -209,10 +213,15 @@ def key_poses(rng: np.random.Generator, score: Score, genre: str) -> tuple[np.nd
         key = move[place % 4]
         place += 1
         key = mirror_pose(key) if flipped else key
-        gap = 2 * score.period if hit.mode is Mode.HALF else score.period * (0.5 if hit.mode is Mode.DOUBLE else 1.0)
-        extent = size * min(1.0, (gap / 0.42) ** 0.7) * (1.15 if hit.accent else 0.92)
+        gap = (
+            2 * score.period
+            if hit.mode is Mode.HALF
+            else score.period * (0.5 if hit.mode is Mode.DOUBLE else 1.0)
+        )
+        extent = size * min(1.0, (gap / 0.42) ** 0.7) * (1.15 if hit.accent else 0.82)
         pose = neutral + extent * (key - neutral)
-        pose[PARAMETER["drop"]] += groove * down * min(1.0, gap / 0.5)
+        dip = groove * down + (_ACCENT_DIP if hit.accent else 0.0)
+        pose[PARAMETER["drop"]] += dip * min(1.0, gap / 0.5)
         pose[PARAMETER["head_pitch"]] += 0.12 * max(down, 0.0)
         times.append(hit.time)
         poses.append(pose)
@@ -227,9 +236,9 @@ def key_poses(rng: np.random.Generator, score: Score, genre: str) -> tuple[np.nd
 def move_through(times: np.ndarray, poses: np.ndarray, at: np.ndarray, sharpness: float) -> np.ndarray:
     """Poses (T, 24) at the times `at` of a body that halts in each key pose at its time.
 
-    The way from pose to pose is 3u² − 2u³ for a flowing dancer, whose speed has a sharp V-shaped minimum at the beat, and
-    the minimum-jerk curve 10u³ − 15u⁴ + 6u⁵ (Flash & Hogan 1985), which dwells longer in the pose, for a popping one.
-    Both are symmetric about their middle, so that neither moves the minimum off the beat.
+    The way from pose to pose is 3u² − 2u³ for a flowing dancer, whose speed has a sharp V-shaped minimum at
+    the beat, and the minimum-jerk curve 10u³ − 15u⁴ + 6u⁵ (Flash & Hogan 1985), which dwells longer in the
+    pose, for a popping one. Both are symmetric about their middle: neither moves the minimum off the beat.
 
     Args:
         times: (K,) increasing seconds.

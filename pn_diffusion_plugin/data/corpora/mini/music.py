@@ -1,7 +1,7 @@
 """Music for a score: drums, bass and chords, synthesised.
 
-Every beat of the score sounds as a drum stroke; what lies between beats is much quieter, so that the beats can be told.
-Genres differ in their patterns, song seeds in key, harmony and the timbre of every instrument.
+Every beat of the score sounds as a drum stroke; what lies between beats is much quieter, so that the beats
+can be told. Genres differ in their patterns, song seeds in key, harmony and the timbre of every instrument.
 """
 
 from __future__ import annotations
@@ -13,8 +13,19 @@ import numpy as np
 
 from pn_diffusion_plugin.data.corpora.mini.score import BEATS_PER_BAR, Hit, Mode, Score
 
-_PROGRESSIONS: tuple[tuple[int, ...], ...] = ((0, 5, 3, 4), (0, 3, 4, 4), (0, 5, 1, 4), (0, 2, 3, 4), (0, 0, 3, 4), (0, 6, 5, 4))
-_SCALES: tuple[tuple[int, ...], ...] = ((0, 2, 3, 5, 7, 8, 10), (0, 2, 4, 5, 7, 9, 11), (0, 2, 3, 5, 7, 9, 10))
+_PROGRESSIONS: tuple[tuple[int, ...], ...] = (
+    (0, 5, 3, 4),
+    (0, 3, 4, 4),
+    (0, 5, 1, 4),
+    (0, 2, 3, 4),
+    (0, 0, 3, 4),
+    (0, 6, 5, 4),
+)
+_SCALES: tuple[tuple[int, ...], ...] = (
+    (0, 2, 3, 5, 7, 8, 10),
+    (0, 2, 4, 5, 7, 9, 11),
+    (0, 2, 3, 5, 7, 9, 10),
+)
 
 
 @dataclass(frozen=True)
@@ -99,13 +110,25 @@ class Voice:
     @classmethod
     def bass(cls, rng: np.random.Generator) -> Voice:
         """Few partials, quick attack."""
-        return cls(_VOICES[int(rng.integers(2))], int(rng.integers(2, 7)), float(rng.uniform(1.1, 1.8)), 0.004, float(rng.uniform(0.15, 0.4)))
+        return cls(
+            _VOICES[int(rng.integers(2))],
+            int(rng.integers(2, 7)),
+            float(rng.uniform(1.1, 1.8)),
+            0.004,
+            float(rng.uniform(0.15, 0.4)),
+        )
 
     @classmethod
     def chords(cls, rng: np.random.Generator, pad: bool) -> Voice:
         """A pad (slow, one a bar) or a keyboard (plucked)."""
         attack, decay = (0.08, 1.5) if pad else (0.006, float(rng.uniform(0.15, 0.45)))
-        return cls(_VOICES[int(rng.integers(2))], int(rng.integers(3, 8)), float(rng.uniform(1.2, 2.0)), attack, decay)
+        return cls(
+            _VOICES[int(rng.integers(2))],
+            int(rng.integers(3, 8)),
+            float(rng.uniform(1.2, 2.0)),
+            attack,
+            decay,
+        )
 
     def note(self, midi: float, seconds: float, sample_rate: int) -> np.ndarray:
         """One note, `midi` being its number (69: 440 Hz)."""
@@ -140,7 +163,9 @@ def _hush(wav: np.ndarray, score: Score, sample_rate: int) -> np.ndarray:
     return wav * gain
 
 
-def synthesise(seed: np.random.SeedSequence, score: Score, genre: str, sample_rate: int = 22050) -> np.ndarray:
+def synthesise(
+    seed: np.random.SeedSequence, score: Score, genre: str, sample_rate: int = 22050
+) -> np.ndarray:
     """Music (N,) float32, peak 0.9, of the score's length.
 
     Args:

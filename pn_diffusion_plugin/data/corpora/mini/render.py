@@ -1,82 +1,36 @@
-"""Drawing a dancer in a room: joints in, pictures out.
+"""Drawing a dancer: joints in, pictures out.
 
-Limbs are tapered capsules shaded like cylinders lit from the upper left, drawn from far to near at twice the picture's
-size and then reduced. The look (skin, hair, clothes, room) is drawn from a seed. What a person detector needs is there:
-a head with a face, hair, neck, hands, shoes, clothes that differ from the skin and the wall, a shadow on the floor.
+Limbs are tapered capsules shaded like cylinders lit from the upper left, drawn from far to near at twice the
+picture's size and then reduced. What a person detector needs is there: a head with a face, hair, neck, hands,
+shoes, clothes that differ from the skin and the wall, a shadow on the floor.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 
 import cv2
 import numpy as np
 
 from pn_diffusion_plugin.data.corpora.mini.body import INDEX
 from pn_diffusion_plugin.data.corpora.mini.choreography import Dance
-
-Colour = tuple[float, float, float]  # RGB in [0, 255]
+from pn_diffusion_plugin.data.corpora.mini.look import Colour, Look, room
 
 _OVERSAMPLING = 2
 _SHIFT = 4  # fractional bits of cv2's coordinates
 _LIGHT = np.array([-0.45, -0.60])  # where the light comes from, in the picture
-_LAYERS = ((1.0, 0.66), (0.86, 0.80), (0.68, 0.92), (0.48, 1.02), (0.26, 1.10))  # (width, brightness) of the shading
+_LAYERS = (
+    (1.0, 0.66),
+    (0.86, 0.80),
+    (0.68, 0.92),
+    (0.48, 1.02),
+    (0.26, 1.10),
+)  # (width, brightness) of the shading
 _ARC = np.linspace(-1.0, 1.0, 9)
 
-_SKINS: tuple[Colour, ...] = (
-    (236, 196, 168), (224, 178, 146), (205, 156, 122), (180, 130, 96), (150, 104, 74), (122, 82, 58),
-)  # fmt: skip
-_HAIRS: tuple[Colour, ...] = ((34, 26, 22), (62, 42, 28), (98, 66, 40), (150, 112, 66), (24, 24, 28), (112, 52, 30))
-_SHIRTS: tuple[Colour, ...] = (
-    (176, 46, 52), (44, 84, 160), (42, 122, 84), (222, 178, 60), (120, 64, 140), (230, 228, 222), (34, 120, 140),
-    (208, 104, 48),
-)  # fmt: skip
-_TROUSERS: tuple[Colour, ...] = ((40, 46, 66), (58, 74, 110), (52, 48, 46), (86, 72, 58), (28, 30, 34), (72, 84, 72))
-_SHOES: tuple[Colour, ...] = ((232, 230, 226), (40, 38, 38), (150, 44, 40), (70, 90, 140))
-_WALLS: tuple[Colour, ...] = ((206, 200, 190), (188, 198, 204), (210, 204, 178), (178, 184, 176), (196, 182, 184))
-_FLOORS: tuple[Colour, ...] = ((142, 112, 82), (112, 104, 98), (160, 138, 110), (96, 84, 76))
-
-
-@dataclass(frozen=True)
-class Look:
-    """Colours and garments of one dancer and the room."""
-
-    skin: Colour
-    hair: Colour
-    shirt: Colour
-    trousers: Colour
-    shoes: Colour
-    wall: Colour
-    floor: Colour
-    long_hair: bool
-    long_sleeves: bool
-    shorts: bool
-
-    @classmethod
-    def random(cls, rng: np.random.Generator) -> Look:
-        """Any of the colours, slightly varied; clothes are never near the wall's brightness."""
-
-        def pick(colours: tuple[Colour, ...]) -> Colour:
-            r, g, b = np.clip(np.array(colours[int(rng.integers(len(colours)))]) + rng.normal(0, 5, 3), 8, 247)
-            return float(r), float(g), float(b)
-
-        wall = pick(_WALLS)
-        shirt = pick(_SHIRTS)
-        while abs(float(np.mean(shirt)) - float(np.mean(wall))) < 35:
-            shirt = pick(_SHIRTS)
-        return cls(
-            skin=pick(_SKINS),
-            hair=pick(_HAIRS),
-            shirt=shirt,
-            trousers=pick(_TROUSERS),
-            shoes=pick(_SHOES),
-            wall=wall,
-            floor=pick(_FLOORS),
-            long_hair=bool(rng.random() < 0.5),
-            long_sleeves=bool(rng.random() < 0.4),
-            shorts=bool(rng.random() < 0.25),
-        )
+_Points = dict[str, np.ndarray]  # pixels (2,) of each joint
+_Depths = dict[str, float]  # body heights toward the camera of each joint
+_Painter = Callable[[np.ndarray, _Points, _Depths, str], None]
 
 
 def _tone(colour: Colour, brightness: float) -> Colour:
@@ -133,31 +87,6 @@ def _hull(canvas: np.ndarray, discs: list[tuple[np.ndarray, float]], colour: Col
         _polygon(canvas, outline, _tone(colour, 0.12 + 0.88 * brightness))
 
 
-def room(look: Look, rng: np.random.Generator, size: int, horizon: float) -> np.ndarray:
-    """The empty room (size, size, 3) uint8: wall, skirting board, floor boards, a soft pool of light.
-
-    Args:
-        look: colours of wall and floor.
-        rng: source of the wall's pattern and the grain.
-        size: pixels.
-        horizon: where wall and floor meet, in [0, 1].
-    """
-    y, x = np.mgrid[0:size, 0:size] / size
-    light = 1.06 - 0.35 * ((x - rng.uniform(0.3, 0.7)) ** 2 + (y - 0.35) ** 2)
-    picture = np.empty((size, size, 3))
-    picture[:] = look.wall
-    panels = 1.0 + 0.025 * np.sign(np.sin(2 * np.pi * x * rng.uniform(2, 6) + rng.uniform(0, 6)))
-    picture *= panels[..., None]
-    depth = np.maximum((y - horizon) / (1.0 - horizon), 1e-3)
-    boards = 1.0 + 0.05 * np.sign(np.sin(14.0 * (x - 0.5) / (0.35 + depth) + rng.uniform(0, 6)))
-    floor = np.array(look.floor) * (0.82 + 0.25 * depth * boards)[..., None]
-    picture = np.where((y > horizon)[..., None], floor, picture)
-    picture[(y > horizon - 0.018) & (y <= horizon)] = np.array(look.wall) * 0.72
-    picture *= light[..., None]
-    grain = cv2.GaussianBlur(rng.normal(0.0, 5.0, (size, size)), (0, 0), 1.2)
-    return np.clip(picture + grain[..., None], 0, 255).astype(np.uint8)
-
-
 class DancerRenderer:
     """Draws frame after frame of one dance.
 
@@ -179,7 +108,9 @@ class DancerRenderer:
         self._head = dance.body.head
         feet = [INDEX["left_heel"], INDEX["right_heel"]]
         self._ground = float(np.percentile(self._joints[:, feet, 1], 90)) / self._pixels
-        self._room = room(look=self.look, rng=rng, size=self._pixels, horizon=self._ground - float(rng.uniform(0.05, 0.09)))
+        self._room = room(
+            look=self.look, rng=rng, size=self._pixels, horizon=self._ground - float(rng.uniform(0.05, 0.09))
+        )
 
     def __len__(self) -> int:
         return len(self._joints)
@@ -194,26 +125,30 @@ class DancerRenderer:
         depth = {name: float(self._depth[index, i]) for name, i in INDEX.items()}
         self._shadow(canvas, joints)
 
-        parts: list[tuple[float, object]] = []
+        parts: list[tuple[float, _Painter, str]] = []
         for side in ("left", "right"):
             thigh = 0.5 * (depth[f"{side}_hip"] + depth[f"{side}_knee"])
-            parts.append((thigh - 0.07, (self._leg, side)))
-            arm = 0.3 * depth[f"{side}_shoulder"] + 0.4 * depth[f"{side}_elbow"] + 0.3 * depth[f"{side}_wrist"]
-            parts.append((arm + 0.03, (self._arm, side)))
-        trunk = (depth["left_shoulder"] + depth["right_shoulder"] + depth["left_hip"] + depth["right_hip"]) / 4
-        parts.append((trunk, (self._trunk, "")))
-        parts.append((0.5 * (depth["left_ear"] + depth["right_ear"]) + 0.02, (self._draw_head, "")))
+            parts.append((thigh - 0.07, self._leg, side))
+            arm = (
+                0.3 * depth[f"{side}_shoulder"] + 0.4 * depth[f"{side}_elbow"] + 0.3 * depth[f"{side}_wrist"]
+            )
+            parts.append((arm + 0.03, self._arm, side))
+        trunk = (
+            depth["left_shoulder"] + depth["right_shoulder"] + depth["left_hip"] + depth["right_hip"]
+        ) / 4
+        parts.append((trunk, self._trunk, ""))
+        parts.append((0.5 * (depth["left_ear"] + depth["right_ear"]) + 0.02, self._draw_head, ""))
         if self.look.long_hair:
             ears = 0.5 * (depth["left_ear"] + depth["right_ear"])
-            parts.append((trunk - 0.001 if depth["nose"] > ears else ears + 0.03, (self._long_hair, "")))
-        for _, (draw, side) in sorted(parts, key=lambda part: part[0]):  # type: ignore[misc]
+            parts.append((trunk - 0.001 if depth["nose"] > ears else ears + 0.03, self._long_hair, ""))
+        for _, draw, side in sorted(parts, key=lambda part: part[0]):
             draw(canvas, joints, depth, side)
         return cv2.resize(canvas, (self.size, self.size), interpolation=cv2.INTER_AREA)
 
     def _radius(self, share: float) -> float:
         return share * self._height * self._girth
 
-    def _shadow(self, canvas: np.ndarray, joints: dict[str, np.ndarray]) -> None:
+    def _shadow(self, canvas: np.ndarray, joints: _Points) -> None:
         hips = 0.5 * (joints["left_hip"] + joints["right_hip"])
         centre = (int(hips[0]), int(self._ground * self._pixels + 0.012 * self._height))
         half = (int(0.26 * self._height), int(0.045 * self._height))
@@ -223,7 +158,7 @@ class DancerRenderer:
         square = ((x - centre[0]) / half[0]) ** 2 + ((y - centre[1]) / half[1]) ** 2
         patch[:] = (patch * (1.0 - 0.45 * np.clip(1.0 - square, 0.0, 1.0))[..., None]).astype(np.uint8)
 
-    def _leg(self, canvas: np.ndarray, joints: dict[str, np.ndarray], depth: dict[str, float], side: str) -> None:
+    def _leg(self, canvas: np.ndarray, joints: _Points, depth: _Depths, side: str) -> None:
         look, r = self.look, self._radius
         hip, knee, ankle = (joints[f"{side}_{n}"] for n in ("hip", "knee", "ankle"))
         heel, toes = joints[f"{side}_heel"], joints[f"{side}_foot_index"]
@@ -233,7 +168,7 @@ class DancerRenderer:
         _capsule(canvas, knee, r(0.036), ankle, r(0.022 if look.shorts else 0.027), shin)
         _capsule(canvas, hip, r(0.058), knee, r(0.038), look.trousers)
 
-    def _trunk(self, canvas: np.ndarray, joints: dict[str, np.ndarray], depth: dict[str, float], side: str) -> None:
+    def _trunk(self, canvas: np.ndarray, joints: _Points, depth: _Depths, side: str) -> None:
         look, r = self.look, self._radius
         ls, rs, lh, rh = (joints[n] for n in ("left_shoulder", "right_shoulder", "left_hip", "right_hip"))
         shoulders, hips = 0.5 * (ls + rs), 0.5 * (lh + rh)
@@ -261,14 +196,16 @@ class DancerRenderer:
         collar = shoulders + 0.02 * (hips - shoulders)
         _capsule(canvas, collar, r(0.028), collar - 0.1 * (hips - shoulders), r(0.028), look.skin)
 
-    def _arm(self, canvas: np.ndarray, joints: dict[str, np.ndarray], depth: dict[str, float], side: str) -> None:
+    def _arm(self, canvas: np.ndarray, joints: _Points, depth: _Depths, side: str) -> None:
         look, r = self.look, self._radius
         shoulder, elbow, wrist = (joints[f"{side}_{n}"] for n in ("shoulder", "elbow", "wrist"))
         index, pinky, thumb = (joints[f"{side}_{n}"] for n in ("index", "pinky", "thumb"))
         _capsule(canvas, wrist, r(0.014), thumb, r(0.008), look.skin)
         _capsule(canvas, wrist, r(0.017), 0.5 * (index + pinky), r(0.018), look.skin)
         for tip in (index, pinky):
-            _capsule(canvas, 0.6 * tip + 0.4 * wrist, r(0.010), 1.35 * tip - 0.35 * wrist, r(0.007), look.skin)
+            _capsule(
+                canvas, 0.6 * tip + 0.4 * wrist, r(0.010), 1.35 * tip - 0.35 * wrist, r(0.007), look.skin
+            )
         fore = look.shirt if look.long_sleeves else look.skin
         _capsule(canvas, elbow, r(0.027), wrist, r(0.019), fore)
         if look.long_sleeves:
@@ -278,12 +215,10 @@ class DancerRenderer:
             _capsule(canvas, shoulder, r(0.040), 0.45 * shoulder + 0.55 * elbow, r(0.037), look.shirt)
 
     @staticmethod
-    def _head_centre(joints: dict[str, np.ndarray]) -> np.ndarray:
+    def _head_centre(joints: _Points) -> np.ndarray:
         return 0.5 * (joints["left_ear"] + joints["right_ear"])
 
-    def _long_hair(
-        self, canvas: np.ndarray, joints: dict[str, np.ndarray], depth: dict[str, float], side: str
-    ) -> None:
+    def _long_hair(self, canvas: np.ndarray, joints: _Points, depth: _Depths, side: str) -> None:
         centre, unit = self._head_centre(joints), self._height * self._head
         down = 0.5 * (joints["mouth_left"] + joints["mouth_right"] - joints["left_eye"] - joints["right_eye"])
         down = down / max(float(np.hypot(*down)), 1e-6)
@@ -291,9 +226,7 @@ class DancerRenderer:
         tips = behind + 0.085 * unit * down
         _capsule(canvas, behind, 0.064 * unit, tips, 0.056 * unit, _tone(self.look.hair, 0.9))
 
-    def _draw_head(
-        self, canvas: np.ndarray, joints: dict[str, np.ndarray], depth: dict[str, float], side: str
-    ) -> None:
+    def _draw_head(self, canvas: np.ndarray, joints: _Points, depth: _Depths, side: str) -> None:
         look = self.look
         unit = self._height * self._head  # pixels of a body height, for a head of average size
         centre = self._head_centre(joints)
@@ -307,8 +240,22 @@ class DancerRenderer:
         crown = centre + 0.022 * unit * up
         skull = 0.060 * unit
         for name in ("left_ear", "right_ear"):
-            _capsule(canvas, joints[name], 0.013 * unit, joints[name] - 0.008 * unit * up, 0.010 * unit, _tone(look.skin, 0.9))
-        _capsule(canvas, crown + 0.010 * unit * up - 0.18 * ahead, 1.03 * skull, crown - 0.15 * ahead, 1.02 * skull, look.hair)
+            _capsule(
+                canvas,
+                joints[name],
+                0.013 * unit,
+                joints[name] - 0.008 * unit * up,
+                0.010 * unit,
+                _tone(look.skin, 0.9),
+            )
+        _capsule(
+            canvas,
+            crown + 0.010 * unit * up - 0.18 * ahead,
+            1.03 * skull,
+            crown - 0.15 * ahead,
+            1.02 * skull,
+            look.hair,
+        )
         if not facing:
             return
         brow = centre + 0.008 * unit * up + 0.22 * ahead
@@ -316,23 +263,56 @@ class DancerRenderer:
         _capsule(canvas, brow, 0.050 * unit, chin, 0.027 * unit, look.skin)
         self._face(canvas, joints, up, unit)
 
-    def _face(self, canvas: np.ndarray, joints: dict[str, np.ndarray], up: np.ndarray, unit: float) -> None:
+    def _face(self, canvas: np.ndarray, joints: _Points, up: np.ndarray, unit: float) -> None:
         look = self.look
         dark = _tone(look.skin, 0.62)
         right = np.array([-up[1], up[0]])
         for name in ("left_eye", "right_eye"):
             eye, half = joints[name], 0.5 * (joints[f"{name}_outer"] - joints[f"{name}_inner"])
-            _polygon(canvas, _capsule_outline(eye - half, 0.006 * unit, eye + half, 0.005 * unit), (240, 238, 234))
-            _polygon(canvas, _capsule_outline(eye - 0.1 * half, 0.0062 * unit, eye + 0.1 * half, 0.0062 * unit), (42, 30, 26))
+            _polygon(
+                canvas, _capsule_outline(eye - half, 0.006 * unit, eye + half, 0.005 * unit), (240, 238, 234)
+            )
+            _polygon(
+                canvas,
+                _capsule_outline(eye - 0.1 * half, 0.0062 * unit, eye + 0.1 * half, 0.0062 * unit),
+                (42, 30, 26),
+            )
             lid = 0.009 * unit * up
-            _polygon(canvas, _capsule_outline(eye - half + lid, 0.0022 * unit, eye + half + lid, 0.002 * unit), dark)
+            _polygon(
+                canvas,
+                _capsule_outline(eye - half + lid, 0.0022 * unit, eye + half + lid, 0.002 * unit),
+                dark,
+            )
             brow = 0.019 * unit * up
-            _polygon(canvas, _capsule_outline(eye - 1.2 * half + brow, 0.0030 * unit, eye + 1.2 * half + brow, 0.0024 * unit), _tone(look.hair, 0.9))
+            _polygon(
+                canvas,
+                _capsule_outline(
+                    eye - 1.2 * half + brow, 0.0030 * unit, eye + 1.2 * half + brow, 0.0024 * unit
+                ),
+                _tone(look.hair, 0.9),
+            )
         nose = joints["nose"]
         bridge = 0.5 * (joints["left_eye_inner"] + joints["right_eye_inner"])
         _polygon(canvas, _capsule_outline(bridge, 0.004 * unit, nose, 0.009 * unit), _tone(look.skin, 1.08))
-        _polygon(canvas, _capsule_outline(nose - 0.007 * unit * (right + up), 0.0035 * unit, nose + 0.007 * unit * (right - up), 0.0035 * unit), dark)
+        _polygon(
+            canvas,
+            _capsule_outline(
+                nose - 0.007 * unit * (right + up),
+                0.0035 * unit,
+                nose + 0.007 * unit * (right - up),
+                0.0035 * unit,
+            ),
+            dark,
+        )
         left, other = joints["mouth_left"], joints["mouth_right"]
         lips = (0.80 * look.skin[0], 0.50 * look.skin[1], 0.50 * look.skin[2])
-        _polygon(canvas, _capsule_outline(left, 0.003 * unit, 0.5 * (left + other) - 0.006 * unit * up, 0.0055 * unit), lips)
-        _polygon(canvas, _capsule_outline(other, 0.003 * unit, 0.5 * (left + other) - 0.006 * unit * up, 0.0055 * unit), lips)
+        _polygon(
+            canvas,
+            _capsule_outline(left, 0.003 * unit, 0.5 * (left + other) - 0.006 * unit * up, 0.0055 * unit),
+            lips,
+        )
+        _polygon(
+            canvas,
+            _capsule_outline(other, 0.003 * unit, 0.5 * (left + other) - 0.006 * unit * up, 0.0055 * unit),
+            lips,
+        )

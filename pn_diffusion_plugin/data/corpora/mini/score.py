@@ -1,7 +1,7 @@
 """The clock that dance and music of a generated clip share: beats, accents, density and pauses.
 
-A clip is cut into bars of four beats. Each bar has one `Mode`, which says how dense both the dance and
-the music are in it: the dancer strikes a pose on every beat, on every second beat (half-time), on every half beat
+A clip is cut into bars of four beats. Each bar has one `Mode`, which says how dense both dance and music are
+in it: the dancer strikes a pose on every beat, on every second beat (half-time), on every half beat
 (double-time), or stands still through the last beat or two of the bar (pause) while the music goes silent.
 """
 
@@ -126,7 +126,9 @@ def make_score(rng: np.random.Generator, seconds: float, bpm: float) -> Score:
     first_count = int(rng.integers(BEATS_PER_BAR))
     start = phase - (first_count + _MARGIN_BARS * BEATS_PER_BAR) * period
     bars = int(np.ceil((seconds - start) / (period * BEATS_PER_BAR))) + _MARGIN_BARS
-    second_accent = float(rng.choice([0.1, 0.4, 0.8]))  # how often the third beat of a bar is stressed as well
+    second_accent = float(
+        rng.choice([0.1, 0.4, 0.8])
+    )  # how often the third beat of a bar is stressed as well
     pause_from = 2 if bpm >= 100 else 3  # a pause lasts 0.67–1.2 s
     hits: list[Hit] = []
     for bar, mode in enumerate(_modes(rng, bars, bpm)):
