@@ -180,7 +180,7 @@ def collate_dance(conditions: Sequence[DanceCondition]) -> DanceCondition:
 
 def nullify_dance(condition: DanceCondition) -> DanceCondition:
     """No dance, in the same shape: zeros of length 0 (what `nullify_wav` is to a `WavCondition`)."""
-    zeros = {name: torch.zeros_like(getattr(condition, name)) for name in _TENSORS}
+    zeros: dict[str, Any] = {name: torch.zeros_like(getattr(condition, name)) for name in _TENSORS}
     nothing: list[Any] = [None] * condition.batch_size
     return condition._replace(**zeros, path=nothing, seek_time=list(nothing))
 

@@ -46,14 +46,15 @@ def fingerprint(wav: np.ndarray, sample_rate: int) -> np.ndarray:
     if sample_rate != SAMPLE_RATE:
         wav = librosa.resample(np.asarray(wav, np.float32), orig_sr=sample_rate, target_sr=SAMPLE_RATE)
     frames, bins = _peaks(np.asarray(wav, np.float32))
-    first, second = [], []
+    first: list[int] = []
+    second: list[int] = []
     for index in range(len(frames)):
         later = slice(index + 1, index + 1 + 12 * FAN_OUT)
         apart, step = frames[later] - frames[index], bins[later] - bins[index]
         near = np.flatnonzero((apart >= 2) & (apart <= MAX_FRAMES) & (np.abs(step) <= MAX_STEP))[:FAN_OUT]
         first.extend([index] * len(near))
         second.extend(index + 1 + near)
-    start, end = np.array(first, int), np.array(second, int)
+    start, end = np.array(first, np.int64), np.array(second, np.int64)
     if not len(start):
         return np.zeros((0, 2), np.int32)
     step = bins[end] - bins[start] + MAX_STEP
@@ -122,9 +123,9 @@ def similarities(prints: Mapping[str, np.ndarray]) -> list[tuple[str, str, float
     total = count + following
     found: dict[tuple[int, int], float] = {}
     for index in np.flatnonzero(total >= MIN_COMMON):
-        pair, shift = divmod(int(key[index]), 2 * span)
+        pair, offset = divmod(int(key[index]), 2 * span)
         one, other = divmod(pair, len(names))
-        possible = _overlap(prints[names[one]], prints[names[other]], shift - span)
+        possible = _overlap(prints[names[one]], prints[names[other]], offset - span)
         share = min(1.0, float(total[index]) / max(possible, MIN_COMMON))
         found[one, other] = max(found.get((one, other), 0.0), share)
     return [(names[one], names[other], share) for (one, other), share in sorted(found.items())]

@@ -97,8 +97,8 @@ def assign_splits(
 
     A split that a clip asks for is obeyed to the letter (even if it divides a song: `check_splits` then says
     so), and the rest of its song follows it. Other groups go, in an order drawn from `seed`, to the split
-    that lacks most seconds; with as many groups as splits none stays empty. If every clip asks for a split
-    and none for "valid", songs are taken from "train" for it.
+    that lacks most seconds; with as many groups as splits none stays empty. If all clips ask for "train" or
+    "test", and both are there, songs are taken from "train" for "valid".
 
     Args:
         clips: all clips.
@@ -136,7 +136,7 @@ def assign_splits(
     chosen.update({song: min(splits, key=SPLITS.index) for song, splits in wanted.items()})
     carved: set[str] = set()
     free = [song for song in order if song not in chosen]
-    if clips and not free and not any("valid" in splits for splits in wanted.values()):
+    if not free and {split for splits in wanted.values() for split in splits} == {"train", "test"}:
         carved = _carve_valid(order, seconds, chosen, wanted, kept, ratios)
     _fill(free, seconds, chosen, ratios)
 

@@ -67,6 +67,10 @@ def test_wishes_are_obeyed_and_the_rest_of_the_song_follows():
     assert split_of_songs(clips)["song1"] == {"test"}
 
 
+def test_asking_for_train_alone_is_obeyed():
+    assert set().union(*split_of_songs(songs(9, split="train")).values()) == {"train"}
+
+
 def test_valid_is_taken_from_train_when_everybody_asks_for_train_or_test():
     clips = songs(18, split="train") + [SplitClip(f"t{i}", 8.0, f"other{i}", "test") for i in range(4)]
     where = split_of_songs(clips)

@@ -1,5 +1,7 @@
-"""Tiny videos, features without networks, and corpora of them: whatever is tested around the extraction is tested
-on these; the extraction itself is run in test_prepare_video.py."""
+"""Tiny videos, features without networks, and corpora of them, for all that is tested around the extraction.
+
+The extraction itself is run in test_prepare.py.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,7 @@ from pn_diffusion_plugin.data.features import FeatureHeader, Features, FeatureSp
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
 from pn_diffusion_plugin.data.prepare import finish_corpus, settle
 from pn_diffusion_plugin.data.video import probe, read_frames, write_video
+from pn_diffusion_plugin.data.visual import window_indices
 from pn_diffusion_plugin.errors import VideoError
 from pn_diffusion_plugin.utils.files import sha256_file
 
@@ -26,9 +29,10 @@ DIM = 6
 def make_features(
     seconds: float, seed: int = 0, digest: str = "0" * 64, spec: FeatureSpec = SPEC
 ) -> Features:
-    """Features whose numbers tell the time: x of a joint is the second, a visual window's numbers its index."""
+    """Features that tell the time: x of a joint is the second, a visual window's numbers are its index."""
     frames = round(seconds * spec.pose_fps)
-    windows = max(1, round(seconds * spec.visual_fps / spec.visual_hop))
+    pictures = max(1, round(seconds * spec.visual_fps))
+    windows = len(window_indices(pictures, spec.visual_window, spec.visual_hop))
     rng = np.random.default_rng(seed)
     keypoints = rng.random((frames, 33, 3)).astype(np.float32)
     keypoints[:, :, 0] = np.arange(frames)[:, None] / spec.pose_fps

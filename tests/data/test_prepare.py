@@ -1,0 +1,249 @@
+"""A folder of videos becomes a corpus: whatever is wrong with one of them, and whenever the work is killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from pn_diffusion_plugin.data.features import FeatureSpec, load_features
+from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, load_manifest
+from pn_diffusion_plugin.data.prepare import PrepareReport, prepare_folder
+from pn_diffusion_plugin.data.video import read_audio
+from pn_diffusion_plugin.errors import CorpusError
+from tests.data.tiny_corpus import RATE, dying_extractor, fast_extractor, tree, write_tiny_video
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+
+
+def prepare(src: Path, dst: Path, **options) -> PrepareReport:
+    return prepare_folder(src, dst, **{"jobs": 0, "progress": False, "extractor": fast_extractor, **options})
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory) -> Path:
+    """Ten videos, each with music of its own but two, which share theirs; and five of no use."""
+    folder = tmp_path_factory.mktemp("videos")
+    for number in range(9):
+        write_tiny_video(folder / f"dance{number}.mp4", number, 1.6 + 0.2 * (number % 3))
+    shutil.copy(folder / "dance0.mp4", folder / "again.mp4")
+    write_tiny_video(folder / "bad" / "silent film.mp4", 50, audio=False)
+    write_tiny_video(folder / "bad" / "black.mp4", -1)
+    (folder / "bad" / "empty.mp4").write_bytes(b"")
+    (folder / "bad" / "text.mp4").write_text("no video at all")
+    whole = (folder / "dance1.mp4").read_bytes()
+    (folder / "bad" / "cut.mp4").write_bytes(whole[: len(whole) // 2])
+    return folder
+
+
+@pytest.fixture(scope="module")
+def prepared(videos, tmp_path_factory) -> tuple[Path, PrepareReport]:
+    dst = tmp_path_factory.mktemp("prepared") / "corpus"
+    return dst, prepare(videos, dst)
+
+
+def test_one_bad_video_does_not_stop_the_rest(videos, prepared):
+    _, report = prepared
+    assert report.done == ["again", *(f"dance{number}" for number in range(9))]
+    reasons = {path.name: reason for path, reason in report.failed}
+    assert set(reasons) == {"silent film.mp4", "black.mp4", "empty.mp4", "text.mp4", "cut.mp4"}
+    for name, reason in reasons.items():
+        assert name in reason and "\n" not in reason and ": " in reason
+    assert "nobody was found" in reasons["black.mp4"] and "0 bytes" in reasons["empty.mp4"]
+
+
+def test_nothing_is_left_of_the_bad_ones(prepared):
+    dst, report = prepared
+    names = {
+        path.split("/")[-1].rsplit(".", 1)[0] for path in tree(dst) if path.startswith(("clips", "features"))
+    }
+    assert names == set(report.done)
+
+
+def test_a_clip_is_the_video(videos, prepared):
+    dst, _ = prepared
+    paths = CorpusPaths(dst)
+    info = DanceInfo.load(paths.info("dance3"), dst)
+    assert info.video == str(videos / "dance3.mp4") and info.seconds == pytest.approx(1.6)
+    wav, rate = soundfile.read(paths.wav("dance3"), dtype="float32")
+    expected = read_audio(videos / "dance3.mp4", RATE)
+    assert rate == RATE and len(wav) == len(expected) == info.n_samples
+    assert abs(wav - expected).max() <= 0.5 / 32768 + 1e-6
+    assert load_features(paths.features("dance3"), FeatureSpec()).header.video_sha256 == info.video_sha256
+
+
+def test_splits_hold_all_clips_and_clips_of_the_same_sound_stay_together(prepared):
+    dst, report = prepared
+    assert sum(report.splits.values()) == 10 and all(report.splits.values())
+    assert report.leak_check == "ok"
+    paths = CorpusPaths(dst)
+    first, again = (DanceInfo.load(paths.info(name)) for name in ("dance0", "again"))
+    assert (first.split, first.song) == (again.split, again.song) and again.song_source == "fingerprint"
+    listed = [
+        Path(line["path"]).stem
+        for split in report.splits
+        if report.splits[split]
+        for line in load_manifest(paths.manifest(split))
+    ]
+    assert sorted(listed) == report.done
+
+
+def test_running_again_does_nothing(videos, prepared):
+    dst, report = prepared
+    before = tree(dst)
+    again = prepare(videos, dst)
+    assert again.done == [] and again.skipped == report.done and again.failed == report.failed
+    assert tree(dst) == before
+
+
+def test_worker_processes_give_the_same(videos, prepared, tmp_path):
+    report = prepare(videos, tmp_path / "corpus", jobs=2)
+    assert report.done == prepared[1].done
+    assert tree(tmp_path / "corpus") == tree(prepared[0])
+
+
+def test_changed_and_damaged_clips_are_made_again(videos, tmp_path):
+    src, dst = tmp_path / "src", tmp_path / "corpus"
+    src.mkdir()
+    for number in range(4):
+        shutil.copy(videos / f"dance{number}.mp4", src)
+    prepare(src, dst)
+    paths, before = CorpusPaths(dst), tree(dst)
+    write_tiny_video(src / "dance0.mp4", 77)  # another video
+    paths.features("dance1").write_bytes(b"damaged")
+    paths.wav("dance2").unlink()
+    assert prepare(src, dst).done == ["dance0", "dance1", "dance2"]
+    after = tree(dst)
+    assert {name for name in before if before[name] != after[name]} >= {
+        "clips/dance0.wav",
+        "clips/dance0.json",
+    }
+    assert all(before[name] == after[name] for name in before if "dance1" in name or "dance2" in name)
+    write_tiny_video(src / "dance0.mp4", -1)  # now nobody is in it
+    assert [path.name for path, _ in prepare(src, dst).failed] == ["dance0.mp4"]
+    assert paths.clip_names() == ["dance1", "dance2", "dance3"]
+
+
+def test_other_settings_are_refused(videos, prepared):
+    dst, _ = prepared
+    with pytest.raises(CorpusError, match=r"was prepared with pose_fps = 25\.0, and 30\.0 is asked for"):
+        prepare(videos, dst, spec=FeatureSpec(pose_fps=30.0))
+    with pytest.raises(CorpusError, match="sample_rate = 22050"):
+        prepare(videos, dst, sample_rate=44100)
+
+
+def test_labels_come_from_the_table_and_from_beside_the_video(videos, tmp_path):
+    src, dst = tmp_path / "src", tmp_path / "corpus"
+    src.mkdir()
+    for number in range(6):
+        shutil.copy(videos / f"dance{number}.mp4", src)
+    rows = ["file,song,genre", *(f"dance{number}.mp4,song{number // 2},pop" for number in range(6))]
+    (src / "metadata.csv").write_text("\n".join(rows))
+    (src / "dance0.json").write_text(json.dumps({"song": "wrong", "bpm": 100, "beats": [0.1, 0.7]}))
+    (src / "dance5.json").write_text("{")
+    report = prepare(src, dst)
+    assert [path.name for path, _ in report.failed] == ["dance5.mp4"]
+    paths = CorpusPaths(dst)
+    infos = [DanceInfo.load(paths.info(f"dance{number}")) for number in range(5)]
+    assert (infos[0].song, infos[0].genre, infos[0].bpm, infos[0].beats) == (
+        "song0",
+        "pop",
+        100.0,
+        [0.1, 0.7],
+    )
+    assert infos[0].split == infos[1].split and infos[2].split == infos[3].split
+    assert {info.song_source for info in infos} == {"label"}
+    (src / "metadata.csv").write_text(
+        "file,song,split\ndance0.mp4,new,test\n"
+    )  # labels change, the clip does not
+    report = prepare(src, dst)
+    assert report.done == [] and DanceInfo.load(paths.info("dance0")).song == "new"
+    assert DanceInfo.load(paths.info("dance0")).split == "test"
+
+
+def test_a_corpus_is_put_together_from_several_calls(videos, tmp_path):
+    dst = tmp_path / "corpus"
+    for split, numbers in (("train", (0, 1, 2)), ("valid", (3,)), ("test", (4, 5))):
+        report = prepare(videos, dst, splits=split, files=[f"dance{number}.mp4" for number in numbers])
+    assert report.splits == {"train": 3, "valid": 1, "test": 2}
+    mixed = prepare(
+        videos, tmp_path / "other", splits={"dance0.mp4": "test"}, files=["dance0.mp4", "dance1.mp4"]
+    )
+    assert mixed.splits == {"train": 1, "valid": 0, "test": 1}
+
+
+def test_a_leaking_table_is_obeyed_and_told(videos, tmp_path):
+    table = tmp_path / "table.csv"
+    table.write_text("file,song,split\ndance0.mp4,s,train\ndance1.mp4,s,test\n")
+    report = prepare(videos, tmp_path / "corpus", metadata=table, files=["dance0.mp4", "dance1.mp4"])
+    assert report.leak_check.startswith("LEAKING: 1 song") and report.splits["test"] == 1
+
+
+def test_a_folder_without_one_usable_video_leaves_nothing(videos, tmp_path):
+    with pytest.raises(CorpusError, match="none of the 5 videos in .*bad can be used; the first: "):
+        prepare(videos / "bad", tmp_path / "corpus")
+    assert not (tmp_path / "corpus").exists()
+    with pytest.raises(CorpusError, match="holds no video"):
+        prepare(tmp_path, tmp_path / "corpus")
+
+
+def test_a_crashing_decoder_takes_only_its_own_video_along(videos, tmp_path):
+    src = tmp_path / "src"
+    src.mkdir()
+    for number in range(3):
+        shutil.copy(videos / f"dance{number}.mp4", src)
+    shutil.copy(videos / "dance4.mp4", src / "crash.mp4")
+    report = prepare(src, tmp_path / "corpus", jobs=1, extractor=dying_extractor)
+    assert report.done == ["dance0", "dance1", "dance2"]
+    assert [path.name for path, _ in report.failed] == ["crash.mp4"]
+    assert "killed its worker process" in report.failed[0][1]
+
+
+def broken_extractor(spec, weights):
+    raise CorpusError("the visual weights are missing: fetch them")
+
+
+def test_an_extractor_that_cannot_be_built_stops_at_once(videos, tmp_path):
+    with pytest.raises(CorpusError, match="visual weights are missing"):
+        prepare(videos, tmp_path / "corpus", extractor=broken_extractor)
+
+
+def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(videos, prepared, tmp_path):
+    """SIGKILL to `prepare` and nobody else: its workers must go too, and the next run must finish the work."""
+    dst = tmp_path / "corpus"
+    code = (
+        "import sys; from tests.data.test_prepare import prepare\n"
+        "if __name__ == '__main__': prepare(sys.argv[1], sys.argv[2], jobs=2); print('finished')"
+    )
+    script = tmp_path / "run.py"
+    script.write_text(code)
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, str(script), str(videos), str(dst)]
+    draw = random.Random(1)
+    seen = []
+    for _ in range(4):
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+        )
+        target = len(CorpusPaths(dst).clip_names()) + draw.randrange(
+            3
+        )  # dies soon after so many are finished
+        while process.poll() is None and len(CorpusPaths(dst).clip_names()) <= target:
+            time.sleep(0.005)
+        time.sleep(draw.uniform(0, 0.05))
+        process.send_signal(signal.SIGKILL)
+        process.communicate()
+        seen.append(len(CorpusPaths(dst).clip_names()))
+    assert 0 < seen[0] < 10 or 0 < seen[1] < 10, seen
+    report = prepare(videos, dst)
+    assert sorted(report.done + report.skipped) == prepared[1].done
+    assert tree(dst) == tree(prepared[0])
