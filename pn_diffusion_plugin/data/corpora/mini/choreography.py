@@ -2,8 +2,8 @@
 
 A choreography is a row of key poses, one a hit. Between two hits all pose parameters run along a curve whose
 speed is zero at both ends and nowhere between: **the minima of joint speed fall on the beats**, which is what
-makes the dance tell its beats. Stressed poses are larger and lower. Key poses come from a vocabulary of moves;
-a style is a selection of moves with its own sharpness and groove.
+makes the dance tell its beats. Stressed poses are larger and lower. Key poses come from a vocabulary of
+moves; a style is a selection of moves with its own sharpness and groove.
 """
 
 from __future__ import annotations
