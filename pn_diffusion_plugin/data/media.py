@@ -22,6 +22,7 @@ _FORMATS = (
     "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,ogg,asf,gif,h264,hevc,m4v,mxf,wav,mp3,flac,aac,"
     "amr,aiff,w64,au,image2,png_pipe,jpeg_pipe,webp_pipe,bmp_pipe,tiff_pipe,apng"
 )
+_MOST_SECONDS = 6 * 3600.0  # a longer video is a damaged time stamp, and would ask for gigabytes
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": _FORMATS}
 
 
@@ -57,6 +58,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
 
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The stream of moving pictures (cover art is none), or a sentence that says what the file is instead."""
     if "_pipe" in container.format.name or container.format.name in ("image2", "apng"):
         raise VideoError(f"{path} is a picture: give a video file")
     streams = [s for s in container.streams.video if not int(s.disposition) & 0x400]  # 0x400: cover art
@@ -64,8 +66,8 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
         what = "it is an audio file" if container.streams.audio else f"it holds {container.format.long_name}"
         raise VideoError(f"{path} has no video stream ({what}): give a video file")
     stream = streams[0]
-    if stream.codec_context is None:
-        raise VideoError(f"{path} uses a video codec that cannot be decoded here: convert it to H.264 first")
+    if stream.codec_context is None or not stream.codec_context.width:
+        raise VideoError(f"{path} has a video stream that cannot be decoded here: convert it to H.264 first")
     stream.thread_type = "AUTO"
     return stream
 
@@ -117,6 +119,8 @@ def read_clock(path: Path) -> Clock:
             f"{path} is cut off: its header promises {promised:.1f} s and {seconds:.1f} s are there;"
             " copy or download it again"
         )
+    if seconds > _MOST_SECONDS:
+        raise VideoError(f"{path} claims to last {seconds / 3600:.1f} hours: cut it, or mend its time stamps")
     return Clock(
         zero=zero,
         times=np.array([float(start - zero) for start, _ in stamps]),

@@ -33,8 +33,12 @@ _stderr_lock = threading.Lock()
 def _quiet() -> Iterator[None]:
     """Hold back what mediapipe's C++ side writes to stderr when a graph starts; pass on anything else."""
     with _stderr_lock, tempfile.TemporaryFile() as held:
+        try:
+            saved = os.dup(2)
+        except OSError:  # there is no stderr to keep quiet
+            yield
+            return
         sys.stderr.flush()
-        saved = os.dup(2)
         os.dup2(held.fileno(), 2)
         try:
             yield

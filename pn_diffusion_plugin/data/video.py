@@ -148,7 +148,7 @@ def _timed_pictures(
     with open_media(path) as container:
         stream = video_stream(container, path)
         base = Fraction(stream.time_base or Fraction(1, 1000))
-        if start > 1.0:
+        if start > 1.0 and clock.copyable:  # without true time stamps there is nothing to seek by
             with contextlib.suppress(av.error.FFmpegError):
                 container.seek(int((Fraction(start) + clock.zero) / base), stream=stream, backward=True)
         for index, frame in enumerate(decode(container, stream)):
