@@ -62,6 +62,8 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     if "_pipe" in container.format.name or container.format.name in ("image2", "apng"):
         raise VideoError(f"{path} is a picture: give a video file")
     streams = [s for s in container.streams.video if not int(s.disposition) & 0x400]  # 0x400: cover art
+    if not container.streams:
+        raise VideoError(f"{path} holds nothing to play (cut off or damaged): give a complete video file")
     if not streams:
         what = "it is an audio file" if container.streams.audio else f"it holds {container.format.long_name}"
         raise VideoError(f"{path} has no video stream ({what}): give a video file")

@@ -123,7 +123,7 @@ def read_frames(
         if not decoded:
             first = time
         decoded, last = decoded + 1, time
-        while shown is not None and given < count and wanted[given] < time - _TICK:
+        while shown is not None and given < count and wanted[given] < time:
             yield shown
             given += 1
         if given == count:
