@@ -22,10 +22,10 @@ import torchaudio
 from torch import nn
 from torch.nn import functional as F
 
-# A clip whose loudest mel power lies below this is silence: about 90 dB below a full-scale sine and well
-# above the rounding noise of 16 bit. Without the floor the noise of a silent clip would become a loud
-# picture.
-SILENCE_POWER = 1e-6
+# A clip is never measured against less than this: 40 to 50 dB below music at a usual level (a sine at -50 dB
+# of full scale), and 60 dB above the rounding noise of 16 bit. Without it the noise of a silent clip would
+# become a loud picture; with it a clip that is almost silent is a dark one.
+SILENCE_POWER = 1e-2
 
 
 class MelSpectrogram(nn.Module):

