@@ -232,8 +232,8 @@ def _in_place(todo: Sequence[ClipJob], make_extractor: Callable[[], Extractor]) 
 
 
 def _in_processes(todo: Sequence[ClipJob], make_extractor: Callable[[], Extractor], jobs: int) -> _Outcomes:
-    """All jobs in a pool. A worker that dies takes the pool along: those that may have been at work then are
-    tried once more, each alone, the rest in a new pool."""
+    """All jobs in a pool. A worker that dies takes the pool along: those that were at work then (the first
+    unfinished ones) are tried once more, each alone, and the rest go into a new pool."""
     queue = list(todo)
     while queue:
         broken = set()
@@ -243,7 +243,7 @@ def _in_processes(todo: Sequence[ClipJob], make_extractor: Callable[[], Extracto
             else:
                 yield job, *outcome
         queue = [job for job in queue if job.name in broken]
-        suspects, queue = queue[: 2 * jobs + 1], queue[2 * jobs + 1 :]
+        suspects, queue = queue[:jobs], queue[jobs:]
         for suspect in suspects:
             for job, outcome in _pool([suspect], make_extractor, 1):
                 yield job, *(outcome or (f"{job.video} {_DIED}", False))

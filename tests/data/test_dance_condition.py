@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from tiny_corpus import DIM, make_features
 
 from pn_diffusion_plugin.data.dance_condition import (
     DanceAttributes,
@@ -17,7 +18,6 @@ from pn_diffusion_plugin.data.dance_condition import (
     nullify_dance,
 )
 from pn_diffusion_plugin.errors import UserError
-from tests.data.tiny_corpus import DIM, make_features
 
 
 def test_shapes_and_lengths_of_the_mini_setup():

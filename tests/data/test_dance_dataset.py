@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from tiny_corpus import DIM, RATE, make_corpus
 from torch.utils.data import DataLoader
 
 from pn_diffusion_plugin.data.dance_condition import DanceAttributes, collate_dance
@@ -14,7 +15,6 @@ from pn_diffusion_plugin.data.dance_dataset import DanceDataset, DanceSegmentInf
 from pn_diffusion_plugin.data.features import FeatureSpec
 from pn_diffusion_plugin.data.manifest import CorpusPaths
 from pn_diffusion_plugin.errors import CorpusError, FeatureFileError
-from tests.data.tiny_corpus import DIM, RATE, make_corpus
 
 LENGTHS = [8.0, 8.0, 3.0, 12.0]
 

@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from tiny_corpus import make_corpus
 
 from pn_diffusion_plugin.data.manifest import (
     CorpusPaths,
@@ -15,7 +16,6 @@ from pn_diffusion_plugin.data.manifest import (
     write_manifests,
 )
 from pn_diffusion_plugin.errors import CorpusError
-from tests.data.tiny_corpus import make_corpus
 
 
 def test_manifest_is_audiocrafts(tmp_path):
