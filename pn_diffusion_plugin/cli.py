@@ -11,13 +11,24 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from .errors import UserError
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
-                  rich_markup_mode="markdown",
-                  help="Music for dance videos: PN-Diffusion (CVPR 2025) as a plugin of audiocraft.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Music for dance videos: PN-Diffusion (CVPR 2025) as a plugin of audiocraft.",
+)
 prepare_app = typer.Typer(no_args_is_help=True, help="Make a corpus to train on.")
 app.add_typer(prepare_app, name="prepare")
 
@@ -26,7 +37,9 @@ _debug = False
 
 
 @app.callback()
-def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False) -> None:
+def options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
     """Options of every command."""
     global _debug
     _debug = debug
@@ -40,8 +53,14 @@ def options(debug: Annotated[bool, typer.Option("--debug", help="Show the traceb
 
 def progress_bar() -> Progress:
     """A bar on stderr with the time left."""
-    return Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                    TimeRemainingColumn(), console=stderr)
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=stderr,
+    )
 
 
 def command_line() -> str:
@@ -53,14 +72,20 @@ def command_line() -> str:
 def generate(
     video: Annotated[Path, typer.Argument(help="The dance.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The video with its new music (mp4).")],
-    checkpoint: Annotated[str, typer.Option("--checkpoint", "-c", help="Folder of an exported model, Dora signature, "
-                                            "or bundled name.")] = "mini",
+    checkpoint: Annotated[
+        str,
+        typer.Option(
+            "--checkpoint", "-c", help="Folder of an exported model, Dora signature, or bundled name."
+        ),
+    ] = "mini",
     wav: Annotated[Path | None, typer.Option(help="Write the music alone, too.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, other music.")] = 0,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
     sampler: Annotated[str | None, typer.Option(help="ddim, ddpm or dpm++.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance; 1: off.")] = None,
-    negative_guidance: Annotated[float | None, typer.Option(help="Push away from the reversed dance; 0: off.")] = None,
+    negative_guidance: Annotated[
+        float | None, typer.Option(help="Push away from the reversed dance; 0: off.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Make music for a dance video.
@@ -94,12 +119,23 @@ def generate(
 @app.command()
 def evaluate(
     generated: Annotated[Path, typer.Option(help="Folder of generated wav files.")],
-    reference: Annotated[Path, typer.Option(help="Folder of reference wav files of the same names (and, if there are, "
-                                            "json files with beats and song).")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="report.json; report.md is written beside it.")],
-    videos: Annotated[Path | None, typer.Option(help="Folder of the dances, for the alignment of dance and music.")] = None,
+    reference: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of reference wav files of the same names (and, if there are, "
+            "json files with beats and song)."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="report.json; report.md is written beside it.")
+    ],
+    videos: Annotated[
+        Path | None, typer.Option(help="Folder of the dances, for the alignment of dance and music.")
+    ] = None,
     features: Annotated[Path | None, typer.Option(help="Folder of feature files, instead of videos.")] = None,
-    ceiling: Annotated[Path | None, typer.Option(help="Folder of the reference through autoencoder and vocoder.")] = None,
+    ceiling: Annotated[
+        Path | None, typer.Option(help="Folder of the reference through autoencoder and vocoder.")
+    ] = None,
     split: Annotated[str, typer.Option(help="Name of the split, for the report.")] = "unknown",
     seed: Annotated[int, typer.Option(help="Of shuffle and bootstrap.")] = 0,
 ) -> None:
@@ -110,8 +146,16 @@ def evaluate(
     from .metrics.evaluate import evaluate_folders
     from .metrics.report import render_markdown, write_report
 
-    report = evaluate_folders(reference, generated, videos, features, ceiling=ceiling, seed=seed, split=split,
-                              command=command_line())
+    report = evaluate_folders(
+        reference,
+        generated,
+        videos,
+        features,
+        ceiling=ceiling,
+        seed=seed,
+        split=split,
+        command=command_line(),
+    )
     write_report(report, output)
     print(render_markdown(report))
 
@@ -132,11 +176,20 @@ def export(
 
 @prepare_app.command("folder")
 def prepare_folder_command(
-    src: Annotated[Path, typer.Argument(help="Folder of videos with their music, searched through and through.")],
+    src: Annotated[
+        Path, typer.Argument(help="Folder of videos with their music, searched through and through.")
+    ],
     dst: Annotated[Path, typer.Argument(help="Folder of the corpus.")],
-    metadata: Annotated[Path | None, typer.Option(help="Table with columns file and song (and split, choreography, "
-                                                  "dancer, genre, bpm); SRC/metadata.csv is found by itself.")] = None,
-    split: Annotated[str | None, typer.Option(help="Put all clips of SRC into this split: train, valid or test.")] = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table with columns file and song (and split, choreography, "
+            "dancer, genre, bpm); SRC/metadata.csv is found by itself."
+        ),
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Put all clips of SRC into this split: train, valid or test.")
+    ] = None,
     jobs: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     visual_encoder: Annotated[str, typer.Option(help="inception_i3d or i3d_r50.")] = "inception_i3d",
@@ -149,16 +202,29 @@ def prepare_folder_command(
     from .data.features import FeatureSpec
     from .data.prepare import prepare_folder
 
-    report = prepare_folder(src, dst, spec=FeatureSpec(visual_encoder=visual_encoder), metadata=metadata, jobs=jobs,
-                            seed=seed, splits=split, visual_weights=visual_weights)
+    report = prepare_folder(
+        src,
+        dst,
+        spec=FeatureSpec(visual_encoder=visual_encoder),
+        metadata=metadata,
+        jobs=jobs,
+        seed=seed,
+        splits=split,
+        visual_weights=visual_weights,
+    )
     _tell(report)
 
 
 @prepare_app.command("mini")
 def prepare_mini_command(
     dst: Annotated[Path | None, typer.Argument(help="Folder of the corpus.")] = None,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Render and extract the training part too, instead of "
-                                          "unpacking its ready-made features.")] = False,
+    rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild",
+            help="Render and extract the training part too, instead of unpacking its ready-made features.",
+        ),
+    ] = False,
     jobs: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
 ) -> None:
     """The embedded corpus: generated dances with generated music.
@@ -174,8 +240,10 @@ def prepare_mini_command(
 def _tell(report: Any) -> None:
     """What `prepare` did; exit code 1 when a video failed."""
     splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
-    stderr.print(f"{len(report.done)} clips made, {len(report.skipped)} were there, {len(report.failed)} failed "
-                 f"in {report.seconds:.0f} s; splits: {splits}; songs shared between splits: {report.leak_check}")
+    stderr.print(
+        f"{len(report.done)} clips made, {len(report.skipped)} were there, {len(report.failed)} failed "
+        f"in {report.seconds:.0f} s; splits: {splits}; songs shared between splits: {report.leak_check}"
+    )
     for _, reason in report.failed:
         stderr.print(f"failed: {reason}", markup=False)
     if report.failed:
@@ -184,8 +252,14 @@ def _tell(report: Any) -> None:
 
 @app.command()
 def demo(
-    from_scratch: Annotated[bool, typer.Option("--from-scratch", help="Train autoencoder and model here, instead of "
-                                               "starting from the weights that ship with the project.")] = False,
+    from_scratch: Annotated[
+        bool,
+        typer.Option(
+            "--from-scratch",
+            help="Train autoencoder and model here, instead of "
+            "starting from the weights that ship with the project.",
+        ),
+    ] = False,
     clips: Annotated[int, typer.Option(help="Test dances.")] = 24,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the results.")] = None,
     jobs: Annotated[int, typer.Option(help="Processes of the extraction.")] = os.cpu_count() or 1,
@@ -198,8 +272,14 @@ def demo(
     from .demo import run_demo
 
     start = time.monotonic()
-    folder = run_demo(output or paths.outputs_dir() / "demo", from_scratch=from_scratch, clips=clips, jobs=jobs,
-                      console=stderr, command=command_line())
+    folder = run_demo(
+        output or paths.outputs_dir() / "demo",
+        from_scratch=from_scratch,
+        clips=clips,
+        jobs=jobs,
+        console=stderr,
+        command=command_line(),
+    )
     stderr.print(f"done in {(time.monotonic() - start) / 60:.1f} minutes: {folder}")
 
 

@@ -11,7 +11,7 @@ import random
 from typing import Any
 
 import flashy
-import hydra
+import hydra.core.global_hydra
 import numpy as np
 import omegaconf
 import torch
@@ -33,12 +33,17 @@ def get_solver(cfg: omegaconf.DictConfig) -> Any:
         ValueError: when a batch cannot be divided over the workers.
     """
     workers = flashy.distrib.world_size()
-    for part in [cfg.dataset, *(cfg.dataset.get(split) or {} for split in ("train", "valid", "evaluate", "generate"))]:
+    for part in [
+        cfg.dataset,
+        *(cfg.dataset.get(split) or {} for split in ("train", "valid", "evaluate", "generate")),
+    ]:
         size = part.get("batch_size")
         if size is not None:
             if size % workers:
-                raise ValueError(f"a batch of {size} cannot be divided over {workers} workers: "
-                                 f"set dataset.batch_size to a multiple of {workers}")
+                raise ValueError(
+                    f"a batch of {size} cannot be divided over {workers} workers: "
+                    f"set dataset.batch_size to a multiple of {workers}"
+                )
             part.batch_size = size // workers
     for key, value in cfg.datasource.items():
         if isinstance(value, str) and key in ("root", "train", "valid", "evaluate", "generate"):
@@ -46,8 +51,9 @@ def get_solver(cfg: omegaconf.DictConfig) -> Any:
     return build_solver(cfg)
 
 
-def get_solver_from_xp(xp: XP, override_cfg: dict[str, Any] | None = None, restore: bool = True,
-                       load_best: bool = True) -> Any:
+def get_solver_from_xp(
+    xp: XP, override_cfg: dict[str, Any] | None = None, restore: bool = True, load_best: bool = True
+) -> Any:
     """Solver of an experiment, with its best state, for use in a program or notebook."""
     cfg = xp.cfg
     if override_cfg:
@@ -82,7 +88,7 @@ def main(cfg: omegaconf.DictConfig) -> Any:
     """Run an experiment: all its stages, or the one that `execute_only` names."""
     init_system(cfg)
     log_name = f"{cfg.execute_only or 'solver'}.log.{{rank}}"
-    flashy.setup_logging(level=str(cfg.logging.level).upper(), log_name=log_name)
+    flashy.setup_logging(level=logging.getLevelName(str(cfg.logging.level).upper()), log_name=log_name)
     flashy.distrib.init(backend="nccl" if str(cfg.device).startswith("cuda") else "gloo")
     ensure_ffmpeg()
     if cfg.get("corpus") is not None and cfg.corpus.make:
@@ -97,8 +103,10 @@ def main(cfg: omegaconf.DictConfig) -> Any:
         return None
     if cfg.execute_only:
         if not cfg.execute_inplace and cfg.continue_from is None:
-            raise ValueError(f"execute_only={cfg.execute_only} needs a checkpoint: give continue_from=//sig/SIG, "
-                             "or execute_inplace=true to use this experiment's own")
+            raise ValueError(
+                f"execute_only={cfg.execute_only} needs a checkpoint: give continue_from=//sig/SIG, "
+                "or execute_inplace=true to use this experiment's own"
+            )
         solver.restore(replay_metrics=False)
         return solver.run_one_stage(cfg.execute_only)
     return solver.run()

@@ -129,6 +129,15 @@ class I3DR50:
         return x.mean(dim=(2, 3, 4))
 
 
+def visual_dim(name: str) -> int:
+    """Numbers a window of the encoder called `name`, without loading it.
+
+    Raises:
+        UserError: there is no such encoder.
+    """
+    return int(_encoder_class(name).dim)
+
+
 def build_visual_encoder(name: str, weights: str | Path | None = None) -> VisualEncoder:
     """The encoder called `name`: `inception_i3d` or `i3d_r50`.
 
@@ -136,11 +145,15 @@ def build_visual_encoder(name: str, weights: str | Path | None = None) -> Visual
         UserError: there is no such encoder.
         CheckpointError: its weights cannot be had.
     """
-    builders: dict[str, Any] = {InceptionI3D.name: InceptionI3D, I3DR50.name: I3DR50}
-    if name not in builders:
-        raise UserError(f"there is no visual encoder {name!r}: use one of {', '.join(sorted(builders))}")
-    encoder: VisualEncoder = builders[name](weights)
+    encoder: VisualEncoder = _encoder_class(name)(weights)
     return encoder
+
+
+def _encoder_class(name: str) -> Any:
+    classes: dict[str, Any] = {InceptionI3D.name: InceptionI3D, I3DR50.name: I3DR50}
+    if name not in classes:
+        raise UserError(f"there is no visual encoder {name!r}: use one of {', '.join(sorted(classes))}")
+    return classes[name]
 
 
 def letterbox(picture: np.ndarray, size: int = PICTURE_SIZE) -> Tensor:

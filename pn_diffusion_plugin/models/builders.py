@@ -50,10 +50,14 @@ def build_sequence(config: Config) -> SequenceConfig:
     """Lengths of a training segment, which is also the window of generation."""
     spec = build_feature_spec(config)
     return SequenceConfig(
-        seconds=config["segment_seconds"], sample_rate=config["sample_rate"],
-        hop_length=config["mel"]["hop_length"], latent_factor=2 ** (len(config["mel_vae"]["channels"]) - 1),
-        column_multiple=2 ** (len(config["unet"]["channels"]) - 1), pose_fps=spec.pose_fps,
-        visual_hop=spec.visual_hop / spec.visual_fps)
+        seconds=config["segment_seconds"],
+        sample_rate=config["sample_rate"],
+        hop_length=config["mel"]["hop_length"],
+        latent_factor=2 ** (len(config["mel_vae"]["channels"]) - 1),
+        column_multiple=2 ** (len(config["unet"]["channels"]) - 1),
+        pose_fps=spec.pose_fps,
+        visual_hop=spec.visual_hop / spec.visual_fps,
+    )
 
 
 def build_schedule(config: Config) -> NoiseSchedule:
@@ -63,8 +67,9 @@ def build_schedule(config: Config) -> NoiseSchedule:
 
 def build_objective(config: Config, schedule: NoiseSchedule) -> BiDirectionalObjective:
     """The bi-directional objective in the reading that `negative.latent` names."""
-    return BiDirectionalObjective(schedule, alpha=config["negative"]["alpha"],
-                                  negative_latent=config["negative"]["latent"])
+    return BiDirectionalObjective(
+        schedule, alpha=config["negative"]["alpha"], negative_latent=config["negative"]["latent"]
+    )
 
 
 def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> DualDiffusion:
@@ -72,18 +77,31 @@ def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> 
     spec, sequence = build_feature_spec(config), build_sequence(config)
     conditioning, unet, vae = config["conditioning"], dict(config["unet"]), config["mel_vae"]
     encoder = DanceEncoder(
-        visual_dim=visual_dim(spec.visual_encoder), visual_out=conditioning["visual_out"],
-        motion_dim=conditioning["motion"]["dim"], motion_inputs=tuple(conditioning["motion"]["inputs"]),
-        channels=conditioning["motion"]["channels"], layers=conditioning["motion"]["layers"],
-        kernel_size=conditioning["motion"]["kernel_size"], dropout=conditioning["motion"]["dropout"],
-        temporal=conditioning["temporal"])
+        visual_dim=visual_dim(spec.visual_encoder),
+        visual_out=conditioning["visual_out"],
+        motion_dim=conditioning["motion"]["dim"],
+        motion_inputs=tuple(conditioning["motion"]["inputs"]),
+        channels=conditioning["motion"]["channels"],
+        layers=conditioning["motion"]["layers"],
+        kernel_size=conditioning["motion"]["kernel_size"],
+        dropout=conditioning["motion"]["dropout"],
+        temporal=conditioning["temporal"],
+    )
     conditioner = DanceConditioner(encoder, conditioning["output_dim"], device=device)
     denoiser = LatentDiffusion(
-        latent_channels=vae["latent_channels"], latent_rows=config["mel"]["n_mels"] // sequence.latent_factor,
-        condition_dim=conditioner.output_dim, temporal=conditioning["temporal"], token_rate=spec.pose_fps,
-        column_seconds=sequence.column_seconds, moments=conditioning["moments"],
-        aligned_channels=conditioning["aligned_channels"], attention_stride=conditioning["attention_stride"],
-        channels=tuple(unet.pop("channels")), attention=tuple(unet.pop("attention")), **unet)
+        latent_channels=vae["latent_channels"],
+        latent_rows=config["mel"]["n_mels"] // sequence.latent_factor,
+        condition_dim=conditioner.output_dim,
+        temporal=conditioning["temporal"],
+        token_rate=spec.pose_fps,
+        column_seconds=sequence.column_seconds,
+        moments=conditioning["moments"],
+        aligned_channels=conditioning["aligned_channels"],
+        attention_stride=conditioning["attention_stride"],
+        channels=tuple(unet.pop("channels")),
+        attention=tuple(unet.pop("attention")),
+        **unet,
+    )
     return DualDiffusion(DanceConditioningProvider(conditioner, device=device), denoiser).to(device)
 
 

@@ -56,8 +56,10 @@ def resolve_checkpoint(name: str | Path) -> Path:
         folder = dora_dir() / "xps" / sig
         if folder.is_dir():
             return folder
-    raise CheckpointError(f"no checkpoint {text!r}: give the folder of an exported model, a Dora signature of "
-                          f"{dora_dir()}, or the name of bundled weights")
+    raise CheckpointError(
+        f"no checkpoint {text!r}: give the folder of an exported model, a Dora signature of "
+        f"{dora_dir()}, or the name of bundled weights"
+    )
 
 
 def dora_dir() -> Path:
@@ -75,17 +77,21 @@ def load_experiment(folder: Path, solver: str) -> dict[str, Any]:
     """
     file = folder / "checkpoint.th"
     if not file.is_file():
-        raise CheckpointError(f"{folder} holds no checkpoint.th: let the experiment finish an epoch, "
-                              "or name another one")
+        raise CheckpointError(
+            f"{folder} holds no checkpoint.th: let the experiment finish an epoch, or name another one"
+        )
     try:
         state = torch.load(file, "cpu", weights_only=True)
         config, _ = state["xp.cfg"], state["best_state"]["model"]
     except Exception as error:
-        raise CheckpointError(f"{file} cannot be read ({type(error).__name__}): it is damaged or not a checkpoint "
-                              "of this project") from error
+        raise CheckpointError(
+            f"{file} cannot be read ({type(error).__name__}): it is damaged or not a checkpoint "
+            "of this project"
+        ) from error
     if config.get("solver") != solver:
-        raise CheckpointError(f"{file} is of solver {config.get('solver')!r}, {solver!r} is needed: "
-                              "name another checkpoint")
+        raise CheckpointError(
+            f"{file} is of solver {config.get('solver')!r}, {solver!r} is needed: name another checkpoint"
+        )
     return state
 
 
@@ -120,11 +126,13 @@ def _load_exported(folder: Path) -> Weights:
     try:
         config = yaml.safe_load((folder / _CONFIG).read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CheckpointError(f"{folder / _CONFIG} cannot be read ({type(error).__name__}): export the model "
-                              "again") from error
+        raise CheckpointError(
+            f"{folder / _CONFIG} cannot be read ({type(error).__name__}): export the model again"
+        ) from error
     if not isinstance(config, dict) or config.get("schema") != EXPORT_SCHEMA:
-        raise CheckpointError(f"{folder / _CONFIG} is not an exported model of schema {EXPORT_SCHEMA}: "
-                              "export it again")
+        raise CheckpointError(
+            f"{folder / _CONFIG} is not an exported model of schema {EXPORT_SCHEMA}: export it again"
+        )
     return Weights(config, _tensors(folder / _MODEL), _tensors(folder / _VAE))
 
 
@@ -147,8 +155,10 @@ def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: 
         module.load_state_dict(dict(state))
     except RuntimeError as error:
         detail = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise CheckpointError(f"the weights of {what} are of another model ({detail}): use the configuration they "
-                              "were trained with, or other weights") from error
+        raise CheckpointError(
+            f"the weights of {what} are of another model ({detail}): use the configuration they "
+            "were trained with, or other weights"
+        ) from error
 
 
 def save_exported(folder: str | Path, weights: Weights, keys: tuple[str, ...]) -> Path:

@@ -26,8 +26,9 @@ class DualDiffusion(nn.Module):
         self.provider = provider
         self.denoiser = denoiser
 
-    def forward(self, sample: DualSample, tokenized: dict[str, Any],
-                dropped: dict[str, torch.Tensor] | None = None) -> tuple[torch.Tensor, torch.Tensor | None]:
+    def forward(
+        self, sample: DualSample, tokenized: dict[str, Any], dropped: dict[str, torch.Tensor] | None = None
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Both streams' outputs in one batched pass of encoder and U-Net.
 
         Args:
@@ -43,8 +44,13 @@ class DualDiffusion(nn.Module):
             conditions[name] = self.denoiser.drop(conditions[name], clips)
         if sample.z_negative is None:
             return self.denoiser(sample.z_positive, sample.t, conditions[POSITIVE]), None
-        embedding, mask = (torch.cat(pair) for pair in zip(conditions[POSITIVE], conditions[NEGATIVE], strict=True))
-        both = self.denoiser(torch.cat([sample.z_positive, sample.z_negative]), torch.cat([sample.t, sample.t]),
-                             (embedding, mask))
+        embedding, mask = (
+            torch.cat(pair) for pair in zip(conditions[POSITIVE], conditions[NEGATIVE], strict=True)
+        )
+        both = self.denoiser(
+            torch.cat([sample.z_positive, sample.z_negative]),
+            torch.cat([sample.t, sample.t]),
+            (embedding, mask),
+        )
         positive, negative = both.chunk(2)
         return positive, negative

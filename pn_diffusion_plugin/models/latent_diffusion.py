@@ -1,8 +1,8 @@
 """The denoiser: a Stable-Diffusion U-Net over latents, told of the dance in one of three ways.
 
-    pooled   cross attention over one token (the paper)
-    tokens   cross attention over one token a moment; latents and tokens carry their time in seconds
-    aligned  `tokens` without positions, and the dance folded on to the latent's time axis as extra input channels
+pooled   cross attention over one token (the paper)
+tokens   cross attention over one token a moment; latents and tokens carry their time in seconds
+aligned  `tokens` without positions, and the dance folded on to the latent's time axis as extra input channels
 """
 
 from __future__ import annotations
@@ -37,17 +37,32 @@ class LatentDiffusion(nn.Module):
         attention_stride: tokens averaged to one before cross attention.
     """
 
-    def __init__(self, *, latent_channels: int, latent_rows: int, condition_dim: int, temporal: Temporal = "aligned",
-                 channels: tuple[int, ...] = (128, 256, 512, 512),
-                 attention: tuple[bool, ...] = (True, True, True, False), layers_per_block: int = 2,
-                 head_dim: int = 8, norm_num_groups: int = 32, token_rate: float = 25.0,
-                 column_seconds: float = 0.1, moments: int = 4, aligned_channels: int = 32,
-                 attention_stride: int = 1, position_dim: int = 16) -> None:
+    def __init__(
+        self,
+        *,
+        latent_channels: int,
+        latent_rows: int,
+        condition_dim: int,
+        temporal: Temporal = "aligned",
+        channels: tuple[int, ...] = (128, 256, 512, 512),
+        attention: tuple[bool, ...] = (True, True, True, False),
+        layers_per_block: int = 2,
+        head_dim: int = 8,
+        norm_num_groups: int = 32,
+        token_rate: float = 25.0,
+        column_seconds: float = 0.1,
+        moments: int = 4,
+        aligned_channels: int = 32,
+        attention_stride: int = 1,
+        position_dim: int = 16,
+    ) -> None:
         super().__init__()
         if temporal not in TEMPORAL:
             raise ValueError(f"conditioning.temporal is {temporal!r}: choose from {', '.join(TEMPORAL)}")
         if len(attention) != len(channels):
-            raise ValueError(f"attention names {len(attention)} levels and channels {len(channels)}: give one each")
+            raise ValueError(
+                f"attention names {len(attention)} levels and channels {len(channels)}: give one each"
+            )
         self.temporal: Temporal = temporal
         self.latent_channels, self.latent_rows = latent_channels, latent_rows
         self.token_rate, self.column_seconds, self.moments = token_rate, column_seconds, moments
@@ -55,15 +70,25 @@ class LatentDiffusion(nn.Module):
         self.position_dim = position_dim if temporal == "tokens" else 0
         self.null_token = nn.Parameter(torch.zeros(condition_dim))
         extra = {"pooled": 0, "tokens": position_dim, "aligned": aligned_channels}[temporal]
-        self.fold = nn.Conv1d(moments * condition_dim, aligned_channels, 3, padding=1) \
-            if temporal == "aligned" else None
+        self.fold = (
+            nn.Conv1d(moments * condition_dim, aligned_channels, 3, padding=1)
+            if temporal == "aligned"
+            else None
+        )
         self.token_position = nn.Linear(position_dim, condition_dim) if temporal == "tokens" else None
         down = tuple("CrossAttnDownBlock2D" if a else "DownBlock2D" for a in attention)
         up = tuple("CrossAttnUpBlock2D" if a else "UpBlock2D" for a in reversed(attention))
-        self.unet = UNet2DConditionModel(
-            in_channels=latent_channels + extra, out_channels=latent_channels, block_out_channels=tuple(channels),
-            down_block_types=down, up_block_types=up, layers_per_block=layers_per_block,
-            cross_attention_dim=condition_dim, attention_head_dim=head_dim, norm_num_groups=norm_num_groups)
+        self.unet: Any = UNet2DConditionModel(
+            in_channels=latent_channels + extra,
+            out_channels=latent_channels,
+            block_out_channels=tuple(channels),
+            down_block_types=down,
+            up_block_types=up,
+            layers_per_block=layers_per_block,
+            cross_attention_dim=condition_dim,
+            attention_head_dim=head_dim,
+            norm_num_groups=norm_num_groups,
+        )
 
     @property
     def column_multiple(self) -> int:
@@ -80,7 +105,7 @@ class LatentDiffusion(nn.Module):
         return embedding, mask & ~dropped[:, None].to(mask.device)
 
     def null_condition(self, condition: Condition) -> Condition:
-        """"No dance" in the shape of `condition`."""
+        """ "No dance" in the shape of `condition`."""
         return self.drop(condition, torch.ones(len(condition[0]), dtype=torch.bool))
 
     def prepare(self, condition: Condition, columns: int) -> dict[str, Any]:
@@ -97,12 +122,14 @@ class LatentDiffusion(nn.Module):
             at = time_positions(tokens.shape[1], self.token_rate, self.position_dim, tokens.device)
             tokens = tokens + self.token_position(at.to(tokens.dtype))
             of_column = time_positions(columns, 1 / self.column_seconds, self.position_dim, tokens.device)
-            prepared["extra"] = repeat(of_column.to(tokens.dtype), "l d -> b d f l", b=len(tokens),
-                                       f=self.latent_rows)
+            prepared["extra"] = repeat(
+                of_column.to(tokens.dtype), "l d -> b d f l", b=len(tokens), f=self.latent_rows
+            )
         elif self.temporal == "aligned":
             assert self.fold is not None
-            folded = self.fold(fold_to_columns(embedding, self.token_rate, columns, self.column_seconds,
-                                               self.moments))
+            folded = self.fold(
+                fold_to_columns(embedding, self.token_rate, columns, self.column_seconds, self.moments)
+            )
             prepared["extra"] = repeat(folded, "b d l -> b d f l", f=self.latent_rows)
         everywhere = torch.ones_like(mask)  # null tokens may be attended to: they say "nobody seen here"
         prepared["tokens"], _ = average_tokens(tokens, everywhere, self.attention_stride)

@@ -28,20 +28,35 @@ class MelVAE(nn.Module):
     latent_mean: torch.Tensor
     latent_std: torch.Tensor
 
-    def __init__(self, channels: tuple[int, ...] = (128, 256, 512, 512), latent_channels: int = 4,
-                 layers_per_block: int = 2, norm_num_groups: int = 32, mid_attention: bool = True) -> None:
+    def __init__(
+        self,
+        channels: tuple[int, ...] = (128, 256, 512, 512),
+        latent_channels: int = 4,
+        layers_per_block: int = 2,
+        norm_num_groups: int = 32,
+        mid_attention: bool = True,
+    ) -> None:
         super().__init__()
         self.config: dict[str, Any] = dict(
-            channels=list(channels), latent_channels=latent_channels, layers_per_block=layers_per_block,
-            norm_num_groups=norm_num_groups, mid_attention=mid_attention)
+            channels=list(channels),
+            latent_channels=latent_channels,
+            layers_per_block=layers_per_block,
+            norm_num_groups=norm_num_groups,
+            mid_attention=mid_attention,
+        )
         self.factor = 2 ** (len(channels) - 1)
         self.latent_channels = latent_channels
-        self.autoencoder = AutoencoderKL(
-            in_channels=1, out_channels=1, block_out_channels=tuple(channels), latent_channels=latent_channels,
+        self.autoencoder: Any = AutoencoderKL(
+            in_channels=1,
+            out_channels=1,
+            block_out_channels=tuple(channels),
+            latent_channels=latent_channels,
             down_block_types=("DownEncoderBlock2D",) * len(channels),
             up_block_types=("UpDecoderBlock2D",) * len(channels),
-            layers_per_block=layers_per_block, norm_num_groups=norm_num_groups,
-            mid_block_add_attention=mid_attention)
+            layers_per_block=layers_per_block,
+            norm_num_groups=norm_num_groups,
+            mid_block_add_attention=mid_attention,
+        )
         self.register_buffer("latent_mean", torch.zeros(latent_channels))
         self.register_buffer("latent_std", torch.ones(latent_channels))
 
@@ -52,8 +67,10 @@ class MelVAE(nn.Module):
             ValueError: when F or L is not a multiple of f.
         """
         if mel.shape[-1] % self.factor or mel.shape[-2] % self.factor:
-            raise ValueError(f"a mel picture of {mel.shape[-2]} x {mel.shape[-1]} cannot be compressed "
-                             f"{self.factor} times: pad both sides to multiples of {self.factor}")
+            raise ValueError(
+                f"a mel picture of {mel.shape[-2]} x {mel.shape[-1]} cannot be compressed "
+                f"{self.factor} times: pad both sides to multiples of {self.factor}"
+            )
         posterior = self.autoencoder.encode(mel).latent_dist
         assert isinstance(posterior, DiagonalGaussianDistribution)
         return posterior
@@ -72,13 +89,19 @@ class MelVAE(nn.Module):
         """Posterior units → zero mean, unit variance."""
         return (latent - self.latent_mean[:, None, None]) / self.latent_std[:, None, None]
 
-    def encode(self, mel: torch.Tensor, generator: torch.Generator | None = None, sample: bool = True) -> torch.Tensor:
+    def encode(
+        self, mel: torch.Tensor, generator: torch.Generator | None = None, sample: bool = True
+    ) -> torch.Tensor:
         """Scaled latent z0 of a mel: a sample of the posterior, or its mode."""
         posterior = self.posterior(mel)
         if not sample:
             return self.scale(posterior.mode())
-        noise = torch.randn(posterior.mean.shape, generator=generator, dtype=posterior.mean.dtype,
-                            device=generator.device if generator is not None else posterior.mean.device)
+        noise = torch.randn(
+            posterior.mean.shape,
+            generator=generator,
+            dtype=posterior.mean.dtype,
+            device=generator.device if generator is not None else posterior.mean.device,
+        )
         return self.scale(posterior.mean + posterior.std * noise.to(posterior.mean.device))
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:

@@ -22,9 +22,13 @@ class PatchDiscriminator(nn.Module):
         width = 1
         for index in range(layers):
             out = channels * min(2**index, 8)
-            self.stages.append(nn.Sequential(
-                nn.Conv2d(width, out, 4, stride=2, padding=1),
-                nn.GroupNorm(1, out) if index else nn.Identity(), nn.LeakyReLU(0.2)))
+            self.stages.append(
+                nn.Sequential(
+                    nn.Conv2d(width, out, 4, stride=2, padding=1),
+                    nn.GroupNorm(1, out) if index else nn.Identity(),
+                    nn.LeakyReLU(0.2),
+                )
+            )
             width = out
         self.head = nn.Conv2d(width, 1, 3, padding=1)
 

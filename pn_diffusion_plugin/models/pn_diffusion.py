@@ -59,8 +59,9 @@ class PNDiffusion:
     >>> wavs = model.generate(["dance.mp4"], seeds=[1])    # doctest: +SKIP
     """
 
-    def __init__(self, config: builders.Config, dual: DualDiffusion, vae: MelVAE,
-                 device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, config: builders.Config, dual: DualDiffusion, vae: MelVAE, device: torch.device | str = "cpu"
+    ) -> None:
         self.config = config
         self.device = torch.device(device)
         self.dual, self.vae = dual, vae
@@ -108,12 +109,18 @@ class PNDiffusion:
         except TypeError as error:
             raise UserError(f"unknown generation parameter: {error}") from error
         if wanted.negative_guidance and not self.trained_negative:
-            raise UserError("negative_guidance needs a model trained with negatives, and this one has alpha = 1: "
-                            "leave it at 0")
+            raise UserError(
+                "negative_guidance needs a model trained with negatives, and this one has alpha = 1: "
+                "leave it at 0"
+            )
         self.params = wanted
 
-    def generate(self, videos: Sequence[str | Path], seeds: Sequence[int] | None = None,
-                 progress: Progress | None = None) -> list[torch.Tensor]:
+    def generate(
+        self,
+        videos: Sequence[str | Path],
+        seeds: Sequence[int] | None = None,
+        progress: Progress | None = None,
+    ) -> list[torch.Tensor]:
         """Music for videos: a wave (1, N) each, exactly as long as its picture.
 
         Raises:
@@ -127,9 +134,13 @@ class PNDiffusion:
         return self.generate_from_features(features, seeds, progress, names=[str(video) for video in videos])
 
     @torch.no_grad()
-    def generate_from_features(self, features: Sequence[Features], seeds: Sequence[int] | None = None,
-                               progress: Progress | None = None,
-                               names: Sequence[str] | None = None) -> list[torch.Tensor]:
+    def generate_from_features(
+        self,
+        features: Sequence[Features],
+        seeds: Sequence[int] | None = None,
+        progress: Progress | None = None,
+        names: Sequence[str] | None = None,
+    ) -> list[torch.Tensor]:
         """Music for clips whose features are at hand: a wave (1, N) each, N = seconds · sample_rate.
 
         A clip's result depends on its features and seed alone, not on what it is batched with.
@@ -146,15 +157,20 @@ class PNDiffusion:
         samples = [round(f.header.seconds * self.sample_rate) for f in features]
         for name, f in zip(names, features, strict=True):
             if f.header.seconds < self.sequence.seconds - SHORTFALL:
-                raise VideoError(f"{name} is {f.header.seconds:.2f} s long and the model needs at least "
-                                 f"{self.sequence.seconds:g} s: give a longer video")
+                raise VideoError(
+                    f"{name} is {f.header.seconds:.2f} s long and the model needs at least "
+                    f"{self.sequence.seconds:g} s: give a longer video"
+                )
         groups: dict[int, list[int]] = {}
         for index, count in enumerate(samples):
             columns = max(self.sequence.columns_for(count), self.sequence.latent_columns)
             groups.setdefault(columns, []).append(index)
         size = self.params.batch_size
-        batches = [(columns, members[at:at + size]) for columns, members in groups.items()
-                   for at in range(0, len(members), size)]
+        batches = [
+            (columns, members[at : at + size])
+            for columns, members in groups.items()
+            for at in range(0, len(members), size)
+        ]
         total, done = self.params.steps * len(batches), 0
         waves: dict[int, torch.Tensor] = {}
         for columns, members in batches:
@@ -173,8 +189,9 @@ class PNDiffusion:
         return [waves[i] for i in range(len(features))]
 
     @torch.no_grad()
-    def generate_from_conditions(self, dances: Sequence[dict[str, DanceCondition]],
-                                 seeds: Sequence[int]) -> list[torch.Tensor]:
+    def generate_from_conditions(
+        self, dances: Sequence[dict[str, DanceCondition]], seeds: Sequence[int]
+    ) -> list[torch.Tensor]:
         """Music for segments of one window's length: a wave (1, N) each."""
         streams = self._streams()
         attributes = [DanceAttributes(dance={name: dance[name] for name in streams}) for dance in dances]
@@ -197,13 +214,20 @@ class PNDiffusion:
         attributes = []
         for start in starts:
             for f in features:
-                positive, negative = dance_conditions(f, start * self.sequence.column_seconds, self.sequence.seconds)
+                positive, negative = dance_conditions(
+                    f, start * self.sequence.column_seconds, self.sequence.seconds
+                )
                 attributes.append(DanceAttributes(dance={POSITIVE: positive, NEGATIVE: negative}))
         streams = self._streams()
         return self.dual.provider(self.dual.provider.tokenize(attributes, streams))
 
-    def _latents(self, conditions: dict[str, Condition], columns: int, seeds: Sequence[int],
-                 on_step: Callable[[int], None] | None) -> torch.Tensor:
+    def _latents(
+        self,
+        conditions: dict[str, Condition],
+        columns: int,
+        seeds: Sequence[int],
+        on_step: Callable[[int], None] | None,
+    ) -> torch.Tensor:
         """Sample latents (B, C, F, columns) under the conditions of their windows."""
         params, denoiser = self.params, self.dual.denoiser
         window = min(columns, self.sequence.latent_columns)
@@ -215,14 +239,22 @@ class PNDiffusion:
         def branch(name: str) -> Denoiser | None:
             if name not in prepared:
                 return None
-            return windowed(lambda z, t, starts: denoiser.denoise(z, t, prepared[name]), window, self._window_hop())
+            return windowed(
+                lambda z, t, starts: denoiser.denoise(z, t, prepared[name]), window, self._window_hop()
+            )
 
         positive = branch(POSITIVE)
         assert positive is not None
         plain = params.guidance == 1
-        combined = guided(positive, branch(NEGATIVE), branch("none"), negative_latent=self.negative_latent,
-                          w=params.negative_guidance if plain else 0.0, g=params.guidance,
-                          h=0.0 if plain else params.negative_guidance)
+        combined = guided(
+            positive,
+            branch(NEGATIVE),
+            branch("none"),
+            negative_latent=self.negative_latent,
+            w=params.negative_guidance if plain else 0.0,
+            g=params.guidance,
+            h=0.0 if plain else params.negative_guidance,
+        )
         evaluations = 0
 
         def count(_: Any) -> None:
@@ -232,13 +264,21 @@ class PNDiffusion:
                 on_step(evaluations)
 
         shape = (len(seeds), denoiser.latent_channels, denoiser.latent_rows, columns)
-        return sample(combined, self.schedule, shape, sampler=params.sampler, steps=params.steps,
-                      generators=clip_generators(seeds), device=self.device, callback=count)
+        return sample(
+            combined,
+            self.schedule,
+            shape,
+            sampler=params.sampler,
+            steps=params.steps,
+            generators=clip_generators(seeds),
+            device=self.device,
+            callback=count,
+        )
 
     def _to_wave(self, z: torch.Tensor, samples: int) -> torch.Tensor:
         """Latents (B, C, F, L) → waves (B, 1, samples) on the CPU."""
         mel = self.vae.decode(z)
-        mel = mel[..., :self.mel.frames(samples)]
+        mel = mel[..., : self.mel.frames(samples)]
         return self.vocoder(mel, samples).cpu()
 
     @torch.no_grad()
@@ -246,7 +286,8 @@ class PNDiffusion:
         """The ceiling: music (N,) through mel, autoencoder and vocoder and back, (N,)."""
         samples = wav.shape[-1]
         columns = self.sequence.columns_for(samples)
-        padded = torch.nn.functional.pad(wav[None, None], (
-            0, columns * self.sequence.latent_factor * self.sequence.hop_length - samples))
+        padded = torch.nn.functional.pad(
+            wav[None, None], (0, columns * self.sequence.latent_factor * self.sequence.hop_length - samples)
+        )
         mel = self.mel(padded.to(self.device))
         return self._to_wave(self.vae.encode(mel, sample=False), samples)[0, 0]

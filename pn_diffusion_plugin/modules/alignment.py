@@ -14,8 +14,9 @@ from einops import rearrange
 from torch.nn import functional as F
 
 
-def fold_to_columns(tokens: torch.Tensor, rate: float, columns: int, column_seconds: float,
-                    moments: int) -> torch.Tensor:
+def fold_to_columns(
+    tokens: torch.Tensor, rate: float, columns: int, column_seconds: float, moments: int
+) -> torch.Tensor:
     """Tokens at `moments` evenly spaced times inside every latent column.
 
     Column l covers the seconds [l, l + 1)·column_seconds; its moment s lies at its (s + ½)/moments part. Values
@@ -30,8 +31,9 @@ def fold_to_columns(tokens: torch.Tensor, rate: float, columns: int, column_seco
         (B, moments · D, L), L = columns.
     """
     length = tokens.shape[1]
-    times = (torch.arange(columns * moments, device=tokens.device, dtype=torch.float64) + 0.5) \
-        * (column_seconds / moments)
+    times = (torch.arange(columns * moments, device=tokens.device, dtype=torch.float64) + 0.5) * (
+        column_seconds / moments
+    )
     index = (times * rate).clamp(0, length - 1)
     below = index.floor().long().clamp(max=max(length - 2, 0))
     above = (below + 1).clamp(max=length - 1)
@@ -40,7 +42,9 @@ def fold_to_columns(tokens: torch.Tensor, rate: float, columns: int, column_seco
     return rearrange(values, "b (l s) d -> b (s d) l", l=columns, s=moments)
 
 
-def average_tokens(tokens: torch.Tensor, mask: torch.Tensor, stride: int) -> tuple[torch.Tensor, torch.Tensor]:
+def average_tokens(
+    tokens: torch.Tensor, mask: torch.Tensor, stride: int
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Masked mean over every `stride` tokens, for a shorter sequence to attend to.
 
     Shape: (B, T, D), (B, T) → (B, ceil(T / stride), D), (B, ceil(T / stride)); a group with no unmasked token is
@@ -50,7 +54,9 @@ def average_tokens(tokens: torch.Tensor, mask: torch.Tensor, stride: int) -> tup
         return tokens, mask
     padding = -tokens.shape[1] % stride
     weight = F.pad(mask.to(tokens.dtype), (0, padding))[..., None]
-    summed = rearrange(F.pad(tokens, (0, 0, 0, padding)) * weight, "b (t s) d -> b t s d", s=stride).sum(dim=2)
+    summed = rearrange(F.pad(tokens, (0, 0, 0, padding)) * weight, "b (t s) d -> b t s d", s=stride).sum(
+        dim=2
+    )
     count = rearrange(weight, "b (t s) d -> b t s d", s=stride).sum(dim=2)
     return summed / count.clamp(min=1), count[..., 0] > 0
 

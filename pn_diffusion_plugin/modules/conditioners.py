@@ -25,11 +25,12 @@ class DanceConditioner(BaseConditioner):
         output_dim: width of the embedding; None keeps the encoder's own (the paper: no projection).
     """
 
-    def __init__(self, encoder: DanceEncoder, output_dim: int | None = None,
-                 device: torch.device | str = "cpu") -> None:
+    def __init__(
+        self, encoder: DanceEncoder, output_dim: int | None = None, device: torch.device | str = "cpu"
+    ) -> None:
         super().__init__(encoder.output_dim, output_dim or encoder.output_dim)
         if output_dim is None:
-            self.output_proj = nn.Identity()
+            self.output_proj = nn.Identity()  # type: ignore[assignment]
         self.encoder = encoder
         self.device = device
 
@@ -40,7 +41,9 @@ class DanceConditioner(BaseConditioner):
     def forward(self, inputs: DanceCondition) -> tuple[torch.Tensor, torch.Tensor]:
         rates = set(inputs.motion_rate)
         if len(rates) > 1:
-            raise ValueError(f"a batch mixes keypoints of {sorted(rates)} frames a second: prepare all clips alike")
+            raise ValueError(
+                f"a batch mixes keypoints of {sorted(rates)} frames a second: prepare all clips alike"
+            )
         tokens, mask = self.encoder(inputs.visual, inputs.motion, inputs.detected, rates.pop())
         return self.output_proj(tokens), mask
 
@@ -61,8 +64,9 @@ class DanceConditioningProvider(ConditioningProvider):
         assert isinstance(conditioner, DanceConditioner)
         return conditioner
 
-    def tokenize(self, inputs: list[DanceAttributes],
-                 streams: tuple[str, ...] = (POSITIVE, NEGATIVE)) -> dict[str, Any]:
+    def tokenize(  # type: ignore[override]
+        self, inputs: list[DanceAttributes], streams: tuple[str, ...] = (POSITIVE, NEGATIVE)
+    ) -> dict[str, Any]:
         """Collate the wanted streams of the attributes: {name: DanceCondition (B, …)}.
 
         Raises:
@@ -71,7 +75,9 @@ class DanceConditioningProvider(ConditioningProvider):
         for x in inputs:
             missing = [name for name in streams if name not in x.dance]
             if missing:
-                raise ValueError(f"a clip has no stream {missing[0]!r} (it has: {', '.join(x.dance) or 'none'})")
+                raise ValueError(
+                    f"a clip has no stream {missing[0]!r} (it has: {', '.join(x.dance) or 'none'})"
+                )
         return {name: self.dance.tokenize([x.dance[name] for x in inputs]) for name in streams}
 
     def forward(self, tokenized: dict[str, Any]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
@@ -82,5 +88,7 @@ class DanceConditioningProvider(ConditioningProvider):
         first = tokenized[names[0]]
         joined = first if len(names) == 1 else collate_dance([tokenized[name] for name in names])
         embedding, mask = self.dance(joined)
-        return {name: (e, m) for name, e, m in zip(names, embedding.chunk(len(names)), mask.chunk(len(names)),
-                                                   strict=True)}
+        return {
+            name: (e, m)
+            for name, e, m in zip(names, embedding.chunk(len(names)), mask.chunk(len(names)), strict=True)
+        }

@@ -37,14 +37,26 @@ class DanceEncoder(nn.Module):
         T' = 1 for `pooled`, else T. The mask is False at frames where nobody was found.
     """
 
-    def __init__(self, *, visual_dim: int, visual_out: int | None, motion_dim: int,
-                 motion_inputs: tuple[str, ...] = ("position",), channels: int = 32, layers: int = 10,
-                 kernel_size: int = 3, dropout: float = 0.0, temporal: Temporal = "pooled") -> None:
+    def __init__(
+        self,
+        *,
+        visual_dim: int,
+        visual_out: int | None,
+        motion_dim: int,
+        motion_inputs: tuple[str, ...] = ("position",),
+        channels: int = 32,
+        layers: int = 10,
+        kernel_size: int = 3,
+        dropout: float = 0.0,
+        temporal: Temporal = "pooled",
+    ) -> None:
         super().__init__()
         if temporal not in TEMPORAL:
             raise ValueError(f"conditioning.temporal is {temporal!r}: choose from {', '.join(TEMPORAL)}")
         if visual_out == 0 and motion_dim == 0:
-            raise ValueError("both the visual and the motion stream are switched off: nothing is left of the dance")
+            raise ValueError(
+                "both the visual and the motion stream are switched off: nothing is left of the dance"
+            )
         self.temporal = temporal
         self.motion_inputs = tuple(motion_inputs)
         self.visual_norm = Normalizer(visual_dim)
@@ -55,16 +67,27 @@ class DanceEncoder(nn.Module):
             self.visual_out = nn.Linear(visual_dim, visual_out)
         in_channels = sum(MOTION_INPUTS[name] for name in self.motion_inputs)
         self.motion_norm = Normalizer(in_channels)
-        self.st_gcn = STGCN(in_channels, channels=channels, layers=layers, kernel_size=kernel_size,
-                            out_dim=motion_dim, dropout=dropout) if motion_dim else None
+        self.st_gcn = (
+            STGCN(
+                in_channels,
+                channels=channels,
+                layers=layers,
+                kernel_size=kernel_size,
+                out_dim=motion_dim,
+                dropout=dropout,
+            )
+            if motion_dim
+            else None
+        )
         self.output_dim = motion_dim + (visual_dim if visual_out is None else visual_out)
 
     def motion_features(self, keypoints: torch.Tensor, fps: float) -> torch.Tensor:
         """What the ST-GCN sees, before normalisation: (B, T, J, 3) → (B, T, J, C)."""
         return motion_features(keypoints, fps, self.motion_inputs)
 
-    def forward(self, visual: torch.Tensor, keypoints: torch.Tensor, detected: torch.Tensor,
-                fps: float) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(
+        self, visual: torch.Tensor, keypoints: torch.Tensor, detected: torch.Tensor, fps: float
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         frames = keypoints.shape[1]
         parts = []
         if self.visual_out is not None:
@@ -72,12 +95,16 @@ class DanceEncoder(nn.Module):
             if self.temporal == "pooled":
                 parts.append(seen.mean(dim=1, keepdim=True))
             else:  # the window that shows a frame: windows lie edge to edge over the segment
-                parts.append(F.interpolate(seen.transpose(1, 2), size=frames, mode="nearest-exact").transpose(1, 2))
+                parts.append(
+                    F.interpolate(seen.transpose(1, 2), size=frames, mode="nearest-exact").transpose(1, 2)
+                )
         if self.st_gcn is not None:
             moved = self.st_gcn(self.motion_norm(self.motion_features(keypoints, fps)))
             if self.temporal == "pooled":
                 weight = detected.to(moved.dtype)[..., None]
-                moved = (moved * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp(min=1)
+                moved = (moved * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp(
+                    min=1
+                )
             parts.append(moved)
         tokens = torch.cat(parts, dim=-1)
         if self.temporal == "pooled":

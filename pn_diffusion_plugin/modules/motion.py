@@ -34,7 +34,9 @@ def motion_features(keypoints: torch.Tensor, fps: float, inputs: tuple[str, ...]
     place = keypoints[..., :2]
     hip = place[..., [LEFT_HIP, RIGHT_HIP], :].mean(dim=-2, keepdim=True)
     shoulder = place[..., [LEFT_SHOULDER, RIGHT_SHOULDER], :].mean(dim=-2, keepdim=True)
-    torso = (shoulder - hip).norm(dim=-1, keepdim=True).median(dim=1, keepdim=True).values.clamp(min=_MIN_TORSO)
+    torso = (
+        (shoulder - hip).norm(dim=-1, keepdim=True).median(dim=1, keepdim=True).values.clamp(min=_MIN_TORSO)
+    )
     parts: dict[str, torch.Tensor] = {"position": (place - hip) / torso}
     if set(inputs) - {"position"}:
         parts["velocity"] = _derivative(place / torso, fps)

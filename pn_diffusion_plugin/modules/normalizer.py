@@ -31,8 +31,11 @@ class Normalizer(nn.Module):
     @torch.no_grad()
     def fit(self, batches: Iterable[torch.Tensor]) -> None:
         """Measure on tensors (…, dim); dimensions that hardly vary get the smallest reasonable spread."""
-        count, total, squares = 0, torch.zeros(len(self.mean), dtype=torch.float64), torch.zeros(
-            len(self.mean), dtype=torch.float64)
+        count, total, squares = (
+            0,
+            torch.zeros(len(self.mean), dtype=torch.float64),
+            torch.zeros(len(self.mean), dtype=torch.float64),
+        )
         for batch in batches:
             x = batch.reshape(-1, batch.shape[-1]).double().cpu()
             count += len(x)

@@ -41,8 +41,7 @@ class STGCNBlock(nn.Module):
         self.temporal = nn.Conv2d(out_channels, out_channels, (kernel_size, 1), padding=(kernel_size // 2, 0))
         self.norm_temporal = nn.LayerNorm(out_channels)
         self.dropout = nn.Dropout(dropout)
-        self.residual = (nn.Identity() if in_channels == out_channels
-                         else nn.Linear(in_channels, out_channels))
+        self.residual = nn.Identity() if in_channels == out_channels else nn.Linear(in_channels, out_channels)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = torch.relu(self.norm_graph(self.graph(x)))
@@ -63,14 +62,24 @@ class STGCN(nn.Module):
     Shape: (B, T, J, C) → (B, T, D).
     """
 
-    def __init__(self, in_channels: int, *, channels: int = 32, layers: int = 10, kernel_size: int = 3,
-                 out_dim: int = 1024, joints: int = 33, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        *,
+        channels: int = 32,
+        layers: int = 10,
+        kernel_size: int = 3,
+        out_dim: int = 1024,
+        joints: int = 33,
+        dropout: float = 0.0,
+    ) -> None:
         super().__init__()
         if kernel_size % 2 == 0:
             raise ValueError(f"kernel_size is {kernel_size}: it must be odd, so that time does not shift")
         widths = [in_channels] + [channels] * layers
         self.blocks = nn.ModuleList(
-            STGCNBlock(a, b, kernel_size, dropout) for a, b in zip(widths[:-1], widths[1:], strict=True))
+            STGCNBlock(a, b, kernel_size, dropout) for a, b in zip(widths[:-1], widths[1:], strict=True)
+        )
         self.out = nn.Linear(joints * channels, out_dim)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

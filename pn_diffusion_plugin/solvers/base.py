@@ -71,7 +71,9 @@ class PluginSolver(base.StandardSolver):
         loss.backward()
         flashy.distrib.sync_model(self.model)
         if self.cfg.optim.max_norm:
-            metrics["grad_norm"] = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.optim.max_norm)
+            metrics["grad_norm"] = torch.nn.utils.clip_grad_norm_(
+                self.model.parameters(), self.cfg.optim.max_norm
+            )
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         if self.lr_scheduler is not None:

@@ -58,14 +58,27 @@ def evaluation_clip(clip: CorpusClip) -> EvaluationClip:
     """What the metrics need of a clip."""
     header = clip.features.header
     return EvaluationClip(
-        name=clip.info.name, reference=clip.reference, sample_rate=clip.info.sample_rate,
+        name=clip.info.name,
+        reference=clip.reference,
+        sample_rate=clip.info.sample_rate,
         beats=None if clip.info.beats is None else np.asarray(clip.info.beats, dtype=np.float64),
-        kinematic_beats=kinematic_beats(clip.features.keypoints, header.pose_fps), song=clip.info.song)
+        kinematic_beats=kinematic_beats(clip.features.keypoints, header.pose_fps),
+        song=clip.info.song,
+    )
 
 
-def evaluate_corpus(model: PNDiffusion, manifest: str | Path, out: Path, *, seed: int = 0, command: str = "",
-                    limit: int | None = None, progress: Progress | None = None, label: str = "PN-Diffusion",
-                    clips: list[CorpusClip] | None = None) -> dict[str, Any]:
+def evaluate_corpus(
+    model: PNDiffusion,
+    manifest: str | Path,
+    out: Path,
+    *,
+    seed: int = 0,
+    command: str = "",
+    limit: int | None = None,
+    progress: Progress | None = None,
+    label: str = "PN-Diffusion",
+    clips: list[CorpusClip] | None = None,
+) -> dict[str, Any]:
     """Generate for every clip of a split, write the waves, score them, write `report.json` and `report.md`.
 
     Args:
@@ -78,27 +91,38 @@ def evaluate_corpus(model: PNDiffusion, manifest: str | Path, out: Path, *, seed
     """
     clips = read_split(manifest, limit) if clips is None else clips
     seeds = [seed + index for index in range(len(clips))]
-    made = model.generate_from_features([clip.features for clip in clips], seeds, progress,
-                                        names=[clip.info.name for clip in clips])
+    made = model.generate_from_features(
+        [clip.features for clip in clips], seeds, progress, names=[clip.info.name for clip in clips]
+    )
     systems = {
         "model": _named(clips, made),
-        "ceiling": _named(clips, (model.reconstruct(torch.from_numpy(clip.reference)) for clip in clips))}
+        "ceiling": _named(clips, (model.reconstruct(torch.from_numpy(clip.reference)) for clip in clips)),
+    }
     for name, waves in systems.items():
         for clip_name, wav in waves.items():
             with atomic_path(out / name / f"{clip_name}.wav") as temporary:
                 soundfile.write(temporary, wav, model.sample_rate)
     root = corpus_root(manifest)
     report = evaluate_systems(
-        [evaluation_clip(clip) for clip in clips], systems, {"model": label}, seed=seed,
-        split=f"{root.name}/{Path(manifest).name}", leak_check=leak_check(root), command=command, seeds=seeds)
+        [evaluation_clip(clip) for clip in clips],
+        systems,
+        {"model": label},
+        seed=seed,
+        split=f"{root.name}/{Path(manifest).name}",
+        leak_check=leak_check(root),
+        command=command,
+        seeds=seeds,
+    )
     write_report(report, out / "report.json")
     return report
 
 
 def _named(clips: Iterable[CorpusClip], waves: Iterable[torch.Tensor]) -> dict[str, np.ndarray]:
     """Waves by clip, as long as the reference."""
-    return {clip.info.name: wav.reshape(-1).numpy()[:len(clip.reference)]
-            for clip, wav in zip(clips, waves, strict=True)}
+    return {
+        clip.info.name: wav.reshape(-1).numpy()[: len(clip.reference)]
+        for clip, wav in zip(clips, waves, strict=True)
+    }
 
 
 def flat_metrics(report: dict[str, Any]) -> dict[str, float]:

@@ -30,11 +30,25 @@ def build_dance_loaders(config: Config, load_features: bool = True) -> dict[str,
         options: dict[str, Any] = {**common, **config["dataset"][stage]}
         batch_size, num_workers = options.pop("batch_size"), options.pop("num_workers")
         if stage == "train" and config["optim"]["updates_per_epoch"]:
-            options["num_samples"] = flashy.distrib.world_size() * batch_size * config["optim"]["updates_per_epoch"]
+            options["num_samples"] = (
+                flashy.distrib.world_size() * batch_size * config["optim"]["updates_per_epoch"]
+            )
         dataset = DanceDataset.from_meta(
-            config["datasource"][stage], sample_rate=config["sample_rate"], channels=1,
-            segment_duration=config["segment_seconds"], load_features=load_features,
-            expect=build_feature_spec(config) if load_features else None, **options)
-        loaders[stage] = get_loader(dataset, dataset.num_samples, batch_size=batch_size, num_workers=num_workers,
-                                    seed=config["seed"], collate_fn=dataset.collater, shuffle=options["shuffle"])
+            config["datasource"][stage],
+            sample_rate=config["sample_rate"],
+            channels=1,
+            segment_duration=config["segment_seconds"],
+            load_features=load_features,
+            expect=build_feature_spec(config) if load_features else None,
+            **options,
+        )
+        loaders[stage] = get_loader(
+            dataset,
+            dataset.num_samples,
+            batch_size=batch_size,
+            num_workers=num_workers,
+            seed=config["seed"],
+            collate_fn=dataset.collater,
+            shuffle=options["shuffle"],
+        )
     return loaders

@@ -25,6 +25,8 @@ class MelVAESolver(PluginSolver):
     cannot be had without a model hub.
     """
 
+    model: Any
+
     def build_model(self) -> None:
         super().build_model()
         self.mel = builders.build_mel(self.config).to(self.device)
@@ -35,10 +37,13 @@ class MelVAESolver(PluginSolver):
         if self.cfg.losses.adversarial > 0 or self.cfg.losses.perceptual > 0:
             discriminator = PatchDiscriminator(**self.config["discriminator"]).to(self.device)
             self.adversary = adversarial.AdversarialLoss(
-                discriminator, audiocraft_builders.get_optimizer(discriminator.parameters(), self.cfg.optim),
-                loss=adversarial.get_adv_criterion("hinge"), loss_real=adversarial.get_real_criterion("hinge"),
+                discriminator,
+                audiocraft_builders.get_optimizer(discriminator.parameters(), self.cfg.optim),
+                loss=adversarial.get_adv_criterion("hinge"),
+                loss_real=adversarial.get_real_criterion("hinge"),
                 loss_fake=adversarial.get_fake_criterion("hinge"),
-                loss_feat=adversarial.FeatureMatchingLoss(torch.nn.L1Loss()))
+                loss_feat=adversarial.FeatureMatchingLoss(torch.nn.L1Loss()),
+            )
             self.register_stateful("adversary")
 
     def build_dataloaders(self) -> None:
@@ -46,20 +51,25 @@ class MelVAESolver(PluginSolver):
 
     def show(self) -> None:
         self.log_model_summary(self.model)
-        self.logger.info("Compression: %d times in time and frequency, %d channels", self.model.factor,
-                         self.model.latent_channels)
+        self.logger.info(
+            "Compression: %d times in time and frequency, %d channels",
+            self.model.factor,
+            self.model.latent_channels,
+        )
 
     def picture(self, wav: torch.Tensor) -> torch.Tensor:
         """Mel (B, 1, F, L) of a batch of segments, cut so that f divides its length."""
         mel = self.mel(wav.to(self.device))
-        return mel[..., :mel.shape[-1] // self.model.factor * self.model.factor]
+        return mel[..., : mel.shape[-1] // self.model.factor * self.model.factor]
 
     def run_step(self, idx: int, batch: Any, metrics: dict[str, Any]) -> dict[str, Any]:
         mel = self.picture(batch[0])
         with self.autocast:
             posterior = self.model.posterior(mel)
             # At validation the mode, so that the number is the same every time.
-            estimate = self.model.decode_unscaled(posterior.sample() if self.is_training else posterior.mode())
+            estimate = self.model.decode_unscaled(
+                posterior.sample() if self.is_training else posterior.mode()
+            )
         estimate = estimate.float()
         l1 = (estimate - mel).abs().mean()
         kl = posterior.kl().mean() / posterior.mean[0].numel()
@@ -105,7 +115,9 @@ class MelVAESolver(PluginSolver):
             mel = self.picture(batch[0])
             estimate = self.model.decode(self.model.encode(mel, sample=False))
             wav = self.vocoder(estimate.float(), estimate.shape[-1] * self.mel.hop_length)
-            metrics = average({"l1": (estimate - mel).abs().mean(), "l1_vocoder": (self.picture(wav) - mel).abs().mean()})
+            metrics = average(
+                {"l1": (estimate - mel).abs().mean(), "l1_vocoder": (self.picture(wav) - mel).abs().mean()}
+            )
         return flashy.distrib.average_metrics(metrics, len(loader))
 
     @torch.no_grad()
@@ -117,4 +129,4 @@ class MelVAESolver(PluginSolver):
             reference = batch[0]
             estimate = self.model.decode(self.model.encode(self.picture(reference), sample=False))
             wav = self.vocoder(estimate.float(), estimate.shape[-1] * self.mel.hop_length)
-            manager.add_samples(wav.cpu(), self.epoch, ground_truth_wavs=reference[..., :wav.shape[-1]])
+            manager.add_samples(wav.cpu(), self.epoch, ground_truth_wavs=reference[..., : wav.shape[-1]])

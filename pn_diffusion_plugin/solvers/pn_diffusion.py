@@ -22,6 +22,7 @@ from ..data.manifest import CorpusPaths, corpus_root
 from ..errors import CheckpointError
 from ..models import builders
 from ..models.checkpoint import load_into, load_vae_weights
+from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion
 from ..modules.diffusion import DualSample
 from .base import PluginSolver
@@ -51,17 +52,21 @@ class PNDiffusionSolver(PluginSolver):
         self.build_optimizer()
         self.register_stateful("vae_source", write_only=True)
 
-    def _load_vae(self) -> torch.nn.Module:
+    def _load_vae(self) -> MelVAE:
         """The frozen autoencoder; it must have been trained on the same kind of mel picture."""
         self.vae_source: str = self.cfg.vae.checkpoint
         if self.vae_source == "auto":
-            folder = ensure_experiment(list(self.cfg.vae.overrides)) if flashy.distrib.is_rank_zero() else None
+            folder = (
+                ensure_experiment(list(self.cfg.vae.overrides)) if flashy.distrib.is_rank_zero() else None
+            )
             self.vae_source = str(flashy.distrib.broadcast_object(folder))
         weights = load_vae_weights(self.vae_source)
         for key in ("sample_rate", "mel", "mel_vae"):
             if weights.config[key] != self.config[key]:
-                raise CheckpointError(f"the autoencoder {self.vae_source} was trained with {key}={weights.config[key]} "
-                                      f"and this experiment has {self.config[key]}: make them alike")
+                raise CheckpointError(
+                    f"the autoencoder {self.vae_source} was trained with {key}={weights.config[key]} "
+                    f"and this experiment has {self.config[key]}: make them alike"
+                )
         vae = builders.build_vae(self.config)
         load_into(vae, weights.vae, f"the autoencoder {self.vae_source}")
         return vae.to(self.device).eval().requires_grad_(False)
@@ -79,12 +84,17 @@ class PNDiffusionSolver(PluginSolver):
 
         encoder.visual_norm.fit(torch.from_numpy(f.visual) for f in features())
         encoder.motion_norm.fit(
-            encoder.motion_features(torch.from_numpy(f.keypoints)[None], f.header.pose_fps) for f in features())
+            encoder.motion_features(torch.from_numpy(f.keypoints)[None], f.header.pose_fps)
+            for f in features()
+        )
 
     def show(self) -> None:
         self.log_model_summary(self.model)
-        for name, part in (("dance encoder", self.model.provider), ("U-Net and fold", self.model.denoiser),
-                           ("autoencoder (frozen)", self.vae)):
+        for name, part in (
+            ("dance encoder", self.model.provider),
+            ("U-Net and fold", self.model.denoiser),
+            ("autoencoder (frozen)", self.vae),
+        ):
             self.logger.info("%s: %.3f M parameters", name, sum(p.numel() for p in part.parameters()) / 1e6)
         self.logger.info("Lengths: %s", self.sequence)
 
@@ -109,12 +119,16 @@ class PNDiffusionSolver(PluginSolver):
         streams = (POSITIVE, NEGATIVE) if self.objective.uses_negative else (POSITIVE,)
         tokenized = self.model.provider.tokenize([info.to_condition_attributes() for info in infos], streams)
         z0 = self.encode(wav)
-        generator = None if self.is_training else torch.Generator().manual_seed(idx)  # the same numbers each time
+        generator = (
+            None if self.is_training else torch.Generator().manual_seed(idx)
+        )  # the same numbers each time
         eps = torch.randn(z0.shape, generator=generator).to(self.device)
         t = self.schedule.sample_timesteps(len(z0), generator=generator, device=self.device)
         sample: DualSample = self.objective.corrupt(z0, eps, t)
         with self.autocast:
-            positive, negative = self.model(sample, tokenized, self._dropped(len(z0)) if self.is_training else None)
+            positive, negative = self.model(
+                sample, tokenized, self._dropped(len(z0)) if self.is_training else None
+            )
         losses = self.objective.loss(positive.float(), None if negative is None else negative.float(), sample)
         metrics.update({name: value.detach() for name, value in losses.items()})
         if self.is_training:
@@ -133,8 +147,13 @@ class PNDiffusionSolver(PluginSolver):
         self.model.eval()
         if not flashy.distrib.is_rank_zero():
             return {}
-        report = evaluate_corpus(self.inference(), self.cfg.datasource.evaluate, self.folder / "evaluate",
-                                 seed=self.cfg.seed, command=f"dora run -f {self.xp.sig}")
+        report = evaluate_corpus(
+            self.inference(),
+            self.cfg.datasource.evaluate,
+            self.folder / "evaluate",
+            seed=self.cfg.seed,
+            command=f"dora run -f {self.xp.sig}",
+        )
         return flat_metrics(report)
 
     @torch.no_grad()
@@ -144,5 +163,7 @@ class PNDiffusionSolver(PluginSolver):
         manager = SampleManager(self.xp, map_reference_to_sample_id=True)
         model = self.inference()
         for wav, infos in self.dataloaders["generate"]:
-            made = model.generate_from_conditions([info.dance for info in infos], seeds=[self.cfg.seed] * len(infos))
+            made = model.generate_from_conditions(
+                [info.dance for info in infos], seeds=[self.cfg.seed] * len(infos)
+            )
             manager.add_samples(torch.stack(made), self.epoch, ground_truth_wavs=wav)

@@ -40,15 +40,23 @@ def ensure_experiment(overrides: list[str]) -> Path:
         command = [sys.executable, "-m", "dora", "-P", "pn_diffusion_plugin", "run", *overrides]
         logger.info("First: dora run %s", " ".join(overrides))
         if subprocess.run(command, cwd=paths.base_dir()).returncode:
-            raise CheckpointError(f"`dora run {' '.join(overrides)}` failed (see above): this experiment needs its "
-                                  "result; run it by itself, or name a finished one with vae.checkpoint")
+            raise CheckpointError(
+                f"`dora run {' '.join(overrides)}` failed (see above): this experiment needs its "
+                "result; run it by itself, or name a finished one with vae.checkpoint"
+            )
     return Path(state["folder"])
 
 
 def _look_up(overrides: list[str]) -> dict:
-    result = subprocess.run([sys.executable, "-c", _LOOK_UP, json.dumps(overrides)], cwd=paths.base_dir(),
-                            capture_output=True, text=True)
+    result = subprocess.run(
+        [sys.executable, "-c", _LOOK_UP, json.dumps(overrides)],
+        cwd=paths.base_dir(),
+        capture_output=True,
+        text=True,
+    )
     if result.returncode:
-        raise CheckpointError(f"the configuration {' '.join(overrides)} cannot be composed: "
-                              f"{result.stderr.strip().splitlines()[-1] if result.stderr.strip() else 'no reason given'}")
+        raise CheckpointError(
+            f"the configuration {' '.join(overrides)} cannot be composed: "
+            f"{result.stderr.strip().splitlines()[-1] if result.stderr.strip() else 'no reason given'}"
+        )
     return json.loads(result.stdout.strip().splitlines()[-1])

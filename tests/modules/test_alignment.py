@@ -1,0 +1,58 @@
+"""Folding on to latent columns keeps times: analytic ramps and single moves land where they belong."""
+
+from __future__ import annotations
+
+import torch
+
+from pn_diffusion_plugin.modules.alignment import average_tokens, fold_to_columns, time_positions
+
+RATE, COLUMN, MOMENTS = 25.0, 4 * 512 / 22050, 4
+
+
+def test_a_ramp_of_seconds_gives_the_seconds_of_every_moment():
+    seconds = (torch.arange(130) / RATE)[None, :, None]
+    folded = fold_to_columns(seconds, RATE, 56, COLUMN, MOMENTS)
+    expected = (torch.arange(56)[None] + (torch.arange(MOMENTS)[:, None] + 0.5) / MOMENTS) * COLUMN
+    expected = expected.clamp(max=129 / RATE)
+    torch.testing.assert_close(folded[0], expected.float(), atol=1e-5, rtol=0)
+
+
+def test_a_move_shows_in_its_column_at_its_moment():
+    tokens = torch.zeros(1, 130, 1)
+    tokens[0, 50] = 1.0  # at 2.0 s
+    folded = fold_to_columns(tokens, RATE, 56, COLUMN, MOMENTS)[0]
+    moment, column = divmod(int(folded.argmax()), 56)
+    assert abs((column + (moment + 0.5) / MOMENTS) * COLUMN - 2.0) < COLUMN / MOMENTS
+    assert folded[:, : int(1.9 / COLUMN)].abs().max() == 0
+
+
+def test_positions_are_tied_to_seconds_not_to_the_length():
+    torch.manual_seed(0)
+    tokens = torch.randn(2, 260, 3)
+    long = fold_to_columns(tokens, RATE, 112, COLUMN, MOMENTS)
+    short = fold_to_columns(tokens[:, :130], RATE, 56, COLUMN, MOMENTS)
+    torch.testing.assert_close(long[..., :55], short[..., :55])
+
+
+def test_channels_are_moments_then_features():
+    tokens = torch.stack([torch.zeros(50), torch.ones(50)], dim=-1)[None]
+    folded = fold_to_columns(tokens, RATE, 10, COLUMN, 2)
+    assert folded[0, :, 3].tolist() == [0, 1, 0, 1]
+
+
+def test_average_ignores_masked_tokens():
+    tokens = torch.tensor([[[1.0], [3.0], [100.0], [5.0], [7.0]]])
+    mask = torch.tensor([[True, True, False, True, False]])
+    mean, some = average_tokens(tokens, mask, 2)
+    assert mean.flatten().tolist() == [2.0, 5.0, 0.0]
+    assert some.flatten().tolist() == [True, True, False]
+
+
+def test_average_of_one_token_is_itself():
+    tokens, mask = torch.randn(2, 1, 4), torch.ones(2, 1, dtype=torch.bool)
+    assert average_tokens(tokens, mask, 5)[0] is tokens
+
+
+def test_time_positions_agree_across_rates():
+    slow, fast = time_positions(10, 10.0, 8), time_positions(30, 30.0, 8)
+    torch.testing.assert_close(slow, fast[1::3], atol=1e-4, rtol=0)
