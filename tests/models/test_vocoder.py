@@ -79,7 +79,8 @@ def test_spectrum_and_picture_come_back(n_fft: int, n_mels: int, limit: float) -
     again = round_trip(wav, mel)
     assert convergence(wav, again) < limit
     pictures = mel(torch.stack([wav, again])[:, None])
-    assert (pictures[0] - pictures[1]).abs().mean() < 0.03
+    # Without the updates between the iterations it is above 0.024.
+    assert (pictures[0] - pictures[1]).abs().mean() < 0.02
 
 
 def test_iterations_help() -> None:
@@ -109,7 +110,7 @@ def test_a_pause_stays_quiet() -> None:
     wav = music(np.arange(0.3, 4, 0.4), 4.0)
     wav[RATE : 3 * RATE] = 0
     again = round_trip(wav)
-    assert again[RATE + 1024 : 3 * RATE - 1024].abs().max() < 0.01 and again.abs().max() == pytest.approx(
+    assert again[RATE + 1024 : 3 * RATE - 1024].abs().max() < 1e-4 and again.abs().max() == pytest.approx(
         0.95
     )
 

@@ -132,6 +132,14 @@ def test_a_clip_does_not_depend_on_its_batch(sampler: str) -> None:
     assert not torch.allclose(together[0], together[1])
 
 
+def test_eta_adds_noise_of_the_clips_own_generator() -> None:
+    schedule, shape = SCHEDULES["linear-epsilon"], (1, 1, 4, 4)
+    plain, noisy, again = (
+        run(gaussian(schedule, 1.0), schedule, shape, steps=10, eta=e) for e in (0.0, 1.0, 1.0)
+    )
+    assert torch.equal(noisy, again) and not torch.allclose(plain, noisy, atol=0.1)
+
+
 def test_callback_sees_every_step() -> None:
     schedule, z0 = SCHEDULES["cosine-zero-v"], clean()
     seen: list[SamplingStep] = []
