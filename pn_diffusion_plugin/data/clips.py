@@ -5,10 +5,14 @@ A clip's json is written last, and all files are whole or not there, so a proces
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import logging
 import multiprocessing
 import os
+import signal
 import threading
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -46,7 +50,7 @@ def build_extractor(spec: FeatureSpec, visual_weights: Path | None) -> Extractor
 
 @dataclass(frozen=True)
 class ClipJob:
-    """One video to be made into one clip."""
+    """One video to be made into one clip, in the run that `run_in` opened."""
 
     video: Path
     name: str
@@ -54,6 +58,42 @@ class ClipJob:
     sample_rate: int
     spec: FeatureSpec
     labels: Labels
+    run: str
+
+
+@contextlib.contextmanager
+def run_in(root: Path) -> Iterator[str]:
+    """Open a run that writes to the corpus `root`; gives its name. The system ends it when this process dies.
+
+    Raises:
+        CorpusError: another run is open.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with open(root / ".run", "w") as mine, open(root / ".workers", "a") as workers:
+        try:
+            fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise CorpusError(
+                f"{root} is being prepared by another process: wait for it or stop it"
+            ) from None
+        # A killed run's workers die a moment after it: wait for them, and let none begin anything any more.
+        fcntl.flock(workers, fcntl.LOCK_EX)
+        workers.truncate(0)
+        name = uuid.uuid4().hex
+        workers.write(name)
+        workers.flush()
+        fcntl.flock(workers, fcntl.LOCK_UN)
+        yield name
+
+
+@contextlib.contextmanager
+def _at_work(job: ClipJob) -> Iterator[None]:
+    """Write to the corpus as a worker of the run that is open now."""
+    with open(job.root / ".workers") as workers:
+        fcntl.flock(workers, fcntl.LOCK_SH)
+        if workers.read() != job.run:
+            raise CorpusError(f"{job.root} is being prepared by another process: wait for it or stop it")
+        yield
 
 
 def _video_path(job: ClipJob) -> str:
@@ -157,6 +197,7 @@ def _start_worker() -> None:
     import torch
 
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent deals with it.
     threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
@@ -177,7 +218,8 @@ def _run_job(job: ClipJob, make_extractor: Callable[[], Extractor]) -> tuple[str
     except Exception as error:
         return _reason(error), True
     try:
-        prepare_clip(job, _extract)
+        with _at_work(job):
+            prepare_clip(job, _extract)
     except Exception as error:
         return _reason(error, job.video), False
     return None, False
@@ -256,6 +298,7 @@ def _pool(
     todo: Sequence[ClipJob], make_extractor: Callable[[], Extractor], jobs: int
 ) -> Iterator[tuple[ClipJob, tuple[str | None, bool] | None]]:
     context = multiprocessing.get_context("spawn")
+    others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker)
     try:
         pending: dict[Future[tuple[str | None, bool]], ClipJob] = {
@@ -268,5 +311,9 @@ def _pool(
                     yield job, future.result()
                 except BrokenProcessPool:
                     yield job, None
+    except BaseException:  # Interrupted: whole files only are left, so nobody need wait for a long video.
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.kill()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)

@@ -135,7 +135,7 @@ class DanceDataset(InfoAudioDataset):
         )
         self.load_features = load_features
         self._features = FeatureCache(cache_bytes, expect)
-        self._infos: dict[str, DanceInfo] = {}
+        self._infos: dict[str, tuple[DanceInfo, CorpusPaths]] = {}
         self.segments: list[tuple[AudioMeta, float]] = []
         if segment_duration is not None and not self.shuffle:
             self.segments = _sequential_segments(self.meta, segment_duration)[: self.num_samples]
@@ -183,9 +183,10 @@ class DanceDataset(InfoAudioDataset):
     def _with_dance(self, info: AudioInfo) -> DanceSegmentInfo:
         audio = info.meta.path
         if audio not in self._infos:
-            self._infos[audio] = DanceInfo.load(Path(audio).with_suffix(".json"), corpus_root(audio))
-        clip = self._infos[audio]
-        features = CorpusPaths(corpus_root(audio)).features(clip.name)
+            root = corpus_root(audio)
+            self._infos[audio] = DanceInfo.load(Path(audio).with_suffix(".json"), root), CorpusPaths(root)
+        clip, paths = self._infos[audio]
+        features = paths.features(clip.name)
         seconds = (
             info.total_frames / info.sample_rate if self.segment_duration is None else self.segment_duration
         )

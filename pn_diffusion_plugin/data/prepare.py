@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -28,6 +28,7 @@ from .clips import (
     is_finished,
     name_clash,
     prepare_clips,
+    run_in,
     with_labels,
 )
 from .corpora.folder import Labels, clip_name, find_videos, read_sidecar, read_table
@@ -109,12 +110,12 @@ def prepare_folder(
     labels, unreadable = _all_labels(src, videos, metadata, splits)
 
     report = PrepareReport(failed=unreadable)
-    with _locked(paths.root):
+    with run_in(paths.root) as run:
         settle(paths, spec, sample_rate, weights)
         _sweep(paths.root)
         jobs_to_do = []
         for video, found in labels.items():
-            job = ClipJob(video, clip_name(video.relative_to(src)), paths.root, sample_rate, spec, found)
+            job = ClipJob(video, clip_name(video.relative_to(src)), paths.root, sample_rate, spec, found, run)
             reason = name_clash(job)
             if reason:
                 report.failed.append((video, reason))
@@ -161,22 +162,6 @@ def _all_labels(
     return labels, unreadable
 
 
-@contextlib.contextmanager
-def _locked(root: Path) -> Iterator[None]:
-    """Keep a second run out of the corpus. The system lets go of the lock when this process dies."""
-    import fcntl
-
-    root.mkdir(parents=True, exist_ok=True)
-    with open(root / ".lock", "w") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise CorpusError(
-                f"{root} is being prepared by another process: wait for it or stop it"
-            ) from None
-        yield
-
-
 def settle(paths: CorpusPaths, spec: FeatureSpec, sample_rate: int, weights: Path | None = None) -> None:
     """Write `corpus.json`, or compare with the one that is there.
 
@@ -216,7 +201,8 @@ def _flat(settings: Mapping[str, object]) -> dict[str, object]:
 def _withdraw(paths: CorpusPaths) -> None:
     """Leave nothing of a corpus that got no clip."""
     paths.settings.unlink(missing_ok=True)
-    (paths.root / ".lock").unlink(missing_ok=True)
+    (paths.root / ".run").unlink(missing_ok=True)
+    (paths.root / ".workers").unlink(missing_ok=True)
     for folder in (paths.root / "clips", paths.root / "features", paths.root):
         with contextlib.suppress(OSError):
             folder.rmdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import random
@@ -15,6 +16,9 @@ import pytest
 import soundfile
 from tiny_corpus import RATE, dying_extractor, fast_extractor, tree, write_tiny_video
 
+from pn_diffusion_plugin.data.clips import build_extractor
+from pn_diffusion_plugin.data.corpora.mini import MiniSpec, synthesise_clip_audio
+from pn_diffusion_plugin.data.corpora.mini import write_clip as write_mini_clip
 from pn_diffusion_plugin.data.features import FeatureSpec, load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, load_manifest
 from pn_diffusion_plugin.data.prepare import PrepareReport, prepare_folder
@@ -207,6 +211,30 @@ def test_a_crashing_decoder_takes_only_its_own_video_along(videos, tmp_path):
     assert "killed its worker process" in report.failed[0][1]
 
 
+def test_two_runs_do_not_write_to_one_corpus(videos, prepared):
+    dst, _ = prepared
+    with open(dst / ".run", "w") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        with pytest.raises(CorpusError, match="being prepared by another process"):
+            prepare(videos, dst)
+
+
+def test_the_networks_see_a_dancer(tmp_path):
+    """The whole way with BlazePose and I3D, on a second and a half of the embedded corpus."""
+    spec = MiniSpec(train=1, valid=0, test=0, seconds=1.6)
+    write_mini_clip(spec, "train", 0, tmp_path / "videos")
+    report = prepare(tmp_path / "videos", tmp_path / "corpus", extractor=build_extractor)
+    (name,) = report.done
+    paths = CorpusPaths(tmp_path / "corpus")
+    features = load_features(paths.features(name), FeatureSpec())
+    info = DanceInfo.load(paths.info(name))
+    assert features.keypoints.shape == (40, 33, 3) and info.detected_share >= 0.9
+    assert (features.visual != features.visual_reverse).any()
+    assert info.split == "train" and info.beats and info.song
+    wav, rate, _ = synthesise_clip_audio(spec, "train", 0)
+    assert (soundfile.read(paths.wav(name), dtype="float32")[0] == wav).all() and rate == RATE
+
+
 def broken_extractor(spec, weights):
     raise CorpusError("the visual weights are missing: fetch them")
 
@@ -214,6 +242,18 @@ def broken_extractor(spec, weights):
 def test_an_extractor_that_cannot_be_built_stops_at_once(videos, tmp_path):
     with pytest.raises(CorpusError, match="visual weights are missing"):
         prepare(videos, tmp_path / "corpus", extractor=broken_extractor)
+
+
+def wait_for_lock(path: Path, seconds: float) -> None:
+    """Wait until nobody holds the lock on a file."""
+    deadline = time.monotonic() + seconds
+    with open(path) as stream:
+        while True:
+            try:
+                return fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                assert time.monotonic() < deadline, f"process {path.name} is still there"
+                time.sleep(0.05)
 
 
 def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(videos, prepared, tmp_path):
@@ -227,7 +267,9 @@ def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(videos, prepared
         "if __name__ == '__main__':\n"
         "    prepare_folder(*sys.argv[1:], jobs=2, progress=False, extractor=fast_extractor)\n"
     )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    workers = tmp_path / "workers"
+    workers.mkdir()
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "TINY_WORKERS": str(workers)}
     command = [sys.executable, str(script), str(videos), str(dst)]
     finished = CorpusPaths(dst).clip_names
     draw = random.Random(1)
@@ -242,6 +284,8 @@ def test_killed_at_random_moments_it_ends_as_if_it_had_not_been(videos, prepared
         process.wait()
         seen.append(len(finished()))
     assert 0 < seen[0] < 10, seen
-    report = prepare(videos, dst)
+    report = prepare(videos, dst)  # at once, while the last workers may still be there
     assert sorted(report.done + report.skipped) == prepared[1].done
     assert tree(dst) == tree(prepared[0])
+    for worker in workers.iterdir():
+        wait_for_lock(worker, 10)

@@ -5,10 +5,13 @@ The extraction itself is run in test_prepare.py.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -24,6 +27,7 @@ from pn_diffusion_plugin.utils.files import sha256_file
 RATE = 22050
 SPEC = FeatureSpec()
 DIM = 6
+_ALIVE: list[TextIO] = []
 
 
 def make_features(
@@ -84,7 +88,14 @@ def write_tiny_video(path: Path, seed: int, seconds: float = 1.0, audio: bool = 
 
 
 def fast_extractor(spec: FeatureSpec, weights: Path | None) -> Callable[[Path], Features]:
-    """An extractor without networks: features drawn from the video's hash. Nobody is in a black video."""
+    """An extractor without networks: features drawn from the video's hash. Nobody is in a black video.
+
+    While its process lives it holds a lock in the folder TINY_WORKERS, where that is set.
+    """
+    if "TINY_WORKERS" in os.environ:
+        alive = open(Path(os.environ["TINY_WORKERS"]) / str(os.getpid()), "w")
+        fcntl.flock(alive, fcntl.LOCK_EX)
+        _ALIVE.append(alive)
 
     def extract(video: Path) -> Features:
         if max(int(frame.max()) for frame in read_frames(video, 5)) < 40:
@@ -99,8 +110,6 @@ def fast_extractor(spec: FeatureSpec, weights: Path | None) -> Callable[[Path], 
 
 def dying_extractor(spec: FeatureSpec, weights: Path | None) -> Callable[[Path], Features]:
     """As `fast_extractor`, but the process dies over videos named *crash*."""
-    import os
-
     fast = fast_extractor(spec, weights)
 
     def extract(video: Path) -> Features:
@@ -112,6 +121,6 @@ def dying_extractor(spec: FeatureSpec, weights: Path | None) -> Callable[[Path],
 
 
 def tree(root: Path) -> dict[str, bytes]:
-    """All files of a corpus by relative path (the lock apart), to compare two."""
-    files = (path for path in sorted(root.rglob("*")) if path.is_file() and path.name != ".lock")
+    """All files of a corpus by relative path (hidden ones apart), to compare two."""
+    files = (path for path in sorted(root.rglob("*")) if path.is_file() and not path.name.startswith("."))
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in files}
