@@ -46,15 +46,16 @@ clean:
 
 # The first of these that is a Python 3.11 or 3.12, else a 3.10. With PYTHON=…, only that one.
 define choose_python
-candidates='$(or $(PYTHON),python3 python3.11 python3.12 python3.10 python)'; python=''; \
-for minor in '11, 12' '10,'; do for candidate in $$candidates; do \
-	if test -z "$$python" && "$$candidate" -c "import sys; sys.exit(sys.version_info[0] != 3 or \
-		sys.version_info[1] not in ($$minor))" 2>/dev/null; then python=$$candidate; fi; \
+python=''; seen=''; \
+for kind in locked unlocked; do for candidate in $(or $(PYTHON),python3 python3.11 python3.12 python3.10 python); do \
+	found=$$("$$candidate" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || found='not there'; \
+	case "$$kind" in locked) seen="$$seen $$candidate ($$found)";; esac; \
+	case "$$found" in 3.11|3.12) wanted=locked;; 3.10) wanted=unlocked;; *) wanted='';; esac; \
+	if test -z "$$python" && test "$$wanted" = "$$kind"; then python=$$candidate; version=$$found; fi; \
 done; done; \
 if test -z "$$python"; then \
-	echo "No Python 3.10, 3.11 or 3.12 among: $$candidates ($$(python3 --version 2>&1 || true))." \
-		"Install python3.11 and say: make venv PYTHON=/path/to/python3.11" >&2; exit 1; fi; \
-version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+	echo "None of these is a Python 3.10, 3.11 or 3.12:$$seen. Install Python 3.11" \
+		"or name one: make venv PYTHON=/path/to/python3.11" >&2; exit 1; fi
 endef
 
 # A .venv that works is brought up to date; one that is broken, or of another Python, is made anew.
@@ -80,7 +81,7 @@ $(STAMP): requirements.lock pyproject.toml
 		&& $(PIP) --no-deps --no-build-isolation --editable . ;; \
 	*) \
 		echo "requirements.lock is for Python 3.11 and 3.12, this is $$version ($$python):" \
-			"installing what pyproject.toml allows instead, in versions nobody has tried together." \
+			"installing what pyproject.toml allows instead, in versions that were not tried together." \
 			"With one of those two: make venv PYTHON=/path/to/python3.11"; \
 		grep -E '^($(TORCH)|$(UNRESOLVABLE))==' requirements.lock > $(VENV)/constraints.txt \
 		&& $(PIP) --constraint $(VENV)/constraints.txt --editable '.[dev]' \
