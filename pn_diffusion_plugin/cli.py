@@ -137,6 +137,9 @@ def evaluate(
         Path | None, typer.Option(help="Folder of the reference through autoencoder and vocoder.")
     ] = None,
     split: Annotated[str, typer.Option(help="Name of the split, for the report.")] = "unknown",
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Score only the references that have generated music.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="Of shuffle and bootstrap.")] = 0,
 ) -> None:
     """Score generated music against its dance and the reference, between null rows. Needs no model.
@@ -152,6 +155,7 @@ def evaluate(
         videos,
         features,
         ceiling=ceiling,
+        partial=partial,
         seed=seed,
         split=split,
         command=command_line(),

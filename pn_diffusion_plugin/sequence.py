@@ -43,8 +43,15 @@ class SequenceConfig:
     visual_hop: float
 
     def __post_init__(self) -> None:
-        for name in ("seconds", "sample_rate", "hop_length", "latent_factor", "column_multiple", "pose_fps",
-                     "visual_hop"):
+        for name in (
+            "seconds",
+            "sample_rate",
+            "hop_length",
+            "latent_factor",
+            "column_multiple",
+            "pose_fps",
+            "visual_hop",
+        ):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be positive")
 

@@ -1,0 +1,1 @@
+"""Dora grids: `dora grid NAME --dry_run --no_monitoring` lists a grid's cells."""
