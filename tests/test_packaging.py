@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -93,6 +94,21 @@ def test_wheel_carries_the_package_and_nothing_else(wheel: zipfile.ZipFile, repo
     tops = {name.split("/")[0] for name in names}
     assert {top for top in tops if not top.endswith(".dist-info")} == {"pn_diffusion_plugin"}
     assert not [name for name in names if "test" in Path(name).name]
+
+
+def test_installed_package_finds_its_configuration(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    """Unpacked away from the checkout, the package reads the Hydra tree it carries."""
+    wheel.extractall(tmp_path)
+    program = (
+        "import os, sys; sys.path.insert(0, sys.argv[1]); from pn_diffusion_plugin import paths;"
+        "print(paths.config_dir()); print(os.environ['AUDIOCRAFT_CONFIG'])"
+    )
+    environment = {name: value for name, value in os.environ.items() if name != "AUDIOCRAFT_CONFIG"}
+    command = [sys.executable, "-c", program, str(tmp_path)]
+    done = subprocess.run(command, check=True, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    tree, teams = map(Path, done.stdout.split())
+    assert tree == tmp_path / "pn_diffusion_plugin" / "_config"
+    assert (tree / "config.yaml").is_file() and teams.is_file() and teams.is_relative_to(tree)
 
 
 def test_wheel_metadata(wheel: zipfile.ZipFile) -> None:
