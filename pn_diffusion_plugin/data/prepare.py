@@ -106,35 +106,39 @@ def prepare_folder(
     src, paths = Path(src).absolute(), CorpusPaths(Path(dst).absolute())
     spec = FeatureSpec() if spec is None else spec
     weights = None if visual_weights is None else Path(visual_weights).absolute()
-    videos = find_videos(src, paths.root) if files is None else sorted(src / file for file in files)
+    videos = find_videos(src, paths.root) if files is None else _named(src, files)
     labels, unreadable = _all_labels(src, videos, metadata, splits)
 
     report = PrepareReport(failed=unreadable)
     with run_in(paths.root) as run:
-        settle(paths, spec, sample_rate, weights)
-        _sweep(paths.root)
-        jobs_to_do = []
-        for video, found in labels.items():
-            job = ClipJob(video, clip_name(video.relative_to(src)), paths.root, sample_rate, spec, found, run)
-            reason = name_clash(job)
-            if reason:
-                report.failed.append((video, reason))
-            elif is_finished(job):
-                report.skipped.append(job.name)
-            else:
-                jobs_to_do.append(job)
-        for job, reason in prepare_clips(jobs_to_do, partial(extractor, spec, weights), jobs, progress):
-            if reason is None:
-                report.done.append(job.name)
-            else:
-                report.failed.append((job.video, reason))
-        report.done.sort()
-        report.failed.sort()
-        known = {clip_name(video.relative_to(src)): found for video, found in labels.items()}
-        if paths.clip_names():
-            finish_corpus(paths.root, ratios=split_ratios, seed=seed, labels=known, report=report)
-        else:
-            _withdraw(paths)
+        try:
+            settle(paths, spec, sample_rate, weights)
+            _sweep(paths.root)
+            jobs_to_do = []
+            for video, found in labels.items():
+                job = ClipJob(
+                    video, clip_name(video.relative_to(src)), paths.root, sample_rate, spec, found, run
+                )
+                reason = name_clash(job)
+                if reason:
+                    report.failed.append((video, reason))
+                elif is_finished(job):
+                    report.skipped.append(job.name)
+                else:
+                    jobs_to_do.append(job)
+            for job, reason in prepare_clips(jobs_to_do, partial(extractor, spec, weights), jobs, progress):
+                if reason is None:
+                    report.done.append(job.name)
+                else:
+                    report.failed.append((job.video, reason))
+            report.done.sort()
+            report.failed.sort()
+            known = {clip_name(video.relative_to(src)): found for video, found in labels.items()}
+            if paths.clip_names():
+                finish_corpus(paths.root, ratios=split_ratios, seed=seed, labels=known, report=report)
+        finally:
+            if not paths.clip_names():
+                _withdraw(paths)
     report.seconds = time.monotonic() - began
     if not (report.done or report.skipped):
         reason = report.failed[0][1]
@@ -142,6 +146,17 @@ def prepare_folder(
             f"none of the {len(report.failed)} videos in {src} can be used; the first: {reason}"
         )
     return report
+
+
+def _named(src: Path, files: Sequence[str | Path]) -> list[Path]:
+    """The videos that the caller names."""
+    videos = sorted({src / file for file in files})
+    for video in videos:
+        if not video.is_relative_to(src):
+            raise CorpusError(f"{video} is not in {src}: name the folder that holds all the videos")
+    if not videos:
+        raise CorpusError(f"no video of {src} is named: give at least one, or leave `files` out for all")
+    return videos
 
 
 def _all_labels(
@@ -177,9 +192,7 @@ def settle(paths: CorpusPaths, spec: FeatureSpec, sample_rate: int, weights: Pat
         "features": asdict(spec),
         "visual_weights_sha256": None if weights is None else sha256_file(weights),
     }
-    if not paths.settings.exists():
-        if any(paths.root.glob("clips/*.json")):
-            raise CorpusError(f"{paths.root} holds clips but no corpus.json: empty it or name another folder")
+    if not paths.clip_names():  # What a run that came to nothing asked for binds nobody.
         write_json(paths.settings, settings)
         return
     there = read_json(paths.settings)

@@ -242,6 +242,13 @@ def broken_extractor(spec, weights):
 def test_an_extractor_that_cannot_be_built_stops_at_once(videos, tmp_path):
     with pytest.raises(CorpusError, match="visual weights are missing"):
         prepare(videos, tmp_path / "corpus", extractor=broken_extractor)
+    assert not (tmp_path / "corpus").exists()
+
+
+@pytest.mark.parametrize("files, message", [([], "no video of .* is named"), (["/a.mp4"], "is not in")])
+def test_wrong_lists_of_files_are_told(videos, tmp_path, files, message):
+    with pytest.raises(CorpusError, match=message):
+        prepare(videos, tmp_path / "corpus", files=files)
 
 
 def wait_for_lock(path: Path, seconds: float) -> None:
