@@ -264,7 +264,7 @@ def demo(
             "starting from the weights that ship with the project.",
         ),
     ] = False,
-    clips: Annotated[int, typer.Option(help="Test dances.")] = 24,
+    clips: Annotated[int, typer.Option(help="Test dances, at most 32.")] = 32,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the results.")] = None,
     jobs: Annotated[int, typer.Option(help="Processes of the extraction.")] = os.cpu_count() or 1,
 ) -> None:

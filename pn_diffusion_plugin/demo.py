@@ -35,7 +35,7 @@ def run_demo(
     out: Path,
     *,
     from_scratch: bool = False,
-    clips: int = 24,
+    clips: int = 32,
     jobs: int = 2,
     console: Console | None = None,
     command: str = "pn-diffusion demo",

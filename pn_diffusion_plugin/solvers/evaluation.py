@@ -15,7 +15,7 @@ from ..data.features import Features, load_features
 from ..data.manifest import CorpusPaths, DanceInfo, corpus_root, load_manifest
 from ..data.splits import check_splits
 from ..metrics.dance import kinematic_beats
-from ..metrics.evaluate import evaluate_systems
+from ..metrics.evaluate import PAIRED, evaluate_systems
 from ..metrics.report import write_report
 from ..metrics.scoring import EvaluationClip
 from ..models.pn_diffusion import PNDiffusion, Progress
@@ -126,11 +126,11 @@ def _named(clips: Iterable[CorpusClip], waves: Iterable[torch.Tensor]) -> dict[s
 
 
 def flat_metrics(report: dict[str, Any]) -> dict[str, float]:
-    """Means of a report as `row/metric`, the model's without a prefix: for a solver's log."""
+    """Means of a report for a solver's log: all of the model's, and the other rows' strict ones as `row/metric`."""
     flat = {}
     for row in report["rows"]:
-        prefix = "" if row["name"] == "model" else f"{row['name']}/"
+        model = row["name"] == "model"
         for name, value in row["metrics"].items():
-            if "mean" in value:
-                flat[prefix + name] = float(value["mean"])
+            if "mean" in value and (model or name in PAIRED):
+                flat[name if model else f"{row['name']}/{name}"] = float(value["mean"])
     return flat
