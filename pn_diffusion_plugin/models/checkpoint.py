@@ -7,6 +7,7 @@ denoiser) and `vae.safetensors`. An experiment's folder holds `checkpoint.th`, r
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,6 +156,7 @@ def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: 
         module.load_state_dict(dict(state))
     except RuntimeError as error:
         detail = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        detail = textwrap.shorten(detail, 200, placeholder=" …")  # it may name hundreds of weights
         raise CheckpointError(
             f"the weights of {what} are of another model ({detail}): use the configuration they "
             "were trained with, or other weights"

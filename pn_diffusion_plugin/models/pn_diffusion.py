@@ -16,9 +16,9 @@ import torch
 from ..data.dance_attributes import DanceAttributes
 from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
 from ..data.features import Features, extract_features
-from ..errors import UserError, VideoError
+from ..errors import CheckpointError, UserError, VideoError
 from ..modules.guidance import guided
-from ..modules.sampling import Denoiser, clip_generators, sample
+from ..modules.sampling import SAMPLERS, Denoiser, clip_generators, sample
 from ..modules.windows import window_starts, windowed
 from . import builders
 from .checkpoint import Weights, load_into, load_weights, save_exported
@@ -82,6 +82,11 @@ class PNDiffusion:
             CheckpointError: when there is no such model, or it is damaged.
         """
         weights = load_weights(name_or_path)
+        missing = [key for key in builders.MODEL_KEYS if key not in weights.config]
+        if missing:
+            raise CheckpointError(
+                f"the configuration of {name_or_path} lacks {', '.join(missing)}: export the model again"
+            )
         dual = builders.build_dual_diffusion(weights.config, device)
         load_into(dual, weights.model, str(name_or_path))
         vae = builders.build_vae(weights.config)
@@ -102,12 +107,23 @@ class PNDiffusion:
         """Change some of `GenerationParams`.
 
         Raises:
-            UserError: for an unknown name, or a negative guidance of a model trained without negatives.
+            UserError: for an unknown name, an impossible value, or a negative guidance of a model trained without
+                negatives.
         """
         try:
             wanted = replace(self.params, **params)
         except TypeError as error:
             raise UserError(f"unknown generation parameter: {error}") from error
+        most = self.schedule.num_train_timesteps
+        for name, possible, remedy in (
+            ("sampler", wanted.sampler in SAMPLERS, f"one of {', '.join(SAMPLERS)}"),
+            ("steps", 1 <= wanted.steps <= most, f"1 to {most}"),
+            ("negative_guidance", wanted.negative_guidance >= 0, "at least 0"),
+            ("overlap", 0 <= wanted.overlap < 1, "at least 0 and less than 1"),
+            ("batch_size", wanted.batch_size >= 1, "at least 1"),
+        ):
+            if not possible:
+                raise UserError(f"{name} is {getattr(wanted, name)}: give {remedy}")
         if wanted.negative_guidance and not self.trained_negative:
             raise UserError(
                 "negative_guidance needs a model trained with negatives, and this one has alpha = 1: "
