@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from pn_diffusion_plugin.data.dance_attributes import DanceAttributes
+from pn_diffusion_plugin.data.dance_condition import POSITIVE, dance_conditions
+from pn_diffusion_plugin.data.features import Features
+from pn_diffusion_plugin.models.latent_diffusion import Condition, LatentDiffusion
+from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
+
+COLUMNS, WIDTH, TOKENS = 40, 16, 64  # latent columns, numbers a token and tokens of the tiny model's window
+WRIST = 15
+
+Make = Callable[..., Any]
+
+
+def noise(columns: int = COLUMNS, clips: int = 1) -> torch.Tensor:
+    return torch.randn(clips, 2, 8, columns, generator=torch.Generator().manual_seed(3))
+
+
+def condition(model: PNDiffusion, features: Features) -> Condition:
+    """Tokens of a dance, whole."""
+    attributes = DanceAttributes(dance={POSITIVE: dance_conditions(features)[0]})
+    provider = model.dual.provider
+    return provider(provider.tokenize([attributes], (POSITIVE,)))[POSITIVE]
+
+
+def move_wrist(features: Features, second: float) -> Features:
+    """The same dance with one hand elsewhere in one frame."""
+    keypoints = features.keypoints.copy()
+    keypoints[round(second * features.header.pose_fps), WRIST, :2] += 0.3
+    return Features(features.header, keypoints, features.detected, features.visual, features.visual_reverse)
+
+
+def changed_columns(a: torch.Tensor, b: torch.Tensor) -> list[int]:
+    return torch.nonzero((a != b).flatten(0, -2).any(dim=0))[:, 0].tolist()
+
+
+def look_no_further_than_convolutions(unet: nn.Module) -> None:
+    """Take out what sees the whole clip by construction: normalisation over the picture, attention in the middle."""
+    unet.mid_block = None  # type: ignore[assignment]
+    for module in list(unet.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.GroupNorm):
+                setattr(module, name, nn.Identity())
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("second", [2.0, 4.1])
+def test_aligned_dance_reaches_only_the_columns_of_its_moment(
+    make_model: Make, make_features: Make, second: float
+) -> None:
+    model = make_model({"unet.attention": [False, False]})
+    denoiser = model.dual.denoiser
+    look_no_further_than_convolutions(denoiser.unet)
+    features = make_features(6.144)  # 96 columns
+    at = int(second / denoiser.column_seconds)
+    before, after = (
+        denoiser.prepare(condition(model, f), 96) for f in (features, move_wrist(features, second))
+    )
+    folded = changed_columns(before["extra"], after["extra"])
+    # Two graph blocks and the velocity see 3 frames to each side (2 columns), interpolation and the fold's
+    # convolution a column more each.
+    assert min(folded) >= at - 4 and max(folded) <= at + 4 and at in folded
+    z, t = noise(96), torch.tensor([500])
+    outputs = changed_columns(denoiser.denoise(z, t, before), denoiser.denoise(z, t, after))
+    # 22 columns of the U-Net's convolutions: 1 + 2 + 1, at half the rate 2 · (2 + 4), then 1 + 4 + 1.
+    assert min(outputs) >= at - 26 and max(outputs) <= at + 26 and at in outputs
+    assert len(outputs) < 96
+
+
+@torch.no_grad()
+def test_aligned_output_depends_on_the_fold(make_model: Make, make_features: Make) -> None:
+    denoiser = make_model().dual.denoiser
+    embedding, mask = condition(make_model(), make_features(2.56))
+    z, t = noise(), torch.tensor([500])
+    prepared = denoiser.prepare((embedding, mask), COLUMNS)
+    other = {**prepared, "extra": prepared["extra"].roll(7, dims=-1)}  # cross attention sees the very same
+    assert not torch.allclose(denoiser.denoise(z, t, prepared), denoiser.denoise(z, t, other), atol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("temporal", ["pooled", "tokens", "aligned"])
+def test_only_pooled_does_not_know_when_a_move_comes(
+    make_model: Make, make_features: Make, temporal: str
+) -> None:
+    model = make_model({"conditioning.temporal": temporal})
+    early = make_features(2.56)
+    late = make_features(2.56)
+    still = early.keypoints[9].copy()
+    for features, at in ((early, 10), (late, 20)):  # the same move, 0.4 s later
+        move = make_features(2.56).keypoints[10:44]
+        features.keypoints[:] = still
+        features.keypoints[at : at + len(move)] = move
+    z, t = noise(), torch.tensor([500])
+    a, b = (model.dual.denoiser(z, t, condition(model, features)) for features in (early, late))
+    assert torch.allclose(a, b, atol=1e-5) == (temporal == "pooled")
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("temporal", ["pooled", "tokens", "aligned"])
+def test_a_dropped_clip_has_no_dance_and_the_others_keep_theirs(
+    make_model: Make, make_features: Make, temporal: str
+) -> None:
+    model = make_model({"conditioning.temporal": temporal})
+    denoiser = model.dual.denoiser
+    a, b, c = (condition(model, make_features(2.56, seed)) for seed in range(3))
+    pair = (torch.cat([a[0], b[0]]), torch.cat([a[1], b[1]]))
+    z, t = noise(), torch.tensor([500, 500])
+    out = denoiser(torch.cat([z, z]), t, denoiser.drop(pair, torch.tensor([True, False])))
+    assert torch.allclose(out[1:], denoiser(z, t[:1], b), atol=1e-5)
+    assert torch.allclose(out[:1], denoiser(z, t[:1], denoiser.null_condition(c)), atol=1e-5)
+    assert not torch.allclose(out[:1], denoiser(z, t[:1], a), atol=1e-4)
+
+
+@torch.no_grad()
+def test_frames_in_which_nobody_was_found_are_the_null_token(make_model: Make) -> None:
+    denoiser = make_model().dual.denoiser
+    embedding = torch.randn(2, TOKENS, WIDTH)
+    mask = torch.ones(2, TOKENS, dtype=torch.bool)
+    mask[1, 10:20] = False
+    tokens = denoiser.prepare((embedding, mask), COLUMNS)["tokens"]
+    assert torch.equal(tokens[1, 10:20], denoiser.null_token.expand(10, WIDTH))
+    assert torch.equal(tokens[mask], embedding[mask])
+    elsewhere = torch.where(mask[..., None], embedding, torch.randn_like(embedding))
+    z, t = noise(clips=2), torch.tensor([500, 500])
+    assert torch.equal(denoiser(z, t, (embedding, mask)), denoiser(z, t, (elsewhere, mask)))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("temporal", ["pooled", "tokens", "aligned"])
+@pytest.mark.parametrize("columns", [20, 44, 86])
+def test_works_at_lengths_it_was_not_made_for(make_model: Make, temporal: str, columns: int) -> None:
+    denoiser = make_model({"conditioning.temporal": temporal}).dual.denoiser
+    length = 1 if temporal == "pooled" else round(columns * 0.064 * 25)
+    tokens = torch.randn(2, length, WIDTH), torch.ones(2, length, dtype=torch.bool)
+    out = denoiser(noise(columns, 2), torch.tensor([500, 10]), tokens)
+    assert out.shape == (2, 2, 8, columns)
+    assert out.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        ({"temporal": "folded"}, "choose from pooled, tokens, aligned"),
+        ({"attention": (True,)}, "give one each"),
+    ],
+)
+def test_says_what_is_wrong_with_its_arguments(wrong: dict[str, Any], message: str) -> None:
+    arguments = {"channels": (8, 8), "attention": (False, False), "norm_num_groups": 4, **wrong}
+    with pytest.raises(ValueError, match=message):
+        LatentDiffusion(latent_channels=2, latent_rows=4, condition_dim=8, **arguments)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from pn_diffusion_plugin.models.mel_vae import MelVAE
+
+
+@pytest.fixture
+def vae() -> MelVAE:
+    torch.manual_seed(1)
+    return MelVAE(
+        (8, 8, 8), latent_channels=3, layers_per_block=1, norm_num_groups=4, mid_attention=False
+    ).eval()
+
+
+def mels(clips: int, columns: int = 32) -> torch.Tensor:
+    return torch.rand(clips, 1, 16, columns) * 2 - 1
+
+
+@torch.no_grad()
+def test_latents_of_the_training_set_have_mean_zero_and_variance_one(vae: MelVAE) -> None:
+    training = mels(64)
+    raw = vae.encode(training)
+    assert raw.std() != pytest.approx(1, abs=0.02)  # of random weights: there is something to measure
+    vae.fit_scale(vae.posterior(training).sample())
+    z = vae.encode(mels(64))  # others of the same kind
+    assert z.mean(dim=(0, 2, 3)).tolist() == pytest.approx([0, 0, 0], abs=0.05)
+    assert z.std(dim=(0, 2, 3)).tolist() == pytest.approx([1, 1, 1], abs=0.05)
+
+
+@torch.no_grad()
+def test_the_scale_is_undone_by_decoding_and_travels_with_the_weights(vae: MelVAE) -> None:
+    latent = vae.posterior(mels(4)).sample()
+    plain = vae.decode_unscaled(latent).clamp(-1, 1)
+    vae.fit_scale(latent * 5 + 2)
+    assert torch.allclose(vae.decode(vae.scale(latent)), plain, atol=1e-5)
+    other = MelVAE(**vae.config).eval()
+    other.load_state_dict(vae.state_dict())
+    assert torch.equal(other.scale(latent), vae.scale(latent))
+
+
+def test_a_channel_that_never_varies_does_not_divide_by_zero(vae: MelVAE) -> None:
+    latents = torch.randn(4, 3, 4, 8)
+    latents[:, 1] = 0.5
+    vae.fit_scale(latents)
+    assert vae.scale(latents).isfinite().all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("columns", [4, 32, 60])
+def test_shapes(vae: MelVAE, columns: int) -> None:
+    z = vae.encode(mels(2, columns))
+    assert vae.factor == 4
+    assert z.shape == (2, 3, 4, columns // 4)
+    mel = vae.decode(z * 100)
+    assert mel.shape == (2, 1, 16, columns)
+    assert mel.min() >= -1 and mel.max() <= 1
+
+
+@pytest.mark.parametrize("rows, columns", [(16, 30), (14, 32)])
+def test_sizes_that_cannot_be_halved_are_refused(vae: MelVAE, rows: int, columns: int) -> None:
+    with pytest.raises(ValueError, match=f"{rows} x {columns} cannot be compressed 4 times: pad"):
+        vae.encode(torch.zeros(1, 1, rows, columns))
+
+
+@torch.no_grad()
+def test_samples_follow_their_generator_and_the_mode_is_one(vae: MelVAE) -> None:
+    mel = mels(2)
+    same = [vae.encode(mel, torch.Generator().manual_seed(5)) for _ in range(2)]
+    assert torch.equal(*same)
+    assert not torch.equal(same[0], vae.encode(mel, torch.Generator().manual_seed(6)))
+    assert torch.equal(vae.encode(mel, sample=False), vae.encode(mel, sample=False))
+    assert torch.equal(vae.encode(mel, sample=False), vae.scale(vae.posterior(mel).mean))

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from pn_diffusion_plugin.data.dance_condition import NEGATIVE, POSITIVE, dance_conditions
+from pn_diffusion_plugin.data.features import Features
+from pn_diffusion_plugin.errors import UserError, VideoError
+from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
+
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def model(make_model: Make) -> PNDiffusion:
+    return make_model()
+
+
+@pytest.mark.parametrize("temporal", ["pooled", "tokens", "aligned"])
+@pytest.mark.parametrize("seconds", [2.56, 2.72, 3.337, 7.001])
+def test_music_is_exactly_as_long_as_the_picture(
+    make_model: Make, make_features: Make, temporal: str, seconds: float
+) -> None:
+    model = make_model({"conditioning.temporal": temporal})
+    (wav,) = model.generate_from_features([make_features(seconds)])
+    assert wav.shape == (1, round(seconds * 8000))
+    assert wav.isfinite().all() and wav.abs().max() <= 1 and wav.std() > 0
+
+
+def test_a_last_frame_that_was_dropped_is_no_reason_to_refuse_a_video(
+    model: PNDiffusion, make_features: Make
+) -> None:
+    assert model.generate_from_features([make_features(2.52)])[0].shape == (1, 20160)
+
+
+def test_a_video_shorter_than_a_window_is_refused_by_name(model: PNDiffusion, make_features: Make) -> None:
+    with pytest.raises(VideoError, match=r"short\.mp4 is 1\.20 s long .* at least 2\.56 s: give a longer"):
+        model.generate_from_features(
+            [make_features(3.0), make_features(1.2)], names=["long.mp4", "short.mp4"]
+        )
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {},
+        {"negative_guidance": 0.7},
+        {"guidance": 2.0, "negative_guidance": 0.5, "sampler": "ddpm"},
+        {"sampler": "dpm++"},
+    ],
+)
+def test_a_clip_depends_on_its_dance_and_seed_alone(
+    model: PNDiffusion, make_features: Make, params: dict[str, Any]
+) -> None:
+    model.set_generation_params(**params)
+    clips = [make_features(seconds, seed) for seed, seconds in enumerate([3.0, 4.5, 3.0, 3.0])]
+    seeds = [7, 8, 9, 7]
+    together = model.generate_from_features(clips, seeds)
+    model.set_generation_params(batch_size=2)
+    in_pairs = model.generate_from_features(clips, seeds)
+    for clip, seed, a, b in zip(clips, seeds, together, in_pairs, strict=True):
+        (alone,) = model.generate_from_features([clip], [seed])
+        assert torch.allclose(a, alone, atol=1e-4) and torch.allclose(b, alone, atol=1e-4)
+    assert not torch.allclose(together[0], together[3], atol=1e-2)  # the seed is the same, the dance is not
+    other = model.generate_from_features(clips[:1], [8])[0]
+    assert not torch.allclose(together[0], other, atol=1e-2)
+
+
+def test_seeds_count_from_zero_by_default(model: PNDiffusion, make_features: Make) -> None:
+    clips = [make_features(2.56, 1), make_features(2.56, 1)]
+    a, b = model.generate_from_features(clips)
+    assert torch.allclose(a, model.generate_from_features(clips[:1], [0])[0], atol=1e-4)
+    assert not torch.allclose(a, b, atol=1e-2)
+
+
+def test_a_segment_is_what_its_clip_is(model: PNDiffusion, make_features: Make) -> None:
+    features = make_features(2.56)
+    dance = dict(zip((POSITIVE, NEGATIVE), dance_conditions(features), strict=True))
+    (segment,) = model.generate_from_conditions([dance], [3])
+    assert torch.allclose(segment, model.generate_from_features([features], [3])[0], atol=1e-4)
+
+
+def test_the_middle_of_a_long_clip_hears_its_own_dance(model: PNDiffusion, make_features: Make) -> None:
+    features = make_features(8.0)
+    other = Features(
+        features.header,
+        features.keypoints.copy(),
+        features.detected,
+        features.visual,
+        features.visual_reverse,
+    )
+    other.keypoints[:] = other.keypoints[::-1].copy()
+    a, b = (model.generate_from_features([f], [3])[0] for f in (features, other))
+    middle = slice(24000, 40000)
+    assert not torch.allclose(a[:, middle], b[:, middle], atol=1e-2)
+
+
+def rows_seen(model: PNDiffusion, features: Features) -> list[int]:
+    """Rows of every U-Net call of a generation."""
+    rows: list[int] = []
+    handle = model.dual.denoiser.unet.register_forward_hook(lambda _, args, out: rows.append(len(args[0])))
+    model.generate_from_features([features], [0])
+    handle.remove()
+    return rows
+
+
+@pytest.mark.parametrize(
+    "params, calls",
+    [
+        ({}, 1),
+        ({"negative_guidance": 0.5}, 2),
+        ({"guidance": 2.0}, 2),
+        ({"guidance": 2.0, "negative_guidance": 0.5}, 3),
+    ],
+)
+def test_only_the_branches_that_count_are_computed(
+    model: PNDiffusion, make_features: Make, params: dict[str, Any], calls: int
+) -> None:
+    model.set_generation_params(steps=2, **params)
+    assert rows_seen(model, make_features(2.56)) == [1] * 2 * calls
+    assert rows_seen(model, make_features(5.12)) == [3] * 2 * calls  # three windows in one call
+
+
+def test_progress_counts_every_step_once(model: PNDiffusion, make_features: Make) -> None:
+    told: list[tuple[int, int]] = []
+    clips = [make_features(2.56), make_features(4.0), make_features(2.56)]
+    model.generate_from_features(clips, progress=lambda done, total: told.append((done, total)))
+    assert told == [(n, 6) for n in range(1, 7)]
+
+
+def test_a_model_without_negatives_cannot_be_guided_by_them(make_model: Make) -> None:
+    model = make_model({"negative.alpha": 1.0})
+    with pytest.raises(UserError, match="negative_guidance needs a model trained with negatives"):
+        model.set_generation_params(negative_guidance=1.0)
+    model.set_generation_params(negative_guidance=0.0, guidance=2.0)
+    assert model.params.guidance == 2.0
+
+
+@pytest.mark.parametrize(
+    "params, message",
+    [
+        ({"colour": 1}, "unknown generation parameter.*colour"),
+        ({"sampler": "euler"}, "sampler.*euler.*ddim"),
+        ({"steps": 0}, "steps.*0"),
+        ({"steps": 1001}, "steps.*1001"),
+        ({"negative_guidance": -1.0}, "negative_guidance.*-1"),
+        ({"overlap": 1.0}, "overlap.*1"),
+        ({"batch_size": 0}, "batch_size.*0"),
+    ],
+)
+def test_a_wrong_parameter_is_refused_at_once_and_changes_nothing(
+    model: PNDiffusion, params: dict[str, Any], message: str
+) -> None:
+    before = model.params
+    with pytest.raises(UserError, match=message):
+        model.set_generation_params(**params)
+    assert model.params == before
+
+
+def test_the_ceiling_is_as_long_as_its_reference(model: PNDiffusion) -> None:
+    for samples in (20480, 24001):
+        assert model.reconstruct(torch.randn(samples) * 0.1).shape == (samples,)
