@@ -122,6 +122,7 @@ def unpack(dst: Path, spec: MiniSpec, splits: Sequence[str], progress: bool = Tr
                     fps=float(spec.fps),
                     detected_share=features.header.detected_share,
                     split=split,
+                    split_source="label",
                     song=about["song"],
                     song_source="label",
                     choreography=about["choreography"],
