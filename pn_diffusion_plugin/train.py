@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import random
+import sys
 from typing import Any
 
 import flashy
@@ -21,6 +22,7 @@ from dora import XP, hydra_main
 
 from . import paths
 from ._compat import ensure_ffmpeg
+from .errors import UserError
 from .solvers import get_solver as build_solver
 
 logger = logging.getLogger(__name__)
@@ -32,6 +34,7 @@ def get_solver(cfg: omegaconf.DictConfig) -> Any:
     Raises:
         ValueError: when a batch cannot be divided over the workers.
     """
+    ensure_ffmpeg()
     workers = flashy.distrib.world_size()
     for part in [
         cfg.dataset,
@@ -86,11 +89,17 @@ def init_system(cfg: omegaconf.DictConfig) -> None:
 @hydra_main(config_path=str(paths.config_dir()), config_name="config", version_base="1.3")
 def main(cfg: omegaconf.DictConfig) -> Any:
     """Run an experiment: all its stages, or the one that `execute_only` names."""
+    try:
+        return _run(cfg)
+    except UserError as error:
+        sys.exit(f"error: {error}")
+
+
+def _run(cfg: omegaconf.DictConfig) -> Any:
     init_system(cfg)
     log_name = f"{cfg.execute_only or 'solver'}.log.{{rank}}"
     flashy.setup_logging(level=logging.getLevelName(str(cfg.logging.level).upper()), log_name=log_name)
     flashy.distrib.init(backend="nccl" if str(cfg.device).startswith("cuda") else "gloo")
-    ensure_ffmpeg()
     if cfg.get("corpus") is not None and cfg.corpus.make:
         from .data.corpora import ensure_corpus
 
@@ -114,6 +123,7 @@ def main(cfg: omegaconf.DictConfig) -> Any:
 
 main.dora.dir = paths.resolve(AudioCraftEnvironment.get_dora_dir())
 main._base_cfg.slurm = get_slurm_parameters(main._base_cfg.slurm)
+sys.modules.setdefault("audiocraft.train", sys.modules[__name__])  # continue_from=//sig/… imports it
 
 if __name__ == "__main__":
     main()

@@ -51,6 +51,12 @@ class PluginSolver(base.StandardSolver):
     def state_dict(self) -> Any:
         return plain(super().state_dict())
 
+    def run(self) -> None:
+        super().run()
+        if flashy.distrib.is_rank_zero():
+            # Already written, unless the run was killed between its last checkpoint and its history.
+            self.xp.link.update_history(self.history)
+
     def run_epoch(self) -> None:
         self.seed_epoch()
         super().run_epoch()

@@ -11,6 +11,7 @@ from audiocraft.solvers import builders as audiocraft_builders
 from audiocraft.utils.samples.manager import SampleManager
 
 from ..models import builders
+from ..models.checkpoint import load_vae_weights
 from ..models.patch_discriminator import PatchDiscriminator
 from .base import PluginSolver
 from .loaders import build_dance_loaders
@@ -45,6 +46,9 @@ class MelVAESolver(PluginSolver):
                 loss_feat=adversarial.FeatureMatchingLoss(torch.nn.L1Loss()),
             )
             self.register_stateful("adversary")
+
+    def load_from_pretrained(self, name: str) -> dict[str, Any]:
+        return {"best_state": {"model": load_vae_weights(name).vae}}
 
     def build_dataloaders(self) -> None:
         self.dataloaders = build_dance_loaders(self.config, load_features=False)

@@ -21,7 +21,7 @@ from ..data.features import load_features
 from ..data.manifest import CorpusPaths, corpus_root
 from ..errors import CheckpointError
 from ..models import builders
-from ..models.checkpoint import load_into, load_vae_weights
+from ..models.checkpoint import load_into, load_vae_weights, load_weights
 from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion
 from ..modules.diffusion import DualSample
@@ -36,6 +36,9 @@ class PNDiffusionSolver(PluginSolver):
     """Dual diffusion with a positive (forward) and a negative (reversed) dance condition."""
 
     model: Any
+
+    def load_from_pretrained(self, name: str) -> dict[str, Any]:
+        return {"best_state": {"model": load_weights(name).model}}
 
     def build_dataloaders(self) -> None:
         self.dataloaders = build_dance_loaders(self.config)
@@ -74,13 +77,14 @@ class PNDiffusionSolver(PluginSolver):
     def _fit_statistics(self) -> None:
         """Mean and spread of every input dimension, on the beginnings of training clips."""
         encoder = self.model.provider.dance.encoder
+        spec = builders.build_feature_spec(self.config)
         dataset = self.dataloaders["train"].dataset
         assert isinstance(dataset, DanceDataset)
 
         def features() -> Iterator[Any]:
             for meta in dataset.meta[:_STATISTICS_CLIPS]:
                 paths = CorpusPaths(corpus_root(meta.path))
-                yield load_features(paths.features(Path(meta.path).stem))
+                yield load_features(paths.features(Path(meta.path).stem), spec)
 
         encoder.visual_norm.fit(torch.from_numpy(f.visual) for f in features())
         encoder.motion_norm.fit(
@@ -99,10 +103,10 @@ class PNDiffusionSolver(PluginSolver):
         self.logger.info("Lengths: %s", self.sequence)
 
     @torch.no_grad()
-    def encode(self, wav: torch.Tensor) -> torch.Tensor:
-        """Clean latents z0 (B, C, F, L) of a batch of segments (B, 1, N)."""
+    def encode(self, wav: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
+        """Clean latents z0 (B, C, F, L) of a batch of segments (B, 1, N): samples of the posterior."""
         wav = F.pad(wav, (0, self.sequence.padded_samples - wav.shape[-1]))
-        return self.vae.encode(self.mel(wav.to(self.device)))
+        return self.vae.encode(self.mel(wav.to(self.device)), generator)
 
     def _dropped(self, clips: int) -> dict[str, torch.Tensor]:
         """Which clips lose their dance in this update.
@@ -118,10 +122,9 @@ class PNDiffusionSolver(PluginSolver):
         wav, infos = batch
         streams = (POSITIVE, NEGATIVE) if self.objective.uses_negative else (POSITIVE,)
         tokenized = self.model.provider.tokenize([info.to_condition_attributes() for info in infos], streams)
-        z0 = self.encode(wav)
-        generator = (
-            None if self.is_training else torch.Generator().manual_seed(idx)
-        )  # the same numbers each time
+        # At validation the same numbers each time.
+        generator = None if self.is_training else torch.Generator().manual_seed(idx)
+        z0 = self.encode(wav, generator)
         eps = torch.randn(z0.shape, generator=generator).to(self.device)
         t = self.schedule.sample_timesteps(len(z0), generator=generator, device=self.device)
         sample: DualSample = self.objective.corrupt(z0, eps, t)
