@@ -249,7 +249,7 @@ def _tell(report: Any) -> None:
         f"in {report.seconds:.0f} s; splits: {splits}; songs shared between splits: {report.leak_check}"
     )
     for _, reason in report.failed:
-        stderr.print(f"failed: {reason}", markup=False)
+        stderr.print(f"failed: {reason}", markup=False, highlight=False, soft_wrap=True)
     if report.failed:
         raise typer.Exit(1)
 
@@ -291,7 +291,7 @@ def main() -> None:
     """Entry point: one sentence on stderr and exit code 1 for a user's mistake."""
     try:
         app(standalone_mode=True)
-    except UserError as error:
+    except (UserError, OSError) as error:  # a folder that cannot be written to is no bug either
         if _debug:
             raise
         stderr.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)

@@ -16,6 +16,7 @@ import torch
 from ..data.dance_attributes import DanceAttributes
 from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
 from ..data.features import Features, extract_features
+from ..data.video import probe
 from ..errors import CheckpointError, UserError, VideoError
 from ..modules.guidance import guided
 from ..modules.sampling import SAMPLERS, Denoiser, clip_generators, sample
@@ -80,7 +81,10 @@ class PNDiffusion:
 
         Raises:
             CheckpointError: when there is no such model, or it is damaged.
+            UserError: when `device` is not there.
         """
+        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
+            raise UserError(f"device {device} is asked for and torch finds no GPU it can use: give cpu")
         weights = load_weights(name_or_path)
         missing = [key for key in builders.MODEL_KEYS if key not in weights.config]
         if missing:
@@ -145,6 +149,8 @@ class PNDiffusion:
         from ..data.pose import PoseExtractor
         from ..data.visual import build_visual_encoder
 
+        for video in videos:  # before the slow part
+            self._check_length(str(video), probe(video).seconds)
         pose, encoder = PoseExtractor(), build_visual_encoder(self.feature_spec.visual_encoder)
         features = [extract_features(Path(video), self.feature_spec, pose, encoder) for video in videos]
         return self.generate_from_features(features, seeds, progress, names=[str(video) for video in videos])
@@ -172,11 +178,7 @@ class PNDiffusion:
         names = [f"clip {index}" for index in range(len(features))] if names is None else list(names)
         samples = [round(f.header.seconds * self.sample_rate) for f in features]
         for name, f in zip(names, features, strict=True):
-            if f.header.seconds < self.sequence.seconds - SHORTFALL:
-                raise VideoError(
-                    f"{name} is {f.header.seconds:.2f} s long and the model needs at least "
-                    f"{self.sequence.seconds:g} s: give a longer video"
-                )
+            self._check_length(name, f.header.seconds)
         groups: dict[int, list[int]] = {}
         for index, count in enumerate(samples):
             columns = max(self.sequence.columns_for(count), self.sequence.latent_columns)
@@ -214,6 +216,13 @@ class PNDiffusion:
         conditions = self.dual.provider(self.dual.provider.tokenize(attributes, streams))
         z = self._latents(conditions, self.sequence.latent_columns, seeds, None)
         return [self._to_wave(latent[None], self.sequence.samples)[0] for latent in z]
+
+    def _check_length(self, name: str, seconds: float) -> None:
+        if seconds < self.sequence.seconds - SHORTFALL:
+            raise VideoError(
+                f"{name} is {seconds:.2f} s long and the model needs at least "
+                f"{self.sequence.seconds:g} s: give a longer video"
+            )
 
     def _streams(self) -> tuple[str, ...]:
         return (POSITIVE, NEGATIVE) if self.params.negative_guidance else (POSITIVE,)
