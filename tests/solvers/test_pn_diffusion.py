@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from pn_diffusion_plugin.data.dance_condition import NEGATIVE, POSITIVE
+from pn_diffusion_plugin.data.features import load_features, save_features
+from pn_diffusion_plugin.data.manifest import CorpusPaths
+from pn_diffusion_plugin.errors import CheckpointError, CorpusError, FeatureFileError
+from pn_diffusion_plugin.models.checkpoint import load_experiment, load_weights
+
+MakeSolver = Callable[..., Any]
+
+
+def first_batch(solver: Any) -> Any:
+    solver.seed_epoch()
+    return next(iter(solver.dataloaders["train"]))
+
+
+def train_on(solver: Any, batch: Any, times: int = 1) -> list[dict[str, Any]]:
+    """Metrics of updates on one batch, with the same noise and timesteps each time."""
+    metrics: list[dict[str, Any]] = []
+
+    def stage() -> None:
+        solver.model.train()
+        for _ in range(times):
+            torch.manual_seed(0)
+            metrics.append(solver.run_step(0, batch, {}))
+
+    solver.run_stage("train", stage)
+    return metrics
+
+
+def test_a_batch_can_be_learned_by_heart(make_solver: MakeSolver) -> None:
+    solver = make_solver("pn_diffusion", "optim.lr=1e-2", "schedule.lr_scheduler=null")
+    losses = [float(metrics["loss"]) for metrics in train_on(solver, first_batch(solver), 60)]
+    assert losses[-1] < 0.6 * losses[0]
+
+
+@pytest.mark.parametrize(
+    "alpha, latent, streams",
+    [(0.6, "mirrored", 2), (0.6, "shared", 2), (1.0, "mirrored", 1)],
+)
+def test_the_objective_is_the_one_that_the_config_names(
+    make_solver: MakeSolver, alpha: float, latent: str, streams: int
+) -> None:
+    solver = make_solver("pn_diffusion", f"negative.alpha={alpha}", f"negative.latent={latent}")
+    rows: list[int] = []
+    solver.model.denoiser.unet.register_forward_hook(lambda _, args, out: rows.append(len(args[0])))
+    (metrics,) = train_on(solver, first_batch(solver))
+    assert rows == [2 * streams]
+    assert ("loss_negative" in metrics) == (alpha < 1)
+    expected = metrics["loss_positive"]
+    if alpha < 1:
+        expected = alpha * expected + (1 - alpha) * metrics["loss_negative"]
+    assert float(metrics["loss"]) == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_with_shared_latents_only_the_positive_stream_is_dropped(make_solver: MakeSolver) -> None:
+    assert set(make_solver("pn_diffusion")._dropped(4)) == {POSITIVE, NEGATIVE}
+    mirrored = make_solver("pn_diffusion", "conditioning.dropout=0.5")._dropped(64)
+    assert torch.equal(mirrored[POSITIVE], mirrored[NEGATIVE]) and 10 < mirrored[POSITIVE].sum() < 54
+    assert set(make_solver("pn_diffusion", "negative.latent=shared")._dropped(4)) == {POSITIVE}
+    assert set(make_solver("pn_diffusion", "negative.alpha=1")._dropped(4)) == {POSITIVE}
+
+
+def test_validation_gives_the_same_number_each_time(make_solver: MakeSolver) -> None:
+    solver = make_solver("pn_diffusion")
+    with torch.no_grad():
+        losses = []
+        for _ in range(2):
+            solver._start_epoch()  # forgets that this epoch was validated
+            losses.append(solver.run_stage("valid", solver.valid)["loss"])
+    assert losses[0] == losses[1]
+
+
+def test_features_are_normalised_by_the_training_set(make_solver: MakeSolver, tiny_corpus: Path) -> None:
+    encoder = make_solver("pn_diffusion").model.provider.dance.encoder
+    paths = CorpusPaths(tiny_corpus)
+    train = [load_features(paths.features(n)) for n in paths.clip_names() if "train" in n]
+    visual = torch.cat([torch.from_numpy(f.visual) for f in train])
+    assert torch.allclose(encoder.visual_norm.mean, visual.mean(dim=0), atol=1e-5)
+    moved = torch.cat(
+        [
+            encoder.motion_norm(encoder.motion_features(torch.from_numpy(f.keypoints)[None], 25.0)).flatten(
+                0, 2
+            )
+            for f in train
+        ]
+    )
+    assert moved.mean(dim=0).abs().max() < 0.05
+    assert moved.std(dim=0).tolist() == pytest.approx([1.0] * moved.shape[1], abs=0.1)
+
+
+def test_latents_of_the_frozen_autoencoder_cover_the_segment(make_solver: MakeSolver) -> None:
+    solver = make_solver("pn_diffusion")
+    wav, _ = first_batch(solver)
+    assert wav.shape == (2, 1, 56448)
+    assert solver.encode(wav).shape == (2, 2, 8, 56)
+    assert not any(p.requires_grad for p in solver.vae.parameters())
+    assert "vae" not in solver.state_dict()
+
+
+@pytest.mark.parametrize("change, key", [("mel.f_max=8000", "mel"), ("mel_vae.latent_channels=3", "mel_vae")])
+def test_an_autoencoder_of_other_pictures_is_refused(
+    make_solver: MakeSolver, tiny_vae: Path, change: str, key: str
+) -> None:
+    with pytest.raises(
+        CheckpointError, match=rf"{re.escape(str(tiny_vae))} was trained with {key}=.*make them"
+    ):
+        make_solver("pn_diffusion", change)
+
+
+def test_a_missing_autoencoder_is_named(make_solver: MakeSolver) -> None:
+    with pytest.raises(CheckpointError, match="no checkpoint 'outputs/nothing'"):
+        make_solver("pn_diffusion", "vae.checkpoint=outputs/nothing")
+
+
+@pytest.mark.parametrize(
+    "change, told",
+    [
+        ("features.pose_fps=30", "pose_fps is 25.0, not 30"),
+        ("features.visual_encoder=i3d_r50", "visual_encoder is"),
+    ],
+)
+def test_features_made_otherwise_are_refused_before_training(
+    make_solver: MakeSolver, change: str, told: str
+) -> None:
+    with pytest.raises(FeatureFileError, match=rf"features/mini-train-\d+\.safetensors was made .*{told}"):
+        make_solver("pn_diffusion", change)
+
+
+def test_a_missing_corpus_is_named(make_solver: MakeSolver, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=re.escape(str(tmp_path / "none"))):
+        make_solver("pn_diffusion", corpus=tmp_path / "none")
+
+
+def test_a_damaged_feature_file_is_named(make_solver: MakeSolver, tiny_corpus: Path, tmp_path: Path) -> None:
+    import shutil
+
+    corpus = shutil.copytree(tiny_corpus, tmp_path / "corpus")
+    path = CorpusPaths(corpus).features("mini-train-0003")
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(FeatureFileError, match=re.escape(f"{path} is no whole feature file")):
+        make_solver("pn_diffusion", corpus=corpus)
+    features = load_features(CorpusPaths(tiny_corpus).features("mini-train-0003"))
+    header = features.header.__class__(**{**vars(features.header), "schema": 99})
+    save_features(path, features.__class__(header, *features._arrays()))
+    with pytest.raises(FeatureFileError, match=re.escape(f"{path} is of schema 99")):
+        make_solver("pn_diffusion", corpus=corpus)
+
+
+def test_an_experiment_resumes_and_is_continued_by_others(make_solver: MakeSolver) -> None:
+    first = make_solver("pn_diffusion", "optim.epochs=1")
+    first.run()
+    folder, sig = first.folder, first.xp.sig
+    state = load_experiment(folder, "pn_diffusion")  # with weights_only: nothing but plain containers
+    assert state["xp.cfg"]["negative"] == {"latent": "mirrored", "alpha": 0.6}
+    kept = load_weights(folder).model
+    assert any(not torch.equal(kept[name], value) for name, value in first.model.state_dict().items())  # EMA
+
+    (folder / "history.json").write_text("[]")  # as if killed right after the checkpoint was written
+    again = make_solver("pn_diffusion", "optim.epochs=1")
+    assert again.folder == folder
+    again.run()
+    assert again.epoch == 2
+    assert len(json.loads((folder / "history.json").read_text())) == 1
+
+    for source in (f"//sig/{sig}", f"//pretrained/{folder}"):
+        other = make_solver("pn_diffusion", "optim.lr=5e-4", f"continue_from={source}")
+        other.restore()
+        assert other.epoch == 1
+        assert all(torch.equal(value, kept[name]) for name, value in other.model.state_dict().items())
+
+
+def test_stages_run_by_themselves(make_solver: MakeSolver) -> None:
+    solver = make_solver("pn_diffusion", "dataset.generate.num_samples=1", "execute_inplace=true")
+    solver.run_one_stage("generate")
+    assert len(list((solver.folder / "samples").rglob("*.wav"))) == 2  # made and reference
