@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,18 @@ from pn_diffusion_plugin.data.visual import window_indices
 REPOSITORY = Path(__file__).resolve().parents[2]
 MINI = MiniSpec(train=6, valid=2, test=2, seconds=6.0)
 SPEC = FeatureSpec()
+EPOCHS = 5  # of the experiment that the tests share
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A finished `dora run solver=pn_diffusion`, which had to train its autoencoder first."""
+
+    overrides: list[str]
+    dora: Path
+    folder: Path
+    vae: Path
+    log: str
 
 
 def clip_features(split: str, index: int, seed: int, spec: FeatureSpec = SPEC) -> Features:
