@@ -1,0 +1,320 @@
+"""The command `pn-diffusion` in this process: what it says to mistakes, and that nothing is half-written."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import av
+import librosa
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from pn_diffusion_plugin import cli
+from pn_diffusion_plugin.data.video import write_video
+
+sys.path.insert(0, str(Path(__file__).parent / "models"))
+
+from tiny_model import tiny_model  # noqa: E402
+
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Runs `pn-diffusion ARGUMENTS`; gives (exit code, stdout, stderr)."""
+
+    def run(*arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["pn-diffusion", *(str(argument) for argument in arguments)])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        code = ended.value.code
+        return (0 if code is None else int(code)), out, err
+
+    with warnings.catch_warnings():
+        yield run
+    logging.disable(logging.NOTSET)
+    cli._debug = False
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An exported model of random weights; its window is 2.56 s."""
+    return tiny_model().save_pretrained(tmp_path_factory.mktemp("model") / "tiny")
+
+
+def write_clip(path: Path, seconds: float = 1.0, sound: bool = True) -> Path:
+    """A video of a grey wall in which nobody is."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).standard_normal(round(seconds * 22050)).astype(np.float32)
+    frames = [np.full((64, 64, 3), 40 + number % 100, np.uint8) for number in range(round(seconds * 25))]
+    write_video(path, frames, 25, 0.1 * noise if sound else None, 22050)
+    return path
+
+
+def bad_video(kind: str, folder: Path) -> Path:
+    """A file that is no usable video."""
+    path = folder / "dance.mp4"
+    if kind == "missing":
+        return path
+    if kind == "empty":
+        path.write_bytes(b"")
+    elif kind == "text":
+        path.write_text("not a video at all\n" * 100)
+    elif kind == "truncated":
+        whole = write_clip(path).read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+    elif kind == "picture":
+        path = folder / "dance.png"
+        with av.open(str(path), "w", format="image2") as container:
+            stream = container.add_stream("png", rate=1)
+            stream.width = stream.height = 32
+            stream.pix_fmt = "rgb24"
+            frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), np.uint8), format="rgb24")
+            container.mux(stream.encode(frame))
+            container.mux(stream.encode(None))
+    elif kind == "sound":
+        path = folder / "dance.wav"
+        soundfile.write(path, np.zeros(22050), 22050)
+    return path
+
+
+def told(err: str) -> str:
+    """The one sentence of an error; above it there may stand a progress bar."""
+    *bars, sentence = [line for line in err.splitlines() if line.strip()]
+    assert sentence.startswith("error: ") and all("\u2501" in bar for bar in bars), err
+    return sentence
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*"))
+
+
+BAD_VIDEOS = {
+    "missing": "does not exist",
+    "empty": "is empty",
+    "text": "",
+    "truncated": "cut off|damaged",
+    "picture": "picture",
+    "sound": "has no video stream",
+}
+
+
+@pytest.mark.parametrize("kind", BAD_VIDEOS)
+def test_generate_names_the_video_that_cannot_be_used(
+    command: Command, model: Path, tmp_path: Path, kind: str
+) -> None:
+    video, out = bad_video(kind, tmp_path), tmp_path / "out" / "out.mp4"
+    code, _, err = command("generate", video, "-o", out, "-c", model, "--wav", tmp_path / "out" / "out.wav")
+    assert code == 1
+    sentence = told(err)
+    assert str(video) in sentence and ":" in sentence.split(str(video))[1]  # the remedy
+    assert re.search(BAD_VIDEOS[kind], sentence)
+    assert not out.parent.exists()
+
+
+def test_generate_refuses_a_video_shorter_than_a_window(
+    command: Command, model: Path, tmp_path: Path
+) -> None:
+    video = write_clip(tmp_path / "short.mp4", 1.0)
+    code, _, err = command("generate", video, "-o", tmp_path / "out.mp4", "-c", model)
+    assert code == 1
+    assert told(err).endswith(
+        f"{video} is 1.00 s long and the model needs at least 2.56 s: give a longer video"
+    )
+    assert files(tmp_path) == ["short.mp4"]
+
+
+def test_generate_refuses_a_video_with_nobody_in_it(command: Command, model: Path, tmp_path: Path) -> None:
+    video = write_clip(tmp_path / "wall.mp4", 2.6, sound=False)  # a video without sound may be given
+    code, _, err = command("generate", video, "-o", tmp_path / "out.mp4", "-c", model)
+    assert code == 1
+    assert re.search(f"nobody was found in .*{re.escape(str(video))}: give a video", told(err))
+    assert files(tmp_path) == ["wall.mp4"]
+
+
+def test_generate_names_the_checkpoint_that_cannot_be_used(
+    command: Command, model: Path, tmp_path: Path
+) -> None:
+    video, out = write_clip(tmp_path / "dance.mp4"), tmp_path / "out.mp4"
+
+    def sentence(checkpoint: object) -> str:
+        code, _, err = command("generate", video, "-o", out, "-c", checkpoint)
+        assert code == 1 and not out.exists()
+        return told(err)
+
+    assert "no checkpoint" in sentence(tmp_path / "nothing")
+    damaged = tmp_path / "damaged"
+    tiny_model().save_pretrained(damaged)
+    whole = (damaged / "model.safetensors").read_bytes()
+    (damaged / "model.safetensors").write_bytes(whole[:-100])
+    assert f"{damaged / 'model.safetensors'} is damaged" in sentence(damaged)
+    (damaged / "model.safetensors").unlink()
+    assert f"{damaged / 'model.safetensors'} is missing" in sentence(damaged)
+    tiny_model({"unet.channels": [8, 24]}).save_pretrained(damaged)
+    (damaged / "config.yaml").write_bytes((model / "config.yaml").read_bytes())
+    assert f"the weights of {damaged} are of another model" in sentence(damaged)
+    other = tmp_path / "xp"
+    other.mkdir()
+    torch.save({"xp.cfg": {"solver": "musicgen"}, "best_state": {"model": {}}}, other / "checkpoint.th")
+    assert "is of solver 'musicgen', 'pn_diffusion' is needed" in sentence(other)
+
+
+@pytest.mark.parametrize(
+    "option, value, expected",
+    [
+        ("--steps", "0", "steps is 0: give 1 to 1000"),
+        ("--sampler", "euler", "sampler is euler: give one of ddpm, ddim, dpm++"),
+        ("--negative-guidance", "-1", "negative_guidance is -1.0"),
+        ("--device", "cuda", "no GPU"),
+    ],
+)
+def test_generate_names_the_option_that_cannot_be(
+    command: Command, model: Path, tmp_path: Path, option: str, value: str, expected: str
+) -> None:
+    if value == "cuda" and torch.cuda.is_available():
+        value, expected = "cuda:99", "cuda:99"
+    video = write_clip(tmp_path / "dance.mp4")
+    code, _, err = command("generate", video, "-o", tmp_path / "out.mp4", "-c", model, option, value)
+    assert code == 1
+    assert expected in told(err)
+
+
+def test_a_folder_that_cannot_be_made_is_named(command: Command, model: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    code, _, err = command("export", model, "-o", tmp_path / "file" / "model")
+    assert code == 1
+    assert str(tmp_path / "file") in told(err)
+
+
+def test_export_names_what_is_no_experiment(command: Command, tmp_path: Path) -> None:
+    code, _, err = command("export", "0123abcd", "-o", tmp_path / "out")
+    assert code == 1
+    assert "no checkpoint '0123abcd'" in told(err)
+    assert not (tmp_path / "out").exists()
+
+
+def test_export_of_an_export_is_the_same(command: Command, model: Path, tmp_path: Path) -> None:
+    code, _, err = command("export", model, "-o", tmp_path / "again")
+    assert code == 0, err
+    for name in ("config.yaml", "model.safetensors", "vae.safetensors"):
+        assert (tmp_path / "again" / name).read_bytes() == (model / name).read_bytes()
+
+
+@pytest.mark.parametrize("kind", ["empty", "text", "truncated", "no_sound", "nobody"])
+def test_prepare_of_nothing_usable_leaves_nothing(command: Command, tmp_path: Path, kind: str) -> None:
+    src, dst = tmp_path / "src", tmp_path / "dst"
+    src.mkdir()
+    video = src / "dance.mp4"
+    if kind in ("no_sound", "nobody"):
+        write_clip(video, sound=kind == "nobody")
+    else:
+        bad_video(kind, src)
+    code, _, err = command("prepare", "folder", src, dst, "--jobs", "0")
+    assert code == 1
+    sentence = told(err)
+    assert str(video) in sentence
+    if kind == "no_sound":
+        assert f"{video} has no sound track: give a video with music" in sentence
+    if kind == "nobody":
+        assert "nobody was found in " in sentence
+    assert not dst.exists() or files(dst) == []
+
+
+def test_prepare_names_what_is_missing(command: Command, tmp_path: Path) -> None:
+    dst = tmp_path / "dst"
+    code, _, err = command("prepare", "folder", tmp_path / "none", dst)
+    assert code == 1 and f"{tmp_path / 'none'} is not a folder" in told(err)
+    write_clip(tmp_path / "src" / "a.mp4")
+    weights = tmp_path / "i3d.pth"
+    code, _, err = command(
+        "prepare", "folder", tmp_path / "src", dst, "--visual-encoder", "i3d_r50", "--visual-weights", weights
+    )
+    assert code == 1 and f"{weights} does not exist" in told(err)
+    code, _, err = command("prepare", "folder", tmp_path / "src", dst, "--metadata", tmp_path / "no.csv")
+    assert code == 1 and f"{tmp_path / 'no.csv'} does not exist" in told(err)
+    code, _, err = command("prepare", "folder", tmp_path / "src", dst, "--split", "training")
+    assert code == 1 and "training" in told(err)
+    code, _, err = command("prepare", "folder", tmp_path / "src", dst, "--visual-encoder", "resnet")
+    assert code == 1 and "resnet" in err and "Traceback" not in err
+    assert not dst.exists() or files(dst) == []
+
+
+def beats(path: Path, period: float, seconds: float = 8.0) -> Path:
+    """A wav of clicks."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    wav = librosa.clicks(times=np.arange(0.25, seconds, period), sr=22050, length=round(seconds * 22050))
+    soundfile.write(path, wav, 22050)
+    return path
+
+
+def test_evaluate_writes_a_report(command: Command, tmp_path: Path) -> None:
+    for name, period in (("a", 0.5), ("b", 0.4)):
+        beats(tmp_path / "reference" / f"{name}.wav", period)
+        beats(tmp_path / "generated" / f"{name}.wav", period)
+    arguments = ("--reference", tmp_path / "reference", "--generated", tmp_path / "generated")
+    code, out, err = command("evaluate", *arguments, "-o", tmp_path / "report.json", "--split", "test")
+    assert code == 0, err
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["command"].startswith("pn-diffusion evaluate --reference")
+    (row,) = [row for row in report["rows"] if row["name"] == "model"]
+    assert row["metrics"]["beat_f70"]["mean"] == pytest.approx(1)
+    assert out.strip() == (tmp_path / "report.md").read_text().strip()
+
+
+def test_evaluate_names_what_does_not_fit(command: Command, tmp_path: Path) -> None:
+    reference, generated = tmp_path / "reference", tmp_path / "generated"
+    arguments = ("--reference", reference, "--generated", generated, "-o", tmp_path / "report.json")
+    for name in ("a", "b"):
+        beats(reference / f"{name}.wav", 0.5)
+    beats(generated / "a.wav", 0.5)
+    code, _, err = command("evaluate", *arguments)
+    assert code == 1 and "b" in told(err)
+    beats(generated / "b.wav", 0.5, seconds=2.0)
+    code, _, err = command("evaluate", *arguments)
+    assert code == 1 and str(generated / "b.wav") in told(err)
+    beats(generated / "b.wav", 0.5)
+    (generated / "b.wav").write_bytes(b"RIFF")
+    code, _, err = command("evaluate", *arguments)
+    assert code == 1 and str(generated / "b.wav") in told(err)
+    assert not (tmp_path / "report.json").exists()
+
+
+def test_debug_shows_where_a_mistake_was_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(sys, "argv", ["pn-diffusion", "--debug", "export", "nothing", "-o", str(tmp_path)])
+    with pytest.raises(ValueError, match="no checkpoint 'nothing'"):
+        cli.main()
+    cli._debug = False
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["generate"],
+        ["evaluate"],
+        ["export"],
+        ["demo"],
+        ["prepare"],
+        ["prepare", "folder"],
+        ["prepare", "mini"],
+    ],
+)
+def test_every_command_has_help(command: Command, arguments: list[str]) -> None:
+    code, out, _ = command(*arguments, "--help")
+    assert code == 0
+    assert re.search(" ".join(["Usage: .*pn-diffusion", *arguments]), out)
+
+
+def test_wrong_usage_is_exit_code_2(command: Command) -> None:
+    code, _, err = command("generate")
+    assert code == 2 and "Missing" in err
