@@ -1,0 +1,81 @@
+"""What audiocraft needs of us; each shim's test fails when the shim can go."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import pickle
+import stat
+import subprocess
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from pn_diffusion_plugin import _compat, paths
+
+
+def test_audiocraft_still_comes_without_a_teams_file() -> None:
+    spec = importlib.util.find_spec("audiocraft")
+    assert spec is not None and spec.origin is not None
+    beside = Path(spec.origin).parents[1] / "config" / "teams" / "default.yaml"
+    assert not beside.exists(), "audiocraft carries its own: set_audiocraft_config can go"
+
+
+def test_our_teams_file_is_the_default_and_a_users_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AUDIOCRAFT_CONFIG", raising=False)
+    _compat.set_audiocraft_config()
+    assert Path(os.environ["AUDIOCRAFT_CONFIG"]) == paths.config_dir() / "teams" / "default.yaml"
+    assert Path(os.environ["AUDIOCRAFT_CONFIG"]).is_file()
+    monkeypatch.setenv("AUDIOCRAFT_CONFIG", "mine.yaml")
+    _compat.set_audiocraft_config()
+    assert os.environ["AUDIOCRAFT_CONFIG"] == "mine.yaml"
+
+
+def test_an_ffmpeg_is_found_where_there_was_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    for _ in range(2):
+        found = _compat.ensure_ffmpeg()
+        answer = subprocess.run(["ffmpeg", "-version"], capture_output=True, text=True, check=True)
+        assert answer.stdout.startswith("ffmpeg version")
+        assert Path(found).is_relative_to(tmp_path / "cache")
+
+
+def test_an_ffmpeg_that_is_there_is_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own = tmp_path / "ffmpeg"
+    own.write_text("#!/bin/sh\n")
+    own.chmod(own.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert _compat.ensure_ffmpeg() == str(own)
+    assert os.environ["PATH"] == str(tmp_path)
+
+
+def test_a_link_to_an_old_ffmpeg_is_renewed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folder = tmp_path / "cache" / "pn_diffusion_plugin" / "bin"
+    folder.mkdir(parents=True)
+    (folder / "ffmpeg").symlink_to(tmp_path / "gone")
+    monkeypatch.setenv("PATH", str(tmp_path / "empty"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert Path(_compat.ensure_ffmpeg()).resolve().is_file()
+
+
+def test_torch_still_refuses_what_solvers_used_to_store(tmp_path: Path) -> None:
+    state = {"cfg": OmegaConf.create({"a": 1}), "scores": defaultdict(list)}
+    torch.save(state, tmp_path / "raw.th")
+    with pytest.raises(pickle.UnpicklingError):
+        torch.load(tmp_path / "raw.th", weights_only=True)
+    torch.save(_compat.plain(state), tmp_path / "plain.th")
+    assert torch.load(tmp_path / "plain.th", weights_only=True) == {"cfg": {"a": 1}, "scores": {}}
+
+
+def test_plain_resolves_and_keeps_everything_else() -> None:
+    cfg = OmegaConf.create({"rate": 2, "all": ["${rate}", {"x": None}]})
+    tensor = torch.zeros(2)
+    value = _compat.plain({"cfg": cfg, "list": [cfg.all, (1, "a")], "tensor": tensor})
+    assert value["cfg"] == {"rate": 2, "all": [2, {"x": None}]}
+    assert value["list"] == [[2, {"x": None}], (1, "a")]
+    assert value["tensor"] is tensor
+    assert type(value["cfg"]) is dict and type(value["list"][0]) is list
