@@ -20,7 +20,10 @@ _LOOK_UP = """
 import json, logging, sys
 logging.disable(logging.CRITICAL)
 from pn_diffusion_plugin.train import main
-xp = main.get_xp(json.loads(sys.argv[1]))
+try:
+    xp = main.get_xp(json.loads(sys.argv[1]))
+except Exception as error:
+    sys.exit(str(error).splitlines()[0])
 try:
     done = len(xp.link.load() or xp.link.history)
 except Exception:
