@@ -49,7 +49,7 @@ def get_solver(cfg: omegaconf.DictConfig) -> Any:
                 )
             part.batch_size = size // workers
     for key, value in cfg.datasource.items():
-        if isinstance(value, str) and key in ("root", "train", "valid", "evaluate", "generate"):
+        if isinstance(value, str) and key in ("train", "valid", "evaluate", "generate"):
             cfg.datasource[key] = str(paths.resolve(value))
     return build_solver(cfg)
 
