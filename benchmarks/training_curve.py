@@ -45,7 +45,9 @@ def read_curve(sig: str) -> list[dict[str, float]]:
 
 def main() -> None:
     """Read, tabulate, draw."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("runs", nargs="+", help="SIG or LABEL=SIG")
     parser.add_argument("-o", "--output", type=Path, required=True, help="file name without its suffix")
     args = parser.parse_args()
@@ -55,15 +57,19 @@ def main() -> None:
         runs[label or sig] = read_curve(sig)
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    lines = ["| run | steps | minutes | loss + | loss − | " + " | ".join(COLUMNS.values()) + " |",
-             "|---" * (5 + len(COLUMNS)) + "|"]
+    lines = [
+        "| run | steps | minutes | loss + | loss − | " + " | ".join(COLUMNS.values()) + " |",
+        "|---" * (5 + len(COLUMNS)) + "|",
+    ]
     for label, rows in runs.items():
         axes.plot([row["steps"] for row in rows], [row["beat_f70"] for row in rows], "o-", label=label)
         for row in rows:
             numbers = " | ".join(f"{row[name]:.3f}" for name in COLUMNS)
             negative = f"{row['loss_negative']:.3f}" if "loss_negative" in row else "–"
-            lines.append(f"| {label} | {row['steps']:.0f} | {row['minutes']:.1f} | {row['loss_positive']:.3f} | "
-                         f"{negative} | {numbers} |")
+            lines.append(
+                f"| {label} | {row['steps']:.0f} | {row['minutes']:.1f} | {row['loss_positive']:.3f} | "
+                f"{negative} | {numbers} |"
+            )
     last = next(iter(runs.values()))[-1]
     for name, style in (("ceiling/beat_f70", "--"), ("shuffled/beat_f70", ":")):
         axes.axhline(last[name], linestyle=style, color="0.5", label=COLUMNS[name])

@@ -22,6 +22,7 @@ from .metrics.beats import track_beats
 from .metrics.dance import kinematic_beats
 from .metrics.figures import clip_figure
 from .metrics.report import render_markdown, write_report
+from .models.checkpoint import resolve_checkpoint
 from .models.pn_diffusion import PNDiffusion
 from .solvers.evaluation import CorpusClip, evaluate_corpus, read_split
 from .solvers.prerequisites import ensure_experiment
@@ -54,6 +55,8 @@ def run_demo(
     console = console or Console(stderr=True)
     corpus = paths.outputs_dir() / "corpora" / "mini"
     splits = ("train", "valid", "test") if from_scratch else ("test",)
+    if not from_scratch:
+        resolve_checkpoint(BUNDLED)  # told before the minutes that extraction takes
     console.print(f"1/3 corpus: dances → videos → features ({', '.join(splits)})")
     prepare_mini(corpus, splits=splits, jobs=jobs)
     if from_scratch:

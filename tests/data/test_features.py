@@ -82,13 +82,17 @@ def features(video: Path, pose: PoseExtractor) -> Features:
 # Extraction
 
 
-def test_extraction_sees_what_each_part_sees_alone(video: Path, pose: PoseExtractor, features: Features) -> None:
+def test_extraction_sees_what_each_part_sees_alone(
+    video: Path, pose: PoseExtractor, features: Features
+) -> None:
     keypoints, detected = pose.extract(read_frames(video, 25), 25)
     np.testing.assert_array_equal(features.keypoints, keypoints)
     np.testing.assert_array_equal(features.detected, detected)
     pictures = np.stack(list(read_frames(video, 12.5)))
     np.testing.assert_allclose(features.visual, window_features(MeanColour(), pictures, 8, 8))
-    np.testing.assert_allclose(features.visual_reverse, window_features(MeanColour(), reverse(pictures), 8, 8))
+    np.testing.assert_allclose(
+        features.visual_reverse, window_features(MeanColour(), reverse(pictures), 8, 8)
+    )
     assert features.header.seconds == pytest.approx(1.6)
     assert features.header.detected_share == detected.mean() > 0.9
     assert (features.header.visual_dim, features.visual.shape) == (24, (3, 24))
@@ -209,7 +213,10 @@ def test_a_file_gives_back_what_was_saved(features: Features, tmp_path: Path) ->
         ({"pose_fps": 30.0}, "pose_fps is 25.0, not 30.0"),
         ({"visual_hop": 4}, "visual_hop is 8, not 4"),
         ({"visual_encoder": "i3d_r50"}, "visual_encoder is mean_colour, not i3d_r50"),
-        ({"visual_fps": 25.0, "visual_window": 16}, "visual_fps is 12.5, not 25.0; visual_window is 8, not 16"),
+        (
+            {"visual_fps": 25.0, "visual_window": 16},
+            "visual_fps is 12.5, not 25.0; visual_window is 8, not 16",
+        ),
     ],
 )
 def test_other_settings_are_refused_by_name(tmp_path: Path, change: dict[str, object], told: str) -> None:
@@ -241,7 +248,9 @@ def test_other_schemas_and_lying_headers_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FeatureFileError, match="is of schema 99, this version reads 1"):
         load_features(path)
     save_features(path, replace_header(clip, seconds=9.0))
-    with pytest.raises(FeatureFileError, match=r"keypoints is \(200, 33, 3\), its header says \(225, 33, 3\)"):
+    with pytest.raises(
+        FeatureFileError, match=r"keypoints is \(200, 33, 3\), its header says \(225, 33, 3\)"
+    ):
         load_features(path)
     clip.visual[0, 0] = np.nan
     save_features(path, clip)

@@ -121,5 +121,3 @@ except ValueError as error:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "a true complaint"
     assert "nobody was found" in done.stdout
-
-

@@ -9,9 +9,20 @@ import pytest
 import soundfile
 
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, clip_plan, synthesise_clip_audio, write_clip
-from pn_diffusion_plugin.data.corpora.mini.bundle import POSITION_STEPS, bundle_path, read_bundle, write_bundle
+from pn_diffusion_plugin.data.corpora.mini.bundle import (
+    POSITION_STEPS,
+    bundle_path,
+    read_bundle,
+    write_bundle,
+)
 from pn_diffusion_plugin.data.corpora.mini.prepare import prepare_mini
-from pn_diffusion_plugin.data.features import FeatureHeader, Features, FeatureSpec, extract_features, load_features
+from pn_diffusion_plugin.data.features import (
+    FeatureHeader,
+    Features,
+    FeatureSpec,
+    extract_features,
+    load_features,
+)
 from pn_diffusion_plugin.data.manifest import CorpusPaths, load_manifest
 from pn_diffusion_plugin.errors import CorpusError
 
