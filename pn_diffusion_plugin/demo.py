@@ -6,7 +6,6 @@ the report compares it with null rows and a ceiling. From the weights that ship 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from .metrics.figures import clip_figure
 from .metrics.report import render_markdown, write_report
 from .models.checkpoint import resolve_checkpoint
 from .models.pn_diffusion import PNDiffusion
+from .models.training_card import read_card
 from .solvers.evaluation import CorpusClip, evaluate_corpus, read_split
 from .solvers.prerequisites import ensure_experiment
 from .utils.files import atomic_path
@@ -119,12 +119,12 @@ def _present(clip: CorpusClip, out: Path, sample_rate: int) -> None:
 
 def _about(source: str) -> str:
     """What the report says of the weights: where they come from and how they were trained."""
-    card = paths.weights_dir(source) / "training.json"
-    if not card.is_file():
-        return f"\nThe model was trained from scratch on this machine: {source}.\n"
-    about = json.loads(card.read_text(encoding="utf-8"))
+    folder = resolve_checkpoint(source)
+    card = read_card(folder)
+    if card is None:
+        return f"\nThe model was trained on this machine from scratch: `{folder.name}`.\n"
     return (
-        "\nThe model started from the weights that ship with the project, which are the result of "
-        f"`{about['command']}` ({about['updates']} updates, {about['minutes']:.0f} minutes on {about['hardware']}). "
-        "`make demo-scratch` trains them on this machine.\n"
+        f"\nThe model started from the weights that ship with the project, the result of `{card['command']}` "
+        f"({card['updates']} updates, {card['minutes']:.0f} minutes on {card['hardware']}). "
+        "`make demo-scratch` trains a model on this machine.\n"
     )
