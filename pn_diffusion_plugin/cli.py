@@ -11,16 +11,9 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from .errors import UserError
+from .utils.progress import progress_bar
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,18 +42,6 @@ def options(
 
         warnings.filterwarnings("ignore")  # of the libraries: a user can do nothing about them
         logging.disable(logging.WARNING)
-
-
-def progress_bar() -> Progress:
-    """A bar on stderr with the time left."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=stderr,
-    )
 
 
 def command_line() -> str:

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import soundfile
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from . import paths
 from .data.corpora.mini.prepare import prepare_mini
@@ -27,6 +26,7 @@ from .models.training_card import read_card
 from .solvers.evaluation import CorpusClip, evaluate_corpus, read_split
 from .solvers.prerequisites import ensure_experiment
 from .utils.files import atomic_path
+from .utils.progress import progress_bar
 
 BUNDLED = "mini"
 SCRATCH = ["solver=pn_diffusion"]  # the run that `--from-scratch` makes, or finds finished
@@ -71,13 +71,7 @@ def run_demo(
     console.print(f"3/3 music for {clips} test dances")
     manifest = CorpusPaths(corpus).manifest("test")
     dances = read_split(manifest, clips)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    ) as bar:
+    with progress_bar(console=console) as bar:
         task = bar.add_task("denoising", total=None)
         report = evaluate_corpus(
             model,

@@ -236,27 +236,19 @@ def prepare_clips(
     todo: Sequence[ClipJob], make_extractor: Callable[[], Extractor], jobs: int, progress: bool
 ) -> Iterator[tuple[ClipJob, str | None]]:
     """Prepare clips; yields each with the reason for its failure or None."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from ..utils.progress import progress_bar
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[failures]}"),
-    )
     if not todo:
         return
     failures = 0
     run = _in_processes(todo, make_extractor, jobs) if jobs > 0 else _in_place(todo, make_extractor)
-    with Progress(*columns, console=Console(stderr=True), disable=not progress) as bar:
-        task = bar.add_task("videos", total=len(todo), failures="")
+    with progress_bar(progress) as bar:
+        task = bar.add_task("videos", total=len(todo))
         for job, reason, fatal in run:
             if fatal:
                 raise CorpusError(reason)
             failures += reason is not None
-            bar.update(task, advance=1, failures=f"{failures} failed" if failures else "")
+            bar.update(task, advance=1, description=f"videos ({failures} failed)" if failures else "videos")
             yield job, reason
 
 

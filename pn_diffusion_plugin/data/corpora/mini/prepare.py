@@ -13,8 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
+from ....utils.progress import progress_bar
 from ...clips import write_clip as write_prepared_clip
 from ...features import FeatureSpec
 from ...manifest import CorpusPaths, DanceInfo
@@ -57,13 +56,7 @@ def prepare_mini(
     unpacked = unpack(dst, spec, bundled, progress) if bundled else []
     rendered = [split for split in splits if split not in bundled]
     if rendered:
-        with Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            disable=not progress,
-        ) as bar:
+        with progress_bar(progress) as bar:
             task = bar.add_task("dances", total=None)
             videos = build_videos(
                 spec,
@@ -95,13 +88,7 @@ def unpack(dst: Path, spec: MiniSpec, splits: Sequence[str], progress: bool = Tr
     if not missing:
         return []
     bundle = read_bundle()
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        disable=not progress,
-    ) as bar:
+    with progress_bar(progress) as bar:
         task = bar.add_task("training clips", total=len(missing))
         for split, index in missing:
             wav, sample_rate, about = synthesise_clip_audio(spec, split, index)
