@@ -54,11 +54,10 @@ def run_demo(
     """
     console = console or Console(stderr=True)
     corpus = paths.outputs_dir() / "corpora" / "mini"
-    splits = ("train", "valid", "test") if from_scratch else ("test",)
     if not from_scratch:
         resolve_checkpoint(BUNDLED)  # told before the minutes that extraction takes
-    console.print(f"1/3 corpus: dances → videos → features ({', '.join(splits)})")
-    prepare_mini(corpus, splits=splits, jobs=jobs)
+    console.print("1/3 corpus: dances → videos → features")
+    prepare_mini(corpus, jobs=jobs)
     if from_scratch:
         console.print("2/3 training autoencoder and PN-Diffusion from scratch")
         source, label = str(ensure_experiment(SCRATCH)), "PN-Diffusion, trained here from scratch"

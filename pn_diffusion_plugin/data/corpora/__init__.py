@@ -13,7 +13,8 @@ def ensure_corpus(name: str, root: Path) -> None:
     Raises:
         CorpusError: for a corpus that cannot be made without the user.
     """
-    if all((root / "egs" / split / "data.jsonl").is_file() for split in ("train", "valid", "test")):
+    manifests = [root / "egs" / split / "data.jsonl" for split in ("train", "valid", "test")]
+    if all(manifest.is_file() and manifest.stat().st_size for manifest in manifests):
         return
     if name != "mini":
         raise CorpusError(
