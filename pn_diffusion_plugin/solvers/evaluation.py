@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,6 +78,7 @@ def evaluate_corpus(
     progress: Progress | None = None,
     label: str = "PN-Diffusion",
     clips: list[CorpusClip] | None = None,
+    others: Mapping[str, PNDiffusion] | None = None,
 ) -> dict[str, Any]:
     """Generate for every clip of a split, write the waves, score them, write `report.json` and `report.md`.
 
@@ -85,19 +86,20 @@ def evaluate_corpus(
         out: folder for `model/<clip>.wav`, `ceiling/<clip>.wav` and the report.
         seed: of generation: clip i has seed + i.
         clips: what `read_split` gave, to spare reading it again.
+        others: further models by name, for rows of their own: same clips, same seeds.
 
     Returns:
         The report (METRICS.md, report.json).
     """
     clips = read_split(manifest, limit) if clips is None else clips
     seeds = [seed + index for index in range(len(clips))]
-    made = model.generate_from_features(
-        [clip.features for clip in clips], seeds, progress, names=[clip.info.name for clip in clips]
-    )
+    features, names = [clip.features for clip in clips], [clip.info.name for clip in clips]
     systems = {
-        "model": _named(clips, made),
-        "ceiling": _named(clips, (model.reconstruct(torch.from_numpy(clip.reference)) for clip in clips)),
+        name: _named(clips, one.generate_from_features(features, seeds, progress, names))
+        for name, one in {"model": model, **(others or {})}.items()
     }
+    ceiling = (model.reconstruct(torch.from_numpy(clip.reference)) for clip in clips)
+    systems["ceiling"] = _named(clips, ceiling)
     for name, waves in systems.items():
         for clip_name, wav in waves.items():
             with atomic_path(out / name / f"{clip_name}.wav") as temporary:
