@@ -17,7 +17,7 @@ from .data.corpora.mini.prepare import prepare_mini
 from .data.manifest import CorpusPaths
 from .data.video import mux
 from .metrics.beats import track_beats
-from .metrics.dance import kinematic_beats
+from .metrics.dance import dance_beats
 from .metrics.figures import clip_figure
 from .metrics.report import render_markdown, write_report
 from .models.checkpoint import resolve_checkpoint
@@ -103,7 +103,7 @@ def _present(clip: CorpusClip, out: Path, sample_rate: int) -> None:
         wav,
         sample_rate,
         None,
-        kinematic_beats(clip.features.keypoints, clip.features.header.pose_fps),
+        dance_beats(clip.features),
         track_beats(wav, sample_rate),
         None if clip.info.beats is None else np.asarray(clip.info.beats),
         title=f"{name}: {clip.info.genre}, {clip.info.bpm:g} BPM",

@@ -33,7 +33,8 @@ class DanceCondition(NamedTuple):
 
     Shape:
         visual: (B, Tv, D) float32; windows of the visual encoder.
-        motion: (B, T, 33, 3) float32; x and y in [0, 1] of the picture, visibility.
+        motion: (B, T, 33, 3) float32; x and y in heights of the picture, so that a portrait video is not
+            stretched; visibility.
         detected: (B, T) bool; where a person was found rather than interpolated; False in the padding.
         visual_length: (B,) int64, at most Tv. 0: no dance (see `nullify_dance`).
         motion_length: (B,) int64, at most T.
@@ -114,6 +115,7 @@ def dance_conditions(
     segment = features.segment(start, available)
 
     def condition(motion: np.ndarray, detected: np.ndarray, visual: np.ndarray) -> DanceCondition:
+        motion = motion * np.array([header.aspect, 1, 1], dtype=np.float32)
         return DanceCondition(
             visual=_fit(visual, visual_size),
             motion=_fit(motion, motion_size),

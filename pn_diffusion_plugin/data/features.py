@@ -58,10 +58,16 @@ class FeatureSpec:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureHeader:
-    """How the features of a clip were made (see `FeatureSpec`; `seconds` is the length of the picture)."""
+    """How the features of a clip were made (see `FeatureSpec`).
+
+    Attributes:
+        seconds: length of the picture.
+        aspect: width / height of the picture as shown: keypoints are in shares of both.
+    """
 
     schema: int = SCHEMA
     seconds: float
+    aspect: float = 1.0
     pose_fps: float
     visual_fps: float
     visual_window: int
@@ -203,6 +209,7 @@ def extract_features(
     visual = windows.finish()
     header = FeatureHeader(
         seconds=info.seconds,
+        aspect=info.width / info.height,
         **asdict(spec),
         pose_extractor=pose.name,
         pose_weights_sha256=pose.weights_sha256,
@@ -279,6 +286,8 @@ def load_features(path: str | Path, expect: FeatureSpec | None = None) -> Featur
 def _check_shapes(features: Features) -> None:
     """Raise ValueError where arrays and header do not agree."""
     head = features.header
+    if not head.aspect > 0:
+        raise ValueError(f"aspect is {head.aspect}")
     frames = max(1, round(head.seconds * head.pose_fps))
     count = max(1, round(head.seconds * head.visual_fps))
     windows = len(window_indices(count, head.visual_window, head.visual_hop))

@@ -13,6 +13,7 @@ sparse ones; read them together. No reference music is needed. Times are seconds
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,9 @@ from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
 from pn_diffusion_plugin.metrics.beats import Times, as_times
+
+if TYPE_CHECKING:
+    from pn_diffusion_plugin.data.features import Features
 
 ALIGNMENT_SIGMA = 3 / 60
 
@@ -89,6 +93,12 @@ def kinematic_beats(
         return np.zeros(0)
     minima, _ = find_peaks(-speed, prominence=max(prominence * (high - low), 1e-9))
     return as_times([(_vertex(speed, i) + 0.5) / fps for i in minima])
+
+
+def dance_beats(features: Features) -> NDArray[np.float64]:
+    """Kinematic beats (s) of a clip's features."""
+    header = features.header
+    return kinematic_beats(features.keypoints, header.pose_fps, aspect=header.aspect)
 
 
 def _vertex(values: NDArray[np.float64], i: int) -> float:

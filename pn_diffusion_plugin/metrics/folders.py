@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from pn_diffusion_plugin.errors import AudioError, UserError
 from pn_diffusion_plugin.metrics.beats import SAMPLE_RATE, Times, as_mono, as_times, resample
-from pn_diffusion_plugin.metrics.dance import kinematic_beats
+from pn_diffusion_plugin.metrics.dance import dance_beats, kinematic_beats
 from pn_diffusion_plugin.metrics.scoring import EvaluationClip, fit_length
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
@@ -160,14 +160,14 @@ def features_beats(path: str | Path) -> Times:
     """Kinematic beats (s) of a feature file."""
     from pn_diffusion_plugin.data.features import load_features
 
-    features = load_features(path)
-    return kinematic_beats(features.keypoints, features.header.pose_fps)
+    return dance_beats(load_features(path))
 
 
 def video_beats(path: str | Path, fps: float = 25.0) -> Times:
     """Kinematic beats (s) of the dancer in a video, poses taken at `fps` as a feature file has them."""
     from pn_diffusion_plugin.data.pose import PoseExtractor
-    from pn_diffusion_plugin.data.video import read_frames
+    from pn_diffusion_plugin.data.video import probe, read_frames
 
+    info = probe(path)
     keypoints, _ = PoseExtractor().extract(read_frames(path, fps, size=POSE_SIDE), fps, name=str(path))
-    return kinematic_beats(keypoints, fps)
+    return kinematic_beats(keypoints, fps, aspect=info.width / info.height)

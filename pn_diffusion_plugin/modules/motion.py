@@ -18,7 +18,7 @@ def motion_features(keypoints: torch.Tensor, fps: float, inputs: tuple[str, ...]
     picture, so that a step to the side counts. Derivatives are central differences (one-sided at the ends).
 
     Args:
-        keypoints: (B, T, J, 3): x, y in parts of the picture, visibility.
+        keypoints: (B, T, J, 3): x, y in one unit of length (heights of the picture), visibility.
         fps: frames a second (Hz).
         inputs: names out of `MOTION_INPUTS`, in the order wanted.
 

@@ -14,7 +14,7 @@ import torch
 from ..data.features import Features, load_features
 from ..data.manifest import CorpusPaths, DanceInfo, corpus_root, load_manifest
 from ..data.splits import check_splits
-from ..metrics.dance import kinematic_beats
+from ..metrics.dance import dance_beats
 from ..metrics.evaluate import PAIRED, evaluate_systems
 from ..metrics.report import write_report
 from ..metrics.scoring import EvaluationClip
@@ -56,13 +56,12 @@ def leak_check(root: str | Path) -> str:
 
 def evaluation_clip(clip: CorpusClip) -> EvaluationClip:
     """What the metrics need of a clip."""
-    header = clip.features.header
     return EvaluationClip(
         name=clip.info.name,
         reference=clip.reference,
         sample_rate=clip.info.sample_rate,
         beats=None if clip.info.beats is None else np.asarray(clip.info.beats, dtype=np.float64),
-        kinematic_beats=kinematic_beats(clip.features.keypoints, header.pose_fps),
+        kinematic_beats=dance_beats(clip.features),
         song=clip.info.song,
     )
 

@@ -15,7 +15,7 @@ import torch
 from audiocraft.utils.samples.manager import SampleManager
 from torch.nn import functional as F
 
-from ..data.dance_condition import NEGATIVE, POSITIVE
+from ..data.dance_condition import NEGATIVE, POSITIVE, dance_conditions
 from ..data.dance_dataset import DanceDataset
 from ..data.features import load_features
 from ..data.manifest import CorpusPaths, corpus_root
@@ -88,8 +88,8 @@ class PNDiffusionSolver(PluginSolver):
 
         encoder.visual_norm.fit(torch.from_numpy(f.visual) for f in features())
         encoder.motion_norm.fit(
-            encoder.motion_features(torch.from_numpy(f.keypoints)[None], f.header.pose_fps)
-            for f in features()
+            encoder.motion_features(dance.motion, dance.motion_rate[0])
+            for dance in (dance_conditions(f)[0] for f in features())
         )
 
     def show(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -123,3 +124,12 @@ def test_condition_needs_no_audiocraft_hydra_or_dora():
         "import pn_diffusion_plugin.data.dance_condition, pn_diffusion_plugin.data.prepare"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_portrait_video_is_not_stretched() -> None:
+    square = make_features(2.0)
+    portrait = copy.copy(square)
+    portrait.header = replace(square.header, aspect=9 / 16)
+    for mine, theirs in zip(dance_conditions(portrait), dance_conditions(square), strict=True):
+        torch.testing.assert_close(mine.motion[..., 0], theirs.motion[..., 0] * 9 / 16)
+        assert torch.equal(mine.motion[..., 1:], theirs.motion[..., 1:])
