@@ -75,7 +75,15 @@ def test_features_seen_are_what_the_dancer_did(prepared: tuple[Path, str]) -> No
 
 
 def test_an_export_holds_weights_and_configuration_only(experiment: Experiment, exported: Path) -> None:
-    assert sorted(os.listdir(exported)) == ["config.yaml", "model.safetensors", "vae.safetensors"]
+    assert sorted(os.listdir(exported)) == [
+        "config.yaml",
+        "model.safetensors",
+        "training.json",
+        "vae.safetensors",
+    ]
+    card = json.loads((exported / "training.json").read_text())
+    assert card["command"].startswith("dora run solver=pn_diffusion")
+    assert card["updates"] == 4 and card["losses"]["loss"] > 0
     config = yaml.safe_load((exported / "config.yaml").read_text())
     assert config["unet"]["channels"] == [8, 16]
     assert str(experiment.dora) not in (exported / "config.yaml").read_text()
