@@ -39,19 +39,20 @@ def resolve_checkpoint(name: str | Path) -> Path:
     """Folder that a user's word for a checkpoint means.
 
     Args:
-        name: a folder, `//sig/SIG` or a bare Dora signature, or the name of weights that ship with the package.
+        name: the name of weights that ship with the package; a folder, relative to where the program runs or to
+            the checkout; `//sig/SIG` or a bare Dora signature.
 
     Raises:
         CheckpointError: when there is no such thing.
     """
     text = str(name)
-    folder = paths.resolve(text)
-    if folder.is_file():
-        folder = folder.parent
-    if folder.is_dir():
-        return folder
-    if paths.weights_dir(text).is_dir():
+    if re.fullmatch(r"\w[\w.-]*", text) and paths.weights_dir(text).is_dir():
         return paths.weights_dir(text)
+    for folder in (Path(text).expanduser().absolute(), paths.resolve(text)):
+        if folder.is_file():
+            return folder.parent
+        if folder.is_dir():
+            return folder
     sig = text.removeprefix("//sig/")
     if re.fullmatch(r"[0-9a-f]{8}", sig):
         folder = dora_dir() / "xps" / sig

@@ -101,6 +101,18 @@ def test_bundled_weights_go_by_name(exported: Path, monkeypatch: pytest.MonkeyPa
     assert load_weights("small").config["sample_rate"] == 8000
 
 
+def test_a_folder_is_looked_for_where_the_program_runs_and_a_bundled_name_comes_first(
+    exported: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(exported.parent)
+    assert resolve_checkpoint("exported") == exported
+    bundled = tmp_path / "package" / "weights" / "exported"
+    bundled.mkdir(parents=True)
+    monkeypatch.setattr(paths, "PACKAGE_DIR", tmp_path / "package")
+    assert resolve_checkpoint("exported") == bundled
+    assert resolve_checkpoint("./exported") == exported
+
+
 @pytest.mark.parametrize("file", ["model.safetensors", "vae.safetensors"])
 def test_a_missing_or_damaged_weight_file_is_named(exported: Path, file: str) -> None:
     whole = (exported / file).read_bytes()
