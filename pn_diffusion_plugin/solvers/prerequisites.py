@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -42,7 +43,9 @@ def ensure_experiment(overrides: list[str]) -> Path:
     if state["done"] < state["epochs"]:
         command = [sys.executable, "-m", "dora", "-P", "pn_diffusion_plugin", "run", *overrides]
         logger.info("First: dora run %s", " ".join(overrides))
-        if subprocess.run(command, cwd=paths.base_dir()).returncode:
+        # A run of its own also where this one is a worker of several: it must not wait for the others.
+        alone = {**os.environ, "RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}
+        if subprocess.run(command, cwd=paths.base_dir(), env=alone).returncode:
             raise CheckpointError(
                 f"`dora run {' '.join(overrides)}` failed (see above): this experiment needs its "
                 "result; run it by itself, or name a finished one with vae.checkpoint"
