@@ -7,7 +7,7 @@ Every rung of the ladder is a method that calls the one below:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ..data.dance_attributes import DanceAttributes
 from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
 from ..data.features import Features, extract_features
 from ..data.video import probe
-from ..errors import CheckpointError, UserError, VideoError
+from ..errors import CheckpointError, FeatureFileError, UserError, VideoError
 from ..modules.guidance import guided
 from ..modules.sampling import SAMPLERS, Denoiser, clip_generators, sample
 from ..modules.windows import window_starts, windowed
@@ -73,7 +73,8 @@ class PNDiffusion:
         self.feature_spec = builders.build_feature_spec(config)
         self.negative_latent: str = config["negative"]["latent"]
         self.trained_negative: bool = config["negative"]["alpha"] < 1
-        self.params = GenerationParams(**config["sampling"])
+        self.params = GenerationParams()
+        self.set_generation_params(**config["sampling"])
 
     @classmethod
     def get_pretrained(cls, name_or_path: str | Path, device: torch.device | str = "cpu") -> PNDiffusion:
@@ -83,8 +84,7 @@ class PNDiffusion:
             CheckpointError: when there is no such model, or it is damaged.
             UserError: when `device` is not there.
         """
-        if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-            raise UserError(f"device {device} is asked for and torch finds no GPU it can use: give cpu")
+        _check_device(device)
         weights = load_weights(name_or_path)
         missing = [key for key in builders.MODEL_KEYS if key not in weights.config]
         if missing:
@@ -111,8 +111,7 @@ class PNDiffusion:
         """Change some of `GenerationParams`.
 
         Raises:
-            UserError: for an unknown name, an impossible value, or a negative guidance of a model trained without
-                negatives.
+            UserError: for an unknown name, an impossible value, or a guidance that the model was not trained for.
         """
         try:
             wanted = replace(self.params, **params)
@@ -132,6 +131,11 @@ class PNDiffusion:
             raise UserError(
                 "negative_guidance needs a model trained with negatives, and this one has alpha = 1: "
                 "leave it at 0"
+            )
+        if wanted.guidance != 1 and not self.config["conditioning"]["dropout"]:
+            raise UserError(
+                "guidance needs a model trained with conditioning.dropout, and this one never saw a clip "
+                "without its dance: leave it at 1"
             )
         self.params = wanted
 
@@ -173,12 +177,17 @@ class PNDiffusion:
 
         Raises:
             VideoError: a clip is shorter than a window of the model.
+            FeatureFileError: features were made otherwise than the model's.
+            UserError: not as many seeds as clips.
         """
         seeds = list(range(len(features))) if seeds is None else list(seeds)
+        if len(seeds) != len(features):
+            raise UserError(f"{len(seeds)} seeds for {len(features)} clips: give one a clip")
         names = [f"clip {index}" for index in range(len(features))] if names is None else list(names)
         samples = [round(f.header.seconds * self.sample_rate) for f in features]
         for name, f in zip(names, features, strict=True):
             self._check_length(name, f.header.seconds)
+            self._check_features(name, f)
         groups: dict[int, list[int]] = {}
         for index, count in enumerate(samples):
             columns = max(self.sequence.columns_for(count), self.sequence.latent_columns)
@@ -222,6 +231,18 @@ class PNDiffusion:
             raise VideoError(
                 f"{name} is {seconds:.2f} s long and the model needs at least "
                 f"{self.sequence.seconds:g} s: give a longer video"
+            )
+
+    def _check_features(self, name: str, features: Features) -> None:
+        wrong = [
+            f"{key} is {getattr(features.header, key)}, not {wanted}"
+            for key, wanted in asdict(self.feature_spec).items()
+            if getattr(features.header, key) != wanted
+        ]
+        if wrong:
+            raise FeatureFileError(
+                f"the features of {name} are not those the model was trained on ({'; '.join(wrong)}): "
+                "extract them as its configuration says"
             )
 
     def _streams(self) -> tuple[str, ...]:
@@ -316,3 +337,13 @@ class PNDiffusion:
         )
         mel = self.mel(padded.to(self.device))
         return self._to_wave(self.vae.encode(mel, sample=False), samples)[0, 0]
+
+
+def _check_device(device: torch.device | str) -> None:
+    """UserError unless `device` is there."""
+    try:
+        wanted = torch.device(device)
+    except RuntimeError as error:
+        raise UserError(f"device {device} is unknown to torch: give cpu or cuda") from error
+    if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
+        raise UserError(f"device {device} is asked for and torch finds no GPU it can use: give cpu")

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from pn_diffusion_plugin.data.dance_condition import NEGATIVE, POSITIVE, dance_conditions
-from pn_diffusion_plugin.data.features import Features
-from pn_diffusion_plugin.errors import UserError, VideoError
+from pn_diffusion_plugin.data.features import Features, FeatureSpec
+from pn_diffusion_plugin.errors import FeatureFileError, UserError, VideoError
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 
 Make = Callable[..., Any]
@@ -137,6 +137,31 @@ def test_a_model_without_negatives_cannot_be_guided_by_them(make_model: Make) ->
         model.set_generation_params(negative_guidance=1.0)
     model.set_generation_params(negative_guidance=0.0, guidance=2.0)
     assert model.params.guidance == 2.0
+    with pytest.raises(UserError, match="negative_guidance needs a model trained with negatives"):
+        make_model({"negative.alpha": 1.0, "sampling.negative_guidance": 1.0})
+
+
+def test_a_model_that_never_lost_its_dance_cannot_be_guided_away_from_none(make_model: Make) -> None:
+    model = make_model({"conditioning.dropout": 0.0})
+    with pytest.raises(UserError, match="guidance needs a model trained with conditioning.dropout"):
+        model.set_generation_params(guidance=2.0)
+
+
+def test_features_of_another_kind_are_refused_by_name(model: PNDiffusion, make_features: Make) -> None:
+    other = make_features(3.0, 0, FeatureSpec(pose_fps=30.0))
+    with pytest.raises(FeatureFileError, match=r"features of a\.mp4 .*pose_fps is 30\.0, not 25\.0"):
+        model.generate_from_features([other], names=["a.mp4"])
+
+
+def test_every_clip_needs_a_seed(model: PNDiffusion, make_features: Make) -> None:
+    with pytest.raises(UserError, match="1 seeds for 2 clips"):
+        model.generate_from_features([make_features(2.56), make_features(2.56)], [1])
+
+
+@pytest.mark.parametrize("device", ["cuda:99", "gpu"])
+def test_a_device_that_is_not_there_is_told(device: str) -> None:
+    with pytest.raises(UserError, match=f"device {device} .*: give cpu"):
+        PNDiffusion.get_pretrained("mini", device)
 
 
 @pytest.mark.parametrize(
