@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -46,7 +47,15 @@ def options(
 
 def command_line() -> str:
     """This call, for reports."""
-    return " ".join(["pn-diffusion", *sys.argv[1:]])
+    return shlex.join(["pn-diffusion", *sys.argv[1:]])
+
+
+def _check_output(path: Path, *suffixes: str) -> None:
+    """Tell before the work what would only be found when its result is written."""
+    if path.is_dir() or path.suffix.lower() not in suffixes:
+        raise UserError(
+            f"{path} cannot be written: give the name of a file that ends in {' or '.join(suffixes)}"
+        )
 
 
 @app.command()
@@ -79,6 +88,9 @@ def generate(
     from .models.pn_diffusion import PNDiffusion
     from .utils.files import atomic_path
 
+    _check_output(output, ".mp4")
+    if wav is not None:
+        _check_output(wav, ".wav", ".flac")
     probe(video)  # a video that cannot be used is told before the model is loaded
     model = PNDiffusion.get_pretrained(checkpoint, device)
     given = {"steps": steps, "sampler": sampler, "guidance": guidance, "negative_guidance": negative_guidance}
@@ -130,6 +142,7 @@ def evaluate(
     from .metrics.evaluate import evaluate_folders
     from .metrics.report import render_markdown, write_report
 
+    _check_output(output, ".json")
     report = evaluate_folders(
         reference,
         generated,
@@ -160,10 +173,11 @@ def export(
     from .models.training_card import training_card, write_card
 
     model = PNDiffusion.get_pretrained(checkpoint)
+    folder = model.save_pretrained(output)
     experiment = resolve_checkpoint(checkpoint)
     if (experiment / "history.json").is_file():
-        write_card(output, training_card(experiment, hardware))
-    stderr.print(f"wrote {model.save_pretrained(output)}")
+        write_card(folder, training_card(experiment, hardware))
+    stderr.print(f"wrote {folder}")
 
 
 @prepare_app.command("folder")
@@ -252,7 +266,7 @@ def demo(
             "starting from the weights that ship with the project.",
         ),
     ] = False,
-    clips: Annotated[int, typer.Option(help="Test dances, at most 32.")] = 32,
+    clips: Annotated[int, typer.Option(min=1, max=32, help="Test dances.")] = 32,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the results.")] = None,
     jobs: Annotated[int, typer.Option(help="Processes of the extraction.")] = os.cpu_count() or 1,
 ) -> None:

@@ -189,6 +189,18 @@ def test_generate_names_the_option_that_cannot_be(
     assert expected in told(err)
 
 
+@pytest.mark.parametrize("option, name", [("-o", "out.mkv"), ("-o", "folder.mp4"), ("--wav", "out.mp3")])
+def test_generate_names_the_output_that_cannot_be_written(
+    command: Command, model: Path, tmp_path: Path, option: str, name: str
+) -> None:
+    (tmp_path / "folder.mp4").mkdir()
+    outputs = {"-o": tmp_path / "out.mp4", option: tmp_path / name}
+    arguments = [argument for pair in outputs.items() for argument in pair]
+    code, _, err = command("generate", bad_video("empty", tmp_path), *arguments, "-c", model)
+    assert code == 1
+    assert told(err).startswith(f"error: {tmp_path / name} cannot be written: give the name of a file")
+
+
 def test_a_folder_that_cannot_be_made_is_named(command: Command, model: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     code, _, err = command("export", model, "-o", tmp_path / "file" / "model")
@@ -274,6 +286,8 @@ def test_evaluate_writes_a_report(command: Command, tmp_path: Path) -> None:
 def test_evaluate_names_what_does_not_fit(command: Command, tmp_path: Path) -> None:
     reference, generated = tmp_path / "reference", tmp_path / "generated"
     arguments = ("--reference", reference, "--generated", generated, "-o", tmp_path / "report.json")
+    code, _, err = command("evaluate", *arguments[:-1], tmp_path / "report.md")
+    assert code == 1 and "report.md cannot be written" in told(err)
     for name in ("a", "b"):
         beats(reference / f"{name}.wav", 0.5)
     beats(generated / "a.wav", 0.5)
