@@ -29,7 +29,8 @@ class LatentDiffusion(nn.Module):
         temporal: how the condition enters; see the module's text.
         channels: widths of the U-Net's levels (paper: 128, 256, 512, 512).
         attention: which levels attend to themselves and to the dance.
-        layers_per_block, head_dim, norm_num_groups: of diffusers' `UNet2DConditionModel`.
+        layers_per_block, norm_num_groups: of diffusers' `UNet2DConditionModel`.
+        head_dim: its `attention_head_dim`, which it takes as the *number* of heads: a head is channels / head_dim wide.
         token_rate: tokens a second of `tokens` and `aligned` conditions (Hz).
         column_seconds: seconds a latent column.
         moments: `aligned`: moments of the dance seen inside a column.
