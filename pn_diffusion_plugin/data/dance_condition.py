@@ -1,8 +1,8 @@
 """What a dance gives the model: its visual and motion streams over the same seconds as the music.
 
-`DanceCondition` needs nothing but torch, so that the model can be built, run and measured without audiocraft.
-`DanceAttributes`, audiocraft's `ConditioningAttributes` with a field `dance`, is made when it is first asked
-for, since importing audiocraft's conditioners takes seconds.
+Nothing here needs audiocraft, so that corpora can be prepared and looked at without it. `DanceAttributes`,
+audiocraft's `ConditioningAttributes` with a field `dance`, is made when it is first asked for, since importing
+audiocraft's conditioners takes seconds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Features of the embedded corpus' training clips, small enough to ship with the package.
 
 One `.npz` without pickles. Keypoints are stored as differences between frames of 1/8192 of the picture (0.03 pixels
-of 256), visibility in 1/255, visual windows as float16: `prepare mini --rebuild` gives the same within that rounding.
+of 256), visibility in 1/255, visual windows as float16: `prepare mini --rebuild` gives the same within that rounding
+and the little by which processors differ (the visual encoder computes in bfloat16 where the CPU has it).
 """
 
 from __future__ import annotations
