@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,16 @@ import torch
 from ..data.features import Features, load_features
 from ..data.manifest import CorpusPaths, DanceInfo, corpus_root, load_manifest
 from ..data.splits import check_splits
+from ..errors import CorpusError
+from ..metrics.beats import resample
 from ..metrics.dance import dance_beats
 from ..metrics.evaluate import PAIRED, evaluate_systems
 from ..metrics.report import write_report
 from ..metrics.scoring import EvaluationClip
-from ..models.pn_diffusion import PNDiffusion, Progress
+from ..models.pn_diffusion import SHORTFALL, PNDiffusion, Progress
 from ..utils.files import atomic_path
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -81,6 +86,8 @@ def evaluate_corpus(
 ) -> dict[str, Any]:
     """Generate for every clip of a split, write the waves, score them, write `report.json` and `report.md`.
 
+    Clips shorter than a model's window are left out, and told in the log.
+
     Args:
         out: folder for `model/<clip>.wav`, `ceiling/<clip>.wav` and the report.
         seed: of generation: clip i has seed + i.
@@ -89,8 +96,13 @@ def evaluate_corpus(
 
     Returns:
         The report (METRICS.md, report.json).
+
+    Raises:
+        CorpusError: see `read_split`; or every clip is too short.
     """
     clips = read_split(manifest, limit) if clips is None else clips
+    clips = [_at_rate(clip, model.sample_rate) for clip in clips]
+    clips = _long_enough(clips, max(one.sequence.seconds for one in (model, *(others or {}).values())))
     seeds = [seed + index for index in range(len(clips))]
     features, names = [clip.features for clip in clips], [clip.info.name for clip in clips]
     systems = {
@@ -116,6 +128,32 @@ def evaluate_corpus(
     )
     write_report(report, out / "report.json")
     return report
+
+
+def _at_rate(clip: CorpusClip, sample_rate: int) -> CorpusClip:
+    """The clip with its music at the model's rate (Hz), which the corpus need not have."""
+    if clip.info.sample_rate == sample_rate:
+        return clip
+    reference = resample(clip.reference, clip.info.sample_rate, sample_rate)
+    info = replace(clip.info, sample_rate=sample_rate, n_samples=len(reference))
+    return replace(clip, info=info, reference=reference)
+
+
+def _long_enough(clips: list[CorpusClip], seconds: float) -> list[CorpusClip]:
+    """Clips for which a model whose window lasts `seconds` can make music."""
+    kept = [clip for clip in clips if clip.features.header.seconds >= seconds - SHORTFALL]
+    short = [clip.info.name for clip in clips if clip.features.header.seconds < seconds - SHORTFALL]
+    if short and not kept:
+        raise CorpusError(
+            f"all {len(short)} clips to evaluate ({short[0]}, …) are shorter than the model's window of "
+            f"{seconds:g} s: give longer ones, or train with a smaller segment_seconds"
+        )
+    if short:
+        logger.warning(
+            "%d of %d clips are shorter than the model's window of %g s and left out, e.g. %s",
+            len(short), len(clips), seconds, short[0],
+        )  # fmt: skip
+    return kept
 
 
 def _named(clips: Iterable[CorpusClip], waves: Iterable[torch.Tensor]) -> dict[str, np.ndarray]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ import pytest
 import soundfile
 
 from pn_diffusion_plugin.data.manifest import CorpusPaths
+from pn_diffusion_plugin.errors import CorpusError
+from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.solvers.evaluation import evaluate_corpus, flat_metrics, leak_check, read_split
 
 
@@ -29,6 +32,26 @@ def test_a_song_in_two_splits_is_found(tiny_corpus: Path, tmp_path: Path) -> Non
     info = json.loads(corpus.info("mini-test-0000").read_text())
     corpus.info("mini-test-0000").write_text(json.dumps({**info, "song": "mini-train-0000-song"}))
     assert leak_check(corpus.root).startswith("LEAKING")
+
+
+def test_short_clips_are_left_out_and_the_rest_is_scored_at_the_models_rate(
+    make_solver: Callable[..., Any], tiny_corpus: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trained = make_solver("pn_diffusion").inference()
+    model = PNDiffusion({**trained.config, "sample_rate": 16000}, trained.dual.eval(), trained.vae)
+    manifest = CorpusPaths(tiny_corpus).manifest("test")
+    clips = read_split(manifest)
+    clips[0].features = short = replace(
+        clips[0].features, header=replace(clips[0].features.header, seconds=2.0)
+    )
+    report = evaluate_corpus(model, manifest, tmp_path, clips=clips)
+    assert report["clips"] == 1 and "1 of 2 clips are shorter" in caplog.text
+    (wav,) = (tmp_path / "model").iterdir()
+    assert (soundfile.info(wav).frames, soundfile.info(wav).samplerate) == (96000, 16000)
+    rows = {row["name"]: row["metrics"] for row in report["rows"]}
+    assert rows["reference"]["beat_f70"]["mean"] > 0.5
+    with pytest.raises(CorpusError, match="all 2 clips to evaluate .* are shorter"):
+        evaluate_corpus(model, manifest, tmp_path, clips=[replace(clip, features=short) for clip in clips])
 
 
 def test_a_clips_music_is_the_same_whatever_else_is_evaluated(
