@@ -51,6 +51,7 @@ class PNDiffusionSolver(PluginSolver):
         self.schedule = builders.build_schedule(self.config)
         self.objective = builders.build_objective(self.config, self.schedule)
         self.model = builders.build_dual_diffusion(self.config, self.device)
+        self.inference()  # tells wrong `sampling` parameters now and not after the training
         self._fit_statistics()
         self.build_optimizer()
         self.register_stateful("vae_source", write_only=True)
@@ -59,9 +60,10 @@ class PNDiffusionSolver(PluginSolver):
         """The frozen autoencoder; it must have been trained on the same kind of mel picture."""
         self.vae_source: str = self.cfg.vae.checkpoint
         if self.vae_source == "auto":
-            folder = (
-                ensure_experiment(list(self.cfg.vae.overrides)) if flashy.distrib.is_rank_zero() else None
-            )
+            overrides = list(self.cfg.vae.overrides)
+            if not any(item.startswith("device=") for item in overrides):
+                overrides.append(f"device={self.cfg.device}")  # no part of the autoencoder's signature
+            folder = ensure_experiment(overrides) if flashy.distrib.is_rank_zero() else None
             self.vae_source = str(flashy.distrib.broadcast_object(folder))
         weights = load_vae_weights(self.vae_source)
         for key in ("sample_rate", "mel", "mel_vae"):
@@ -75,7 +77,7 @@ class PNDiffusionSolver(PluginSolver):
         return vae.to(self.device).eval().requires_grad_(False)
 
     def _fit_statistics(self) -> None:
-        """Mean and spread of every input dimension, on the beginnings of training clips."""
+        """Mean and spread of every input dimension, on whole training clips (the first of the manifest)."""
         encoder = self.model.provider.dance.encoder
         spec = builders.build_feature_spec(self.config)
         dataset = self.dataloaders["train"].dataset

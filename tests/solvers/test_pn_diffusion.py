@@ -12,7 +12,7 @@ import torch
 from pn_diffusion_plugin.data.dance_condition import NEGATIVE, POSITIVE
 from pn_diffusion_plugin.data.features import load_features, save_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths
-from pn_diffusion_plugin.errors import CheckpointError, CorpusError, FeatureFileError
+from pn_diffusion_plugin.errors import CheckpointError, CorpusError, FeatureFileError, UserError
 from pn_diffusion_plugin.models.checkpoint import load_experiment, load_weights
 
 MakeSolver = Callable[..., Any]
@@ -134,6 +134,11 @@ def test_features_made_otherwise_are_refused_before_training(
 ) -> None:
     with pytest.raises(FeatureFileError, match=rf"features/mini-train-\d+\.safetensors was made .*{told}"):
         make_solver("pn_diffusion", change)
+
+
+def test_wrong_sampling_parameters_are_told_before_training(make_solver: MakeSolver) -> None:
+    with pytest.raises(UserError, match="sampler is euler: give one of"):
+        make_solver("pn_diffusion", "sampling.sampler=euler")
 
 
 def test_a_missing_corpus_is_named(make_solver: MakeSolver, tmp_path: Path) -> None:
