@@ -32,7 +32,7 @@ def get_solver(cfg: omegaconf.DictConfig) -> Any:
     """Solver of a configuration, with the batch divided over the workers and paths made absolute.
 
     Raises:
-        ValueError: when a batch cannot be divided over the workers.
+        UserError: when a batch cannot be divided over the workers.
     """
     ensure_ffmpeg()
     workers = flashy.distrib.world_size()
@@ -43,7 +43,7 @@ def get_solver(cfg: omegaconf.DictConfig) -> Any:
         size = part.get("batch_size")
         if size is not None:
             if size % workers:
-                raise ValueError(
+                raise UserError(
                     f"a batch of {size} cannot be divided over {workers} workers: "
                     f"set dataset.batch_size to a multiple of {workers}"
                 )
@@ -112,7 +112,7 @@ def _run(cfg: omegaconf.DictConfig) -> Any:
         return None
     if cfg.execute_only:
         if not cfg.execute_inplace and cfg.continue_from is None:
-            raise ValueError(
+            raise UserError(
                 f"execute_only={cfg.execute_only} needs a checkpoint: give continue_from=//sig/SIG, "
                 "or execute_inplace=true to use this experiment's own"
             )
