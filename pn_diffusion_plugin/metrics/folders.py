@@ -6,25 +6,25 @@ A name is a file's path below its folder, without the suffix: `a/b.wav` is `a/b`
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pn_diffusion_plugin.data.corpora.folder import VIDEO_SUFFIXES
 from pn_diffusion_plugin.errors import AudioError, UserError
 from pn_diffusion_plugin.metrics.beats import SAMPLE_RATE, Times, as_mono, as_times, resample
 from pn_diffusion_plugin.metrics.dance import dance_beats, kinematic_beats
 from pn_diffusion_plugin.metrics.scoring import EvaluationClip, fit_length
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-VIDEO_SUFFIXES = (".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v")
 POSE_SIDE = 640
 """Pixels of the longer side for pose estimation, which looks at 256 x 256 round the dancer anyway."""
 
 
-def find_files(folder: str | Path, suffixes: Sequence[str], kind: str) -> dict[str, Path]:
+def find_files(folder: str | Path, suffixes: Collection[str], kind: str) -> dict[str, Path]:
     """Files of a folder and its subfolders by name; hidden files are passed over.
 
     Raises:
@@ -43,7 +43,9 @@ def find_files(folder: str | Path, suffixes: Sequence[str], kind: str) -> dict[s
             raise UserError(f"{path} and {found[name].name} have the same name: keep one of them")
         found[name] = path
     if not found:
-        raise UserError(f"{folder} holds no {kind} ({', '.join(suffixes)}): give the folder that does")
+        raise UserError(
+            f"{folder} holds no {kind} ({', '.join(sorted(suffixes))}): give the folder that does"
+        )
     return found
 
 
@@ -147,12 +149,12 @@ def _dances(names: Sequence[str], videos: str | Path | None, features: str | Pat
 
 
 def _partners(
-    names: Sequence[str], folder: str | Path, suffixes: Sequence[str], kind: str
+    names: Sequence[str], folder: str | Path, suffixes: Collection[str], kind: str
 ) -> list[tuple[str, Path]]:
     files = find_files(folder, suffixes, f"{kind}s")
     for name in names:
         if name not in files:
-            raise UserError(f"{folder} has no {kind} called {name}: add {Path(folder) / name}{suffixes[0]}")
+            raise UserError(f"{folder} has no {kind} called {name}: add it, or leave the clip out")
     return [(name, files[name]) for name in names]
 
 
