@@ -113,11 +113,16 @@ def _present(clip: CorpusClip, out: Path, sample_rate: int) -> None:
 def _about(source: str) -> str:
     """What the report says of the weights: where they come from and how they were trained."""
     folder = resolve_checkpoint(source)
-    card = read_card(folder)
-    if card is None:
+    if source != BUNDLED:
         return f"\nThe model was trained on this machine from scratch: `{folder.name}`.\n"
+    card = read_card(folder)
+    training = (
+        f", the result of `{card['command']}` "
+        f"({card['updates']} updates, {card['minutes']:.0f} minutes on {card['hardware']})"
+        if card
+        else ""
+    )
     return (
-        f"\nThe model started from the weights that ship with the project, the result of `{card['command']}` "
-        f"({card['updates']} updates, {card['minutes']:.0f} minutes on {card['hardware']}). "
+        f"\nThe model started from the weights that ship with the project{training}. "
         "`make demo-scratch` trains a model on this machine.\n"
     )
