@@ -135,6 +135,9 @@ class PNDiffusionSolver(PluginSolver):
                 sample, tokenized, self._dropped(len(z0)) if self.is_training else None
             )
         losses = self.objective.loss(positive.float(), None if negative is None else negative.float(), sample)
+        if flashy.distrib.is_distributed():
+            # flashy averages over workers by position: no worker may have a metric that another one lacks.
+            losses = {name: value for name, value in losses.items() if not name.endswith("noisiest")}
         metrics.update({name: value.detach() for name, value in losses.items()})
         if self.is_training:
             self.optimize(losses["loss"], metrics)

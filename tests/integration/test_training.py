@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import soundfile
 import torch
-from tiny_experiment import EPOCHS, REPOSITORY, Experiment, program, run
+from tiny_experiment import EPOCHS, REPOSITORY, Experiment, experiments, overrides, program, run
 
 pytestmark = pytest.mark.integration
 
@@ -72,6 +72,21 @@ def test_samples_are_stored_beside_their_references(experiment: Experiment) -> N
         references = sorted((folder / "samples" / "reference").glob("*.wav"))
         assert len(samples) == len(references) == 4  # two segments of each test clip
         assert all(soundfile.info(path).duration == pytest.approx(2.56, abs=0.05) for path in samples)
+
+
+def test_two_workers_train_together(tiny_corpus: Path, tmp_path: Path) -> None:
+    """From nothing: one process trains the missing autoencoder, then both train on halves of each batch."""
+    environment = {"AUDIOCRAFT_DORA_DIR": str(tmp_path / "dora"), "CUDA_VISIBLE_DEVICES": ""}
+    command = [program("dora"), "run", "-d", "--ddp_workers", "2", *overrides(tiny_corpus)]
+    result = run(*command, **environment)
+    assert result.returncode == 0, result.stderr[-3000:]
+    (folder,) = experiments(tmp_path / "dora", "pn_diffusion")
+    for epoch in history(folder):  # metrics of the workers are averaged, each with its like
+        train = epoch["train"]
+        expected = 0.6 * train["loss_positive"] + 0.4 * train["loss_negative"]
+        assert train["loss"] == pytest.approx(expected, rel=1e-4)
+        assert train["lr"] <= 1e-3
+    assert "evaluate" in history(folder)[-1]
 
 
 def test_killed_at_a_random_moment_it_ends_with_the_same_result(
