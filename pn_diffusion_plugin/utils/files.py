@@ -15,13 +15,15 @@ from typing import Any
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary sibling of `path` (same suffix, leading dot) to write to; rename it at the end.
 
-    A reader sees the old file or the new one, never half of it. On an exception the temporary file goes.
+    A reader sees the old file or the new one, never half of it. On an exception the temporary file goes. Whoever
+    may read the folder may read the file (safetensors would leave it to its writer alone).
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.tmp{path.suffix}")
     try:
         yield temporary
+        temporary.chmod(temporary.stat().st_mode | (path.parent.stat().st_mode & 0o044))
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
