@@ -76,6 +76,9 @@ def generate(
     negative_guidance: Annotated[
         float | None, typer.Option(help="Push away from the reversed dance; 0: off.")
     ] = None,
+    visual_weights: Annotated[
+        Path | None, typer.Option(help="File with the visual encoder's weights.")
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Make music for a dance video.
@@ -101,7 +104,7 @@ def generate(
         def step(done: int, total: int) -> None:
             bar.update(task, description="making music", completed=done, total=total)
 
-        music = model.generate([video], [seed], step)[0]
+        music = model.generate([video], [seed], step, visual_weights)[0]
     if wav is not None:
         with atomic_path(wav) as temporary:
             soundfile.write(temporary, music[0].numpy(), model.sample_rate)

@@ -189,6 +189,18 @@ def test_generate_names_the_option_that_cannot_be(
     assert expected in told(err)
 
 
+def test_generate_takes_the_visual_encoders_weights_from_the_file_named(
+    command: Command, tmp_path: Path
+) -> None:
+    model = tiny_model({"features.visual_encoder": "i3d_r50"}).save_pretrained(tmp_path / "model")
+    video, weights = write_clip(tmp_path / "dance.mp4", 2.6), tmp_path / "none.pyth"
+    code, _, err = command(
+        "generate", video, "-o", tmp_path / "out.mp4", "-c", model, "--visual-weights", weights
+    )
+    assert code == 1
+    assert f"{weights} does not exist" in told(err)
+
+
 @pytest.mark.parametrize("option, name", [("-o", "out.mkv"), ("-o", "folder.mp4"), ("--wav", "out.mp3")])
 def test_generate_names_the_output_that_cannot_be_written(
     command: Command, model: Path, tmp_path: Path, option: str, name: str
