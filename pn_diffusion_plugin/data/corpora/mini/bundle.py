@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import sys
+import zlib
 from dataclasses import asdict
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -74,7 +76,7 @@ def read_bundle(path: str | Path | None = None) -> dict[str, Features]:
                 )
                 for i, (name, header) in enumerate(zip(arrays["names"], arrays["headers"], strict=True))
             }
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile, zlib.error) as error:
         raise CorpusError(
             f"{path} is damaged ({error}): install the package again, or use --rebuild"
         ) from error
