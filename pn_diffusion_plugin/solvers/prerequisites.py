@@ -14,6 +14,7 @@ from pathlib import Path
 
 from .. import paths
 from ..errors import CheckpointError
+from ..utils.files import exclusive
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +37,20 @@ print(json.dumps({"folder": str(xp.folder), "done": done, "epochs": xp.cfg.optim
 def ensure_experiment(overrides: list[str]) -> Path:
     """Folder of the finished experiment with these overrides; it is run, or resumed, when it is not finished.
 
+    When several programs want the same experiment at once, one runs it and the others wait for it.
+
     Raises:
         CheckpointError: when the run fails.
     """
     state = _look_up(overrides)
+    if state["done"] >= state["epochs"]:
+        return Path(state["folder"])
+    with exclusive(paths.outputs_dir() / "locks" / Path(state["folder"]).name):
+        return _run(overrides)
+
+
+def _run(overrides: list[str]) -> Path:
+    state = _look_up(overrides)  # again: somebody else may have run it while this one waited
     if state["done"] < state["epochs"]:
         command = [sys.executable, "-m", "dora", "-P", "pn_diffusion_plugin", "run", *overrides]
         logger.info("First: dora run %s", " ".join(overrides))

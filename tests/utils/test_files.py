@@ -1,39 +1,44 @@
-"""Files are whole or not there, and readable by whoever may read their folder."""
+"""Files are whole or not there, and a lock lets one process in at a time."""
 
 from __future__ import annotations
 
-import json
+import subprocess
+import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
 
 from pn_diffusion_plugin.utils.files import atomic_path, sha256_file, write_json
 
 
-def test_a_file_that_was_not_finished_leaves_the_old_one(tmp_path: Path) -> None:
-    path = tmp_path / "new" / "a.json"
-    write_json(path, {"ü": 1})
-    assert json.loads(path.read_text(encoding="utf-8")) == {"ü": 1}
-    with pytest.raises(KeyError), atomic_path(path) as temporary:
-        assert temporary.parent == path.parent and temporary.suffix == ".json"
+def test_an_interrupted_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    write_json(path, {"old": 1})
+    before = path.read_bytes()
+    with pytest.raises(RuntimeError), atomic_path(path) as temporary:
         temporary.write_text("half")
-        raise KeyError
-    assert json.loads(path.read_text(encoding="utf-8")) == {"ü": 1}
-    assert [file.name for file in path.parent.iterdir()] == ["a.json"]
+        raise RuntimeError
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("folder, file", [(0o755, 0o044), (0o750, 0o040), (0o700, 0)])
-def test_a_file_is_as_readable_as_its_folder(tmp_path: Path, folder: int, file: int) -> None:
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared").chmod(folder)
-    path = tmp_path / "shared" / "a.safetensors"
-    with atomic_path(path) as temporary:
-        save_file({"a": np.zeros(3)}, str(temporary))
-    assert path.stat().st_mode & 0o044 == file
+def test_sha256_of_known_bytes(tmp_path: Path) -> None:
+    (tmp_path / "abc").write_bytes(b"abc")
+    expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_file(tmp_path / "abc") == expected
 
 
-def test_sha256(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"abc")
-    assert sha256_file(tmp_path / "a").startswith("ba7816bf8f01cfea")
+def test_two_processes_are_never_inside_the_lock_at_once(tmp_path: Path) -> None:
+    program = """
+import sys, time
+from pathlib import Path
+from pn_diffusion_plugin.utils.files import exclusive
+folder = Path(sys.argv[1])
+for _ in range(5):
+    with exclusive(folder / "lock"):
+        with open(folder / "inside", "x"):
+            time.sleep(0.02)
+        (folder / "inside").unlink()
+"""
+    runs = [subprocess.Popen([sys.executable, "-c", program, str(tmp_path)]) for _ in range(3)]
+    assert [run.wait(timeout=60) for run in runs] == [0, 0, 0]

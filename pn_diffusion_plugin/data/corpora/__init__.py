@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import CorpusError
+from ...utils.files import exclusive
 
 
 def ensure_corpus(name: str, root: Path) -> None:
@@ -13,8 +14,7 @@ def ensure_corpus(name: str, root: Path) -> None:
     Raises:
         CorpusError: for a corpus that cannot be made without the user.
     """
-    manifests = [root / "egs" / split / "data.jsonl" for split in ("train", "valid", "test")]
-    if all(manifest.is_file() and manifest.stat().st_size for manifest in manifests):
+    if _is_whole(root):
         return
     if name != "mini":
         raise CorpusError(
@@ -24,4 +24,12 @@ def ensure_corpus(name: str, root: Path) -> None:
 
     from .mini.prepare import prepare_mini
 
-    prepare_mini(root, jobs=os.cpu_count() or 1)
+    with exclusive(root.with_name(f".{root.name}.lock")):  # one makes it, others wait
+        if not _is_whole(root):
+            prepare_mini(root, jobs=os.cpu_count() or 1)
+
+
+def _is_whole(root: Path) -> bool:
+    """Whether all three manifests list clips."""
+    manifests = [root / "egs" / split / "data.jsonl" for split in ("train", "valid", "test")]
+    return all(manifest.is_file() and manifest.stat().st_size for manifest in manifests)
