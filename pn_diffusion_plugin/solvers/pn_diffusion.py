@@ -46,6 +46,13 @@ class PNDiffusionSolver(PluginSolver):
     def build_model(self) -> None:
         super().build_model()
         self.sequence = builders.build_sequence(self.config)
+        padding = 1 - self.sequence.samples / self.sequence.padded_samples
+        if padding > 0.01:
+            self.logger.warning(
+                "%.1f %% of every mel picture is padding: segment_seconds=%.4f would fill it",
+                100 * padding,
+                self.sequence.padded_samples / self.sequence.sample_rate,
+            )
         self.mel = builders.build_mel(self.config).to(self.device)
         self.vae = self._load_vae()
         self.schedule = builders.build_schedule(self.config)
