@@ -55,9 +55,12 @@ class GenerationParams:
 class PNDiffusion:
     """A trained model, ready to make music.
 
-    >>> model = PNDiffusion.get_pretrained("mini")         # doctest: +SKIP
-    >>> model.set_generation_params(steps=20)              # doctest: +SKIP
-    >>> wavs = model.generate(["dance.mp4"], seeds=[1])    # doctest: +SKIP
+    >>> model = PNDiffusion.get_pretrained("mini")
+    >>> model.set_generation_params(steps=20)
+    >>> model.sample_rate
+    22050
+
+    Then `model.generate(["dance.mp4"], seeds=[1])` gives the music of a video.
     """
 
     def __init__(
