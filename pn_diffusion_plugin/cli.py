@@ -301,9 +301,6 @@ def main() -> None:
             raise
         stderr.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        stderr.print("stopped")
-        sys.exit(130)
 
 
 if __name__ == "__main__":

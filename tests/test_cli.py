@@ -102,7 +102,7 @@ def files(folder: Path) -> list[str]:
 BAD_VIDEOS = {
     "missing": "does not exist",
     "empty": "is empty",
-    "text": "",
+    "text": "not a media file",
     "truncated": "cut off|damaged",
     "picture": "picture",
     "sound": "has no video stream",

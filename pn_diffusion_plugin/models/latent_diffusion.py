@@ -132,8 +132,8 @@ class LatentDiffusion(nn.Module):
                 fold_to_columns(embedding, self.token_rate, columns, self.column_seconds, self.moments)
             )
             prepared["extra"] = repeat(folded, "b d l -> b d f l", f=self.latent_rows)
-        everywhere = torch.ones_like(mask)  # null tokens may be attended to: they say "nobody seen here"
-        prepared["tokens"], _ = average_tokens(tokens, everywhere, self.attention_stride)
+        # Null tokens may be attended to: they say "nobody seen here".
+        prepared["tokens"] = average_tokens(tokens, self.attention_stride)
         return prepared
 
     def denoise(self, z: torch.Tensor, t: torch.Tensor, prepared: dict[str, Any]) -> torch.Tensor:

@@ -42,23 +42,14 @@ def fold_to_columns(
     return rearrange(values, "b (l s) d -> b (s d) l", l=columns, s=moments)
 
 
-def average_tokens(
-    tokens: torch.Tensor, mask: torch.Tensor, stride: int
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Masked mean over every `stride` tokens, for a shorter sequence to attend to.
+def average_tokens(tokens: torch.Tensor, stride: int) -> torch.Tensor:
+    """Mean over every `stride` tokens, for a shorter sequence to attend to; the last group may be smaller.
 
-    Shape: (B, T, D), (B, T) → (B, ceil(T / stride), D), (B, ceil(T / stride)); a group with no unmasked token is
-    masked.
+    Shape: (B, T, D) → (B, ceil(T / stride), D).
     """
-    if stride == 1 or tokens.shape[1] == 1:
-        return tokens, mask
-    padding = -tokens.shape[1] % stride
-    weight = F.pad(mask.to(tokens.dtype), (0, padding))[..., None]
-    summed = rearrange(F.pad(tokens, (0, 0, 0, padding)) * weight, "b (t s) d -> b t s d", s=stride).sum(
-        dim=2
-    )
-    count = rearrange(weight, "b (t s) d -> b t s d", s=stride).sum(dim=2)
-    return summed / count.clamp(min=1), count[..., 0] > 0
+    if stride == 1:
+        return tokens
+    return F.avg_pool1d(tokens.transpose(1, 2), stride, ceil_mode=True).transpose(1, 2)
 
 
 def time_positions(length: int, rate: float, dim: int, device: torch.device | str = "cpu") -> torch.Tensor:

@@ -40,17 +40,11 @@ def test_channels_are_moments_then_features():
     assert folded[0, :, 3].tolist() == [0, 1, 0, 1]
 
 
-def test_average_ignores_masked_tokens():
-    tokens = torch.tensor([[[1.0], [3.0], [100.0], [5.0], [7.0]]])
-    mask = torch.tensor([[True, True, False, True, False]])
-    mean, some = average_tokens(tokens, mask, 2)
-    assert mean.flatten().tolist() == [2.0, 5.0, 0.0]
-    assert some.flatten().tolist() == [True, True, False]
-
-
-def test_average_of_one_token_is_itself():
-    tokens, mask = torch.randn(2, 1, 4), torch.ones(2, 1, dtype=torch.bool)
-    assert average_tokens(tokens, mask, 5)[0] is tokens
+def test_average_is_that_of_the_group_also_where_the_last_one_is_short():
+    tokens = torch.tensor([[[1.0], [3.0], [10.0], [5.0], [7.0]]])
+    assert average_tokens(tokens, 2).flatten().tolist() == [2.0, 7.5, 7.0]
+    assert average_tokens(tokens[:, :1], 5).flatten().tolist() == [1.0]
+    assert torch.equal(average_tokens(tokens, 1), tokens)
 
 
 def test_time_positions_agree_across_rates():
