@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from pn_diffusion_plugin.data.pose import JOINTS, PoseExtractor
+from pn_diffusion_plugin.data.pose import JOINTS, POSE_SIDE, PoseExtractor
 from pn_diffusion_plugin.data.video import probe, read_frames
 from pn_diffusion_plugin.data.visual import (
     PICTURE_SIZE,
@@ -30,7 +30,6 @@ from pn_diffusion_plugin.utils.files import atomic_path, sha256_file
 
 SCHEMA = 1
 UNITS = "keypoints: x, y in shares of the picture's width and height, visibility 0 to 1; time in seconds"
-_POSE_SIDE = 640  # pixels; BlazePose looks at 256 x 256 around the dancer, larger pictures only cost time
 
 
 @dataclass(frozen=True)
@@ -199,7 +198,7 @@ def extract_features(
     windows = WindowEncoder(encoder, np.concatenate([forward, backward]))
     every = spec.pose_fps / spec.visual_fps
     shared = every >= 1 and abs(every - round(every)) < 1e-9
-    frames: Iterable[np.ndarray] = read_frames(video, spec.pose_fps, size=_POSE_SIDE)
+    frames: Iterable[np.ndarray] = read_frames(video, spec.pose_fps, size=POSE_SIDE)
     if shared:
         frames = _tap(frames, windows, round(every))
     keypoints, detected = pose.extract(frames, spec.pose_fps, name=str(video))

@@ -23,7 +23,17 @@ import numpy as np
 
 from pn_diffusion_plugin.errors import UserError, VideoError
 
-JOINTS = 33
+JOINT_NAMES = (
+    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
+    "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow",
+    "right_elbow", "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index",
+    "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle", "right_ankle",
+    "left_heel", "right_heel", "left_foot_index", "right_foot_index",
+)  # fmt: skip
+JOINTS = len(JOINT_NAMES)
+POSE_SIDE = (
+    640  # pixels of the longer side; BlazePose looks at 256 x 256 around the dancer, more only costs time
+)
 _MODELS = {0: "pose_landmark_lite", 1: "pose_landmark_full", 2: "pose_landmark_heavy"}
 _NOISE = re.compile(rb"XNNPACK|inference_feedback_manager|InitializeLog|landmark_projection_calculator")
 _stderr_lock = threading.Lock()

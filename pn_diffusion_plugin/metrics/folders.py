@@ -20,8 +20,6 @@ from pn_diffusion_plugin.metrics.dance import dance_beats, kinematic_beats
 from pn_diffusion_plugin.metrics.scoring import EvaluationClip, fit_length
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
-POSE_SIDE = 640
-"""Pixels of the longer side for pose estimation, which looks at 256 x 256 round the dancer anyway."""
 
 
 def find_files(folder: str | Path, suffixes: Collection[str], kind: str) -> dict[str, Path]:
@@ -167,7 +165,7 @@ def features_beats(path: str | Path) -> Times:
 
 def video_beats(path: str | Path, fps: float = 25.0) -> Times:
     """Kinematic beats (s) of the dancer in a video, poses taken at `fps` as a feature file has them."""
-    from pn_diffusion_plugin.data.pose import PoseExtractor
+    from pn_diffusion_plugin.data.pose import POSE_SIDE, PoseExtractor
     from pn_diffusion_plugin.data.video import probe, read_frames
 
     info = probe(path)

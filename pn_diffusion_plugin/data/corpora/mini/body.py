@@ -10,14 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-JOINTS = (
-    "nose", "left_eye_inner", "left_eye", "left_eye_outer", "right_eye_inner", "right_eye", "right_eye_outer",
-    "left_ear", "right_ear", "mouth_left", "mouth_right", "left_shoulder", "right_shoulder", "left_elbow",
-    "right_elbow", "left_wrist", "right_wrist", "left_pinky", "right_pinky", "left_index", "right_index",
-    "left_thumb", "right_thumb", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
-    "right_ankle", "left_heel", "right_heel", "left_foot_index", "right_foot_index",
-)  # fmt: skip
-INDEX = {name: i for i, name in enumerate(JOINTS)}
+from pn_diffusion_plugin.data.pose import JOINT_NAMES
+
+INDEX = {name: i for i, name in enumerate(JOINT_NAMES)}
 
 # Pose parameters. `raise`: 0 hanging, π/2 horizontal, π up; `azimuth`: 0 sideways, π/2 forward, π across
 # the body. `foot_x`, `foot_z`: place of the foot relative to the dancer's spot; `x`, `z`, `drop`: sway of the
@@ -161,7 +156,7 @@ def pose_joints(poses: np.ndarray, body: Body) -> np.ndarray:
     p = {name: poses[:, i] for name, i in PARAMETER.items()}
     frames = len(poses)
     zero = np.zeros(frames)
-    joints = np.zeros((frames, len(JOINTS), 3))
+    joints = np.zeros((frames, len(JOINT_NAMES), 3))
 
     pelvis_axes = _frame(p["yaw"], zero, zero)
     torso_axes = _frame(p["yaw"] + p["twist"], p["pitch"], p["lean"])
