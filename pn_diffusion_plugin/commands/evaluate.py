@@ -1,0 +1,58 @@
+"""`pn-diffusion evaluate`: scores of anybody's wav files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .common import check_output, command_line
+
+
+def evaluate(
+    generated: Annotated[Path, typer.Option(help="Folder of generated wav files.")],
+    reference: Annotated[
+        Path,
+        typer.Option(
+            help="Folder of reference wav files of the same names (and, if there are, "
+            "json files with beats and song)."
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", help="report.json; report.md is written beside it.")
+    ],
+    videos: Annotated[
+        Path | None, typer.Option(help="Folder of the dances, for the alignment of dance and music.")
+    ] = None,
+    features: Annotated[Path | None, typer.Option(help="Folder of feature files, instead of videos.")] = None,
+    ceiling: Annotated[
+        Path | None, typer.Option(help="Folder of the reference through autoencoder and vocoder.")
+    ] = None,
+    split: Annotated[str, typer.Option(help="Name of the split, for the report.")] = "unknown",
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Score only the references that have generated music.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Of shuffle and bootstrap.")] = 0,
+) -> None:
+    """Score generated music against its dance and the reference, between null rows. Needs no model.
+
+    Example: `pn-diffusion evaluate --reference ref --generated out --videos dances -o report.json`
+    """
+    from ..metrics.evaluate import evaluate_folders
+    from ..metrics.report import render_markdown, write_report
+
+    check_output(output, ".json")
+    report = evaluate_folders(
+        reference,
+        generated,
+        videos,
+        features,
+        ceiling=ceiling,
+        partial=partial,
+        seed=seed,
+        split=split,
+        command=command_line(),
+    )
+    write_report(report, output)
+    print(render_markdown(report))
