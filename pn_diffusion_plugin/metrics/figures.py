@@ -56,7 +56,7 @@ def clip_figure(
     waveform.set_ylabel("sound")
     waveform.set_ylim(-1.05, 1.05)
 
-    picture = _mel(mono, sample_rate) if mel is None else _picture(mel)
+    picture = mel_picture(mono, sample_rate) if mel is None else _picture(mel)
     spectrogram.imshow(
         picture, origin="lower", aspect="auto", extent=(0, seconds, 0, len(picture)), cmap="magma"
     )
@@ -85,7 +85,8 @@ def _picture(mel: object) -> np.ndarray:
     return picture
 
 
-def _mel(mono: np.ndarray, sample_rate: int) -> np.ndarray:
+def mel_picture(mono: np.ndarray, sample_rate: int) -> np.ndarray:
+    """Mel spectrogram in dB below its maximum, (64, L), of a sound (N,) at `sample_rate` Hz."""
     import librosa
 
     power = librosa.feature.melspectrogram(y=mono, sr=sample_rate, n_mels=64)

@@ -8,7 +8,7 @@ Scores are fractions, times are seconds, `low` and `high` the 95 % bootstrap int
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,12 @@ SATURATED = {
     "d2m_bcs": "d2m BCS",
     "d2m_bhs": "d2m BHS",
 }
+QUALITY = {
+    "fad": "fad (VGGish)",
+    "frechet_musicnn": "frechet_musicnn (not VGGish)",
+    "kld": "kld (PaSST)",
+}
+"""What the tables call the quality metrics; one that is not here goes by its own name."""
 
 
 def write_report(report: Mapping[str, Any], json_path: str | Path) -> None:
@@ -46,14 +52,10 @@ def write_report(report: Mapping[str, Any], json_path: str | Path) -> None:
 def render_markdown(report: Mapping[str, Any]) -> str:
     """The report as Markdown: what was scored, the strict scores, the saturated ones, what was not run."""
     rows = report["rows"]
-    known = {*STRICT, *SATURATED}
-    quality: dict[str, str] = {}
-    for row in rows:
-        for name, value in row["metrics"].items():
-            if name not in known and "not_run" not in value:
-                quality[name] = name
+    quality = quality_columns(rows)
     leak = report["leak_check"]
     bold = f"**{leak}**"
+    differences = [f"- {line}" for line in difference_lines(rows)]
     seeds = f" Seeds: {', '.join(map(str, report['seeds']))}." if report["seeds"] else ""
     parts = [
         "# Evaluation",
@@ -63,14 +65,14 @@ def render_markdown(report: Mapping[str, Any]) -> str:
         "`shuffled`, `click`, `silence` below it and `ceiling`, `reference` above it.",
         "## Strict scores",
         _table(rows, STRICT),
-        *_differences(rows),
+        *(["Difference to `shuffled`, clip by clip:", "\n".join(differences)] if differences else []),
         "## Scores of earlier papers",
         "One-second bins, which almost any drum loop fills: for comparison with papers only.",
         _table(rows, SATURATED),
     ]
     if quality:
         parts += ["## Quality", _table(rows, quality)]
-    missing = _not_run(rows)
+    missing = [f"- {line}" for line in not_run_lines(rows)]
     if missing:
         parts += ["## Not run", "\n".join(missing)]
     return "\n\n".join(parts) + "\n"
@@ -83,26 +85,28 @@ def format_metric(value: Mapping[str, Any] | None) -> str:
     return f"{value['mean']:.2f} [{value['low']:.2f}, {value['high']:.2f}]"
 
 
-def _table(rows: list[dict[str, Any]], columns: Mapping[str, str]) -> str:
-    lines = ["| | " + " | ".join(columns.values()) + " |", "|---|" + "---|" * len(columns)]
-    for row in rows:
-        cells = (format_metric(row["metrics"].get(name)) for name in columns)
-        label = row["name"] if row["label"] == row["name"] else f"**{row['name']}**: {row['label']}"
-        lines.append(f"| {label.replace('|', '/')} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+def quality_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    """Name and heading of every metric that some row has and that is neither strict nor of an earlier paper."""
+    return {
+        name: QUALITY.get(name, name)
+        for row in rows
+        for name, value in row["metrics"].items()
+        if name not in STRICT and name not in SATURATED and "not_run" not in value
+    }
 
 
-def _differences(rows: list[dict[str, Any]]) -> list[str]:
-    lines = [
-        f"- {row['name']}: "
-        + ", ".join(f"{STRICT[name]} {format_metric(value)}" for name, value in pairs.items())
+def difference_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """For every row that has it, its strict scores minus those of `shuffled`, clip by clip."""
+    return [
+        f"{row['name']}: "
+        + ", ".join(f"{STRICT.get(name, name)} {format_metric(value)}" for name, value in pairs.items())
         for row in rows
         if (pairs := row.get("minus_shuffled"))
     ]
-    return ["Difference to `shuffled`, clip by clip:", "\n".join(lines)] if lines else []
 
 
-def _not_run(rows: list[dict[str, Any]]) -> list[str]:
+def not_run_lines(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Every metric that was not run, with what it needs, and of which rows when not of all."""
     reasons: dict[tuple[str, str], list[str]] = {}
     for row in rows:
         for name, value in row["metrics"].items():
@@ -110,6 +114,15 @@ def _not_run(rows: list[dict[str, Any]]) -> list[str]:
                 reasons.setdefault((name, value["not_run"]), []).append(row["name"])
     everywhere = len(rows)
     return [
-        f"- {name}{'' if len(names) == everywhere else ' (' + ', '.join(names) + ')'}: {why}"
+        f"{name}{'' if len(names) == everywhere else ' (' + ', '.join(names) + ')'}: {why}"
         for (name, why), names in reasons.items()
     ]
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> str:
+    lines = ["| | " + " | ".join(columns.values()) + " |", "|---|" + "---|" * len(columns)]
+    for row in rows:
+        cells = (format_metric(row["metrics"].get(name)) for name in columns)
+        label = row["name"] if row["label"] == row["name"] else f"**{row['name']}**: {row['label']}"
+        lines.append(f"| {label.replace('|', '/')} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
