@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from ..errors import CorpusError, FeatureFileError, UserError
+from ..errors import AudioError, CorpusError, FeatureFileError, UserError
 from ..utils.files import atomic_path, sha256_file
 from .corpora.folder import Labels
 from .manifest import CorpusPaths, DanceInfo
@@ -50,7 +50,10 @@ def build_extractor(spec: FeatureSpec, visual_weights: Path | None) -> Extractor
 
 @dataclass(frozen=True)
 class ClipJob:
-    """One video to be made into one clip, in the run that `run_in` opened."""
+    """One video to be made into one clip, in the run that `run_in` opened.
+
+    `sound` is the file with its music, beginning with the picture; None: the video's own sound.
+    """
 
     video: Path
     name: str
@@ -59,6 +62,7 @@ class ClipJob:
     spec: FeatureSpec
     labels: Labels
     run: str
+    sound: Path | None = None
 
 
 @contextlib.contextmanager
@@ -138,7 +142,11 @@ def prepare_clip(job: ClipJob, extract: Extractor) -> None:
     CorpusPaths(job.root).info(job.name).unlink(missing_ok=True)
     size = job.video.stat().st_size
     video = probe(job.video)
-    wav = read_audio(job.video, job.sample_rate)  # First what fails fast: many a video has no sound.
+    # First what fails fast: many a video has no sound.
+    if job.sound is None:
+        wav = read_audio(job.video, job.sample_rate)
+    else:
+        wav = read_sound(job.sound, video.seconds, job.sample_rate)
     features = extract(job.video)
     info = DanceInfo(
         name=job.name,
@@ -154,6 +162,30 @@ def prepare_clip(job: ClipJob, extract: Extractor) -> None:
         detected_share=features.header.detected_share,
     )
     write_clip(job.root, with_labels(info, job.labels), wav, features)
+
+
+def read_sound(path: Path, seconds: float, sample_rate: int) -> np.ndarray:
+    """The first `seconds` of a sound file at `sample_rate` (Hz), mono: (round(seconds * sample_rate),) float32.
+
+    Raises:
+        AudioError: the file is missing or no sound, or ends more than half a second too early.
+    """
+    import soxr
+
+    from .video import fit_length
+
+    try:
+        wav, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.LibsndfileError, OSError) as error:
+        raise AudioError(f"{path} cannot be read as sound ({error}): give a wav, flac or mp3 file") from error
+    if len(wav) / rate < seconds - 0.5:
+        raise AudioError(
+            f"{path} lasts {len(wav) / rate:.1f} s, its video {seconds:.1f} s: give the music of the whole video"
+        )
+    wav = wav.mean(axis=1)
+    return fit_length(
+        wav if rate == sample_rate else soxr.resample(wav, rate, sample_rate), round(seconds * sample_rate)
+    )
 
 
 def write_clip(root: Path, info: DanceInfo, wav: np.ndarray, features: Features) -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from pn_diffusion_plugin.data.pose import JOINTS, POSE_SIDE, PoseExtractor
+from pn_diffusion_plugin.data.pose import JOINTS, POSE_SIDE, PoseExtractor, PoseSource
 from pn_diffusion_plugin.data.video import probe, read_frames
 from pn_diffusion_plugin.data.visual import (
     PICTURE_SIZE,
@@ -169,7 +169,7 @@ class Features:
 def extract_features(
     video: str | Path,
     spec: FeatureSpec | None = None,
-    pose: PoseExtractor | None = None,
+    pose: PoseSource | None = None,
     encoder: VisualEncoder | None = None,
 ) -> Features:
     """Watch a video once, with both eyes.

@@ -18,6 +18,7 @@ import threading
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
@@ -59,6 +60,26 @@ def _quiet() -> Iterator[None]:
             for line in held:
                 if not _NOISE.search(line):
                     os.write(2, line)
+
+
+class PoseSource(Protocol):
+    """Tells where the joints of the dancer are (see `PoseExtractor`).
+
+    Attributes:
+        name, weights_sha256: stored in feature files.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def weights_sha256(self) -> str: ...
+
+    def extract(
+        self, frames: Iterable[np.ndarray], fps: float, *, name: str = "the video"
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """All `frames` are taken, whether they are looked at or not."""
+        ...
 
 
 class PoseExtractor:

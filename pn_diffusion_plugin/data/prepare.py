@@ -34,7 +34,8 @@ from .clips import (
 from .corpora.folder import Labels, clip_name, find_videos, read_sidecar, read_table
 from .fingerprint import fingerprint, matching_pairs
 from .manifest import SCHEMA, SPLITS, CorpusPaths, DanceInfo, read_json, write_manifests
-from .splits import DEFAULT_RATIOS, Ratios, SplitClip, assign_splits, check_splits, group_clips
+from .origin import check_corpus
+from .splits import DEFAULT_RATIOS, Ratios, SplitClip, assign_splits, group_clips
 
 if TYPE_CHECKING:
     from .features import FeatureSpec
@@ -49,7 +50,7 @@ class PrepareReport:
         skipped: names of the clips that were finished before.
         failed: (video, reason) of the videos that cannot be used.
         splits: number of clips of each split of the whole corpus.
-        leak_check: "ok", "LEAKING: …" or "unknown: …", as `splits.check_splits` says.
+        leak_check: "ok", "LEAKING: …" or "unknown: …", as `origin.check_corpus` says.
         seconds: how long it took.
     """
 
@@ -74,6 +75,8 @@ def prepare_folder(
     sample_rate: int = 22050,
     splits: Mapping[str, str] | str | None = None,
     files: Sequence[str | Path] | None = None,
+    labels: Mapping[Path, Labels] | None = None,
+    sounds: Mapping[Path, Path] | None = None,
     visual_weights: str | Path | None = None,
     extractor: ExtractorFactory = build_extractor,
 ) -> PrepareReport:
@@ -93,6 +96,8 @@ def prepare_folder(
         sample_rate: of the clips' sound (Hz).
         splits: the split of every video, or {path within `src`: split}; goes before all labels.
         files: only these videos, paths within `src` or absolute.
+        labels: what the caller knows of videos; tables and what stands beside a video go before it.
+        sounds: video → file with its music, beginning with the picture, instead of the video's own sound.
         visual_weights: file with the visual encoder's weights, where it needs one.
         extractor: makes the features otherwise; must be picklable for `jobs` > 0.
 
@@ -107,7 +112,7 @@ def prepare_folder(
     spec = FeatureSpec() if spec is None else spec
     weights = None if visual_weights is None else Path(visual_weights).absolute()
     videos = find_videos(src, paths.root) if files is None else _named(src, files)
-    labels, unreadable = _all_labels(src, videos, metadata, splits)
+    everything, unreadable = _all_labels(src, videos, metadata, splits, labels or {})
 
     report = PrepareReport(failed=unreadable)
     with run_in(paths.root) as run:
@@ -115,9 +120,16 @@ def prepare_folder(
             settle(paths, spec, sample_rate, weights)
             _sweep(paths.root)
             jobs_to_do = []
-            for video, found in labels.items():
+            for video, found in everything.items():
                 job = ClipJob(
-                    video, clip_name(video.relative_to(src)), paths.root, sample_rate, spec, found, run
+                    video,
+                    clip_name(video.relative_to(src)),
+                    paths.root,
+                    sample_rate,
+                    spec,
+                    found,
+                    run,
+                    (sounds or {}).get(video),
                 )
                 reason = name_clash(job)
                 if reason:
@@ -133,7 +145,7 @@ def prepare_folder(
                     report.failed.append((job.video, reason))
             report.done.sort()
             report.failed.sort()
-            known = {clip_name(video.relative_to(src)): found for video, found in labels.items()}
+            known = {clip_name(video.relative_to(src)): found for video, found in everything.items()}
             if paths.clip_names():
                 finish_corpus(paths.root, ratios=split_ratios, seed=seed, labels=known, report=report)
         finally:
@@ -160,7 +172,11 @@ def _named(src: Path, files: Sequence[str | Path]) -> list[Path]:
 
 
 def _all_labels(
-    src: Path, videos: Sequence[Path], metadata: str | Path | None, splits: Mapping[str, str] | str | None
+    src: Path,
+    videos: Sequence[Path],
+    metadata: str | Path | None,
+    splits: Mapping[str, str] | str | None,
+    known: Mapping[Path, Labels],
 ) -> tuple[dict[Path, Labels], list[tuple[Path, str]]]:
     """Labels of every video, from all sources; and the videos whose own json cannot be read."""
     table = Path(metadata) if metadata is not None else src / "metadata.csv"
@@ -171,7 +187,8 @@ def _all_labels(
         if split not in (None, *SPLITS):
             raise CorpusError(f"{video} is to go to split {split!r}: give one of {', '.join(SPLITS)}")
         try:
-            labels[video] = Labels(split=split).over(rows.get(video, Labels())).over(read_sidecar(video))
+            told = Labels(split=split).over(rows.get(video, Labels())).over(read_sidecar(video))
+            labels[video] = told.over(known.get(video, Labels()))
         except CorpusError as error:
             unreadable.append((video, str(error)))
     return labels, unreadable
@@ -281,7 +298,7 @@ def finish_corpus(
         final[clip.name] = replace(
             asked[clip.name], split=to.split, split_source=source, song=to.song, song_source=to.song_source
         )
-    report.leak_check = check_splits(final.values())
+    report.leak_check = check_corpus(paths.root, list(final.values()))
     # One file first, whole: whoever is killed after this finds the same choice again.
     write_json(
         paths.splits,

@@ -14,7 +14,7 @@ import torch
 
 from ..data.features import Features, load_features
 from ..data.manifest import CorpusPaths, DanceInfo, corpus_root, load_manifest
-from ..data.splits import check_splits
+from ..data.origin import check_corpus
 from ..errors import CorpusError
 from ..metrics.beats import resample
 from ..metrics.dance import dance_beats
@@ -54,9 +54,9 @@ def read_split(manifest: str | Path, limit: int | None = None) -> list[CorpusCli
 
 
 def leak_check(root: str | Path) -> str:
-    """Whether any song stands in two splits of the corpus: "ok", "LEAKING: …" or "unknown: …"."""
-    paths = CorpusPaths(Path(root))
-    return check_splits([DanceInfo.load(paths.info(name)) for name in paths.clip_names()])
+    """Whether the splits of the corpus share a song (or what else its origin forbids): "ok", "LEAKING: …" or
+    "unknown: …"."""
+    return check_corpus(Path(root))
 
 
 def evaluation_clip(clip: CorpusClip) -> EvaluationClip:
