@@ -24,6 +24,7 @@ from . import paths
 from ._compat import ensure_ffmpeg
 from .errors import UserError
 from .solvers import get_solver as build_solver
+from .solvers.workers import on_rank_zero, patient_group
 
 logger = logging.getLogger(__name__)
 
@@ -32,10 +33,17 @@ def get_solver(cfg: omegaconf.DictConfig) -> Any:
     """Solver of a configuration, with the batch divided over the workers and paths made absolute.
 
     Raises:
-        UserError: when a batch cannot be divided over the workers.
+        UserError: when a batch cannot be divided over the workers and into `optim.accumulate` parts.
     """
     ensure_ffmpeg()
     workers = flashy.distrib.world_size()
+    pieces = workers * cfg.optim.accumulate
+    batch = (cfg.dataset.get("train") or {}).get("batch_size") or cfg.dataset.batch_size
+    if batch % pieces:
+        raise UserError(
+            f"a batch of {batch} cannot be divided into {pieces} equal parts ({workers} workers, "
+            f"optim.accumulate={cfg.optim.accumulate}): set dataset.batch_size to a multiple of {pieces}"
+        )
     for part in [
         cfg.dataset,
         *(cfg.dataset.get(split) or {} for split in ("train", "valid", "evaluate", "generate")),
@@ -45,7 +53,7 @@ def get_solver(cfg: omegaconf.DictConfig) -> Any:
             if size % workers:
                 raise UserError(
                     f"a batch of {size} cannot be divided over {workers} workers: "
-                    f"set dataset.batch_size to a multiple of {workers}"
+                    f"set every batch_size of dataset to a multiple of {workers}"
                 )
             part.batch_size = size // workers
     for key, value in cfg.datasource.items():
@@ -100,12 +108,12 @@ def _run(cfg: omegaconf.DictConfig) -> Any:
     log_name = f"{cfg.execute_only or 'solver'}.log.{{rank}}"
     flashy.setup_logging(level=logging.getLevelName(str(cfg.logging.level).upper()), log_name=log_name)
     flashy.distrib.init(backend="nccl" if str(cfg.device).startswith("cuda") else "gloo")
+    if flashy.distrib.is_distributed():
+        patient_group()
     if cfg.get("corpus") is not None and cfg.corpus.make:
         from .data.corpora import ensure_corpus
 
-        if flashy.distrib.is_rank_zero():
-            ensure_corpus(cfg.corpus.name, paths.resolve(cfg.datasource.root))
-        flashy.distrib.barrier()
+        on_rank_zero(lambda: ensure_corpus(cfg.corpus.name, paths.resolve(cfg.datasource.root)))
     solver = get_solver(cfg)
     if cfg.show:
         solver.show()

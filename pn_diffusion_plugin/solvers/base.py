@@ -2,13 +2,18 @@
 
 * Checkpoints of plain containers and tensors, so that `torch.load(weights_only=True)` reads them again.
 * A seed for every epoch: an interrupted run that resumes at an epoch's start draws the same numbers as one that
-  was never interrupted.
+  was never interrupted, and every worker the same ones (`workers.py`).
+* A batch worked off in parts (gradient accumulation), and metrics averaged by name over parts and workers.
+* Loss scaling for float16, `torch.compile` in place.
 * The best state kept in full precision (audiocraft stores it in the autocast type).
 """
 
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
+from itertools import islice
 from typing import Any
 
 import flashy
@@ -17,18 +22,52 @@ import torch
 from audiocraft.solvers import base, builders
 from audiocraft.utils.best_state import BestStateDictManager
 from omegaconf import DictConfig, OmegaConf
+from torch import nn
 
 from .._compat import plain
+from ..errors import UserError
+from .workers import Share, ShareSampler, WeightedMeans, wait_for_all
 
 
 class PluginSolver(base.StandardSolver):
-    """A `StandardSolver` that resumes exactly. Subclasses build models in `build_model`, after calling it here."""
+    """A `StandardSolver` that resumes exactly. Subclasses build models in `build_model`, after calling it here.
+
+    In `run_step` they draw random numbers for all clips of `self.share(clips)`, keep `share.of` them, and end with
+    `self.optimize`.
+
+    Raises:
+        UserError: for `fsdp.use=true`.
+    """
 
     def __init__(self, cfg: DictConfig) -> None:
+        if cfg.fsdp.use:
+            raise UserError(
+                "fsdp.use=true: audiocraft's FSDP wrapper is for its language model, whose one forward does all; "
+                "ours is called part by part (encoder, U-Net), which the wrapper cannot see: leave fsdp.use=false "
+                "and use `dora run -d`, with optim.accumulate or autocast where memory is short"
+            )
         self.autocast_dtype = {"float16": torch.float16, "bfloat16": torch.bfloat16}[cfg.autocast_dtype]
         self.config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
+        self._share: Share | None = None
+        self._part_weight, self._last_part = 1.0, True
+        # float16 alone can underflow: bfloat16 has the range of float32.
+        self.scaler = torch.amp.GradScaler(
+            "cuda",
+            enabled=cfg.autocast
+            and self.autocast_dtype is torch.float16
+            and str(cfg.device).startswith("cuda"),
+        )
         torch.manual_seed(cfg.seed)  # the initial weights do not depend on what was drawn before
         super().__init__(cfg)
+        if self.scaler.is_enabled():
+            self.register_stateful("scaler")
+        if cfg.compile.use:
+            for module in self.modules_to_compile():  # in place: names in the state stay as they are
+                module.compile(mode=cfg.compile.mode, backend=cfg.compile.backend)
+
+    def modules_to_compile(self) -> Iterable[nn.Module]:
+        """What `compile.use` compiles: where a training step spends its time."""
+        return ()
 
     @property
     def best_metric_name(self) -> str | None:
@@ -62,9 +101,8 @@ class PluginSolver(base.StandardSolver):
         super().run_epoch()
 
     def seed_epoch(self) -> None:
-        """Make the epoch's random numbers a function of seed, epoch and rank alone."""
-        seed = (self.cfg.seed * 1_000_003 + self.epoch) * 1_009 + flashy.distrib.rank()
-        seed %= 2**31
+        """Make the epoch's random numbers a function of seed and epoch alone, the same on every worker."""
+        seed = (self.cfg.seed * 1_000_003 + self.epoch) * 1_009 % 2**31
         random.seed(seed)
         np.random.seed(seed)
         torch.manual_seed(seed)
@@ -72,15 +110,99 @@ class PluginSolver(base.StandardSolver):
             if hasattr(loader.dataset, "start_epoch"):
                 loader.dataset.start_epoch(self.epoch)
 
+    def run_stage(self, stage_name: str, method: Any, *args: Any, **kwargs: Any) -> Any:
+        """A stage; music is made without compiling anew for every length, and waited for by all workers."""
+        making_music = stage_name in ("evaluate", "generate")
+        eager = torch.compiler.set_stance("force_eager") if making_music else nullcontext()
+        with eager:
+            metrics = super().run_stage(stage_name, method, *args, **kwargs)
+        if making_music:  # the first worker alone evaluates
+            wait_for_all()
+        return metrics
+
+    def common_train_valid(self, dataset_split: str, **kwargs: Any) -> dict[str, float]:
+        """Train or valid stage: `run_step` on every part of every batch, and the mean of what it measured."""
+        self.model.train(self.is_training)
+        loader = self.dataloaders[dataset_split]
+        steps = self.train_updates_per_epoch if self.is_training else len(loader)
+        batches: Iterable[Any] = [next(iter(loader))] * steps if self.cfg.benchmark_no_load else loader
+        progress = self.log_progress(
+            self.current_stage, islice(batches, steps), total=steps, updates=self.log_updates
+        )
+        stage, recent = WeightedMeans(), WeightedMeans()
+        with self.profiler, self.deadlock_detect:
+            for index, batch in enumerate(progress):
+                self.deadlock_detect.update("batch")
+                for metrics, weight in self._run_parts(index, batch, loader):
+                    stage.update(metrics, weight)
+                    recent.update(metrics, weight)
+                self.deadlock_detect.update("step")
+                if (
+                    self.ema is not None
+                    and self.is_training
+                    and (index + 1) % self.cfg.optim.ema.updates == 0
+                ):
+                    self.ema.step()
+                self.deadlock_detect.update("ema")
+                self.profiler.step()
+                if progress.update(**recent.compute()):
+                    recent = WeightedMeans()
+                self.deadlock_detect.update("end_batch")
+        return stage.compute(everywhere=True)
+
+    def _run_parts(self, index: int, batch: Any, loader: Any) -> Iterator[tuple[dict[str, Any], float]]:
+        """`run_step` on each part of a worker's batch; gives its metrics with its share of the update's clips."""
+        clips, parts = len(batch[0]), self.cfg.optim.accumulate
+        rank, world = flashy.distrib.rank(), flashy.distrib.world_size()
+        sampler = loader.sampler
+        whole = clips * world
+        if isinstance(sampler, ShareSampler) and not self.cfg.benchmark_no_load:
+            whole = sampler.clips(index, loader.batch_size)
+        here = range(min(parts, clips))
+        for part in here:
+            share = Share(rank + world * part, world * parts, whole)
+            with self._part(share, len(share) / clips, last=part == here[-1]):
+                yield self.run_step(index, [values[part::parts] for values in batch], {}), len(share) / whole
+
+    @contextmanager
+    def _part(self, share: Share, weight: float, last: bool) -> Iterator[None]:
+        """Within it `share` and `optimize` know which part of a batch is at work.
+
+        Every part begins with the same random state, since it draws the numbers of all.
+        """
+        self._share, self._part_weight, self._last_part = share, weight, last
+        devices = [self.device] if str(self.device).startswith("cuda") else []
+        try:
+            with nullcontext() if last else torch.random.fork_rng(devices):
+                yield
+        finally:
+            self._share, self._part_weight, self._last_part = None, 1.0, True
+
+    def share(self, clips: int) -> Share:
+        """Which clips of the update this call of `run_step` sees, who got `clips`."""
+        if self._share is None:  # called by itself: other workers are taken to have as many
+            world = flashy.distrib.world_size()
+            return Share(flashy.distrib.rank(), world, clips * world)
+        return self._share
+
     def optimize(self, loss: torch.Tensor, metrics: dict[str, Any]) -> None:
-        """One update: backward, average over workers, clip, step."""
-        loss.backward()
+        """One update: backward, and after a batch's last part: average over workers, clip, step.
+
+        Args:
+            loss: mean over the clips of this part.
+            metrics: gets `grad_norm` before clipping (with float16 only where it is finite) and `lr`.
+        """
+        self.scaler.scale(loss if self._part_weight == 1 else loss * self._part_weight).backward()
+        if not self._last_part:
+            return
         flashy.distrib.sync_model(self.model)
+        self.scaler.unscale_(self.optimizer)
         if self.cfg.optim.max_norm:
-            metrics["grad_norm"] = torch.nn.utils.clip_grad_norm_(
-                self.model.parameters(), self.cfg.optim.max_norm
-            )
-        self.optimizer.step()
+            norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.optim.max_norm)
+            if not self.scaler.is_enabled() or torch.isfinite(norm):
+                metrics["grad_norm"] = norm
+        self.scaler.step(self.optimizer)  # left out where a gradient has overflown
+        self.scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         if self.lr_scheduler is not None:
             metrics["lr"] = torch.tensor(self.lr_scheduler.get_last_lr()[0])

@@ -9,12 +9,14 @@ import torch
 from audiocraft import adversarial
 from audiocraft.solvers import builders as audiocraft_builders
 from audiocraft.utils.samples.manager import SampleManager
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
 from ..models import builders
 from ..models.checkpoint import load_vae_weights
 from ..models.patch_discriminator import PatchDiscriminator
 from .base import PluginSolver
 from .loaders import build_dance_loaders
+from .workers import gather_clips
 
 _SCALE_BATCHES = 16  # batches of the training set on which the latent's scale is measured
 
@@ -66,14 +68,19 @@ class MelVAESolver(PluginSolver):
         mel = self.mel(wav.to(self.device))
         return mel[..., : mel.shape[-1] // self.model.factor * self.model.factor]
 
+    def sample(self, posterior: DiagonalGaussianDistribution) -> torch.Tensor:
+        """A sample (B, C, F, L) of a posterior over this worker's clips."""
+        mean, share = posterior.mean, self.share(len(posterior.mean))
+        noise = torch.randn(share.clips, *mean.shape[1:], device=mean.device, dtype=mean.dtype)
+        return mean + posterior.std * share.of(noise)
+
     def run_step(self, idx: int, batch: Any, metrics: dict[str, Any]) -> dict[str, Any]:
         mel = self.picture(batch[0])
         with self.autocast:
             posterior = self.model.posterior(mel)
             # At validation the mode, so that the number is the same every time.
-            estimate = self.model.decode_unscaled(
-                posterior.sample() if self.is_training else posterior.mode()
-            )
+            latent = self.sample(posterior) if self.is_training else posterior.mode()
+            estimate = self.model.decode_unscaled(latent)
         estimate = estimate.float()
         l1 = (estimate - mel).abs().mean()
         kl = posterior.kl().mean() / posterior.mean[0].numel()
@@ -103,10 +110,8 @@ class MelVAESolver(PluginSolver):
         for index, batch in enumerate(self.dataloaders["train"]):
             if index == _SCALE_BATCHES:
                 break
-            latents.append(self.model.posterior(self.picture(batch[0])).sample().float())
-        self.model.fit_scale(torch.cat(latents))
-        for buffer in (self.model.latent_mean, self.model.latent_std):
-            flashy.distrib.average_tensors([buffer])
+            latents.append(self.sample(self.model.posterior(self.picture(batch[0]))).float())
+        self.model.fit_scale(gather_clips(torch.cat(latents)))
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
