@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import torch
+
 
 def _ceil_to(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
@@ -94,3 +96,16 @@ class SequenceConfig:
         """Latent columns that hold `samples` audio samples."""
         frames = -(-samples // self.hop_length)
         return _ceil_to(-(-frames // self.latent_factor), self.column_multiple)
+
+    def column_mask(self, samples: torch.Tensor) -> torch.Tensor:
+        """Which latent columns of a segment hold music: what the loss counts.
+
+        Args:
+            samples: (B,) audio samples of music in each segment, the rest being padding.
+
+        Returns:
+            (B, 1, 1, L) of 1 where a column holds music, be it a single sample, and 0 where it is padding only.
+        """
+        column = self.latent_factor * self.hop_length
+        starts = torch.arange(self.latent_columns, device=samples.device) * column
+        return (starts[None] < samples[:, None]).float()[:, None, None]

@@ -50,3 +50,17 @@ def test_the_mel_front_end_agrees() -> None:
 def test_nothing_may_be_zero(name: str) -> None:
     with pytest.raises(ValueError, match=f"{name} is 0: it must be positive"):
         dataclasses.replace(MINI, **{name: 0})
+
+
+def test_column_mask_counts_columns_with_music() -> None:
+    paper = SequenceConfig(5.0, 22050, 512, 8, 8, 25.0, 0.64)  # 27 of its 32 columns hold 5 s
+    column = 8 * 512
+    mask = paper.column_mask(torch.tensor([paper.samples, column, column + 1, 0, paper.padded_samples]))
+    assert mask.shape == (5, 1, 1, 32) and mask.dtype == torch.float32
+    assert mask.sum(dim=(1, 2, 3)).tolist() == [27, 1, 2, 0, 32]
+    assert (mask.diff(dim=-1) <= 0).all()  # the padding is at the end
+    assert paper.columns_for(paper.samples) == 32
+
+
+def test_nothing_of_the_mini_model_is_masked() -> None:
+    assert MINI.column_mask(torch.tensor([MINI.samples])).all()

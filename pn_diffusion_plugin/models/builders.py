@@ -100,6 +100,7 @@ def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> 
         attention_stride=conditioning["attention_stride"],
         channels=tuple(unet.pop("channels")),
         attention=tuple(unet.pop("attention")),
+        branch_flag=config["negative"].get("branch_flag", False),
         **unet,
     )
     return DualDiffusion(DanceConditioningProvider(conditioner, device=device), denoiser).to(device)

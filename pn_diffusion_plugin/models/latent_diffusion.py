@@ -36,6 +36,7 @@ class LatentDiffusion(nn.Module):
         moments: `aligned`: moments of the dance seen inside a column.
         aligned_channels: `aligned`: width of the extra input channels.
         attention_stride: tokens averaged to one before cross attention.
+        branch_flag: tell the network which stream it is asked about (a learned vector beside the timestep's).
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class LatentDiffusion(nn.Module):
         aligned_channels: int = 32,
         attention_stride: int = 1,
         position_dim: int = 16,
+        branch_flag: bool = False,
     ) -> None:
         super().__init__()
         if temporal not in TEMPORAL:
@@ -89,7 +91,11 @@ class LatentDiffusion(nn.Module):
             cross_attention_dim=condition_dim,
             attention_head_dim=head_dim,
             norm_num_groups=norm_num_groups,
+            num_class_embeds=2 if branch_flag else None,
         )
+        self.branch_flag = branch_flag
+        if branch_flag:  # at first both branches are alike; what tells them apart is learned
+            nn.init.zeros_(self.unet.class_embedding.weight)
 
     @property
     def column_multiple(self) -> int:
@@ -109,14 +115,27 @@ class LatentDiffusion(nn.Module):
         """ "No dance" in the shape of `condition`."""
         return self.drop(condition, torch.ones(len(condition[0]), dtype=torch.bool))
 
-    def prepare(self, condition: Condition, columns: int) -> dict[str, Any]:
+    def prepare(
+        self, condition: Condition, columns: int, branch: int | torch.Tensor = 0
+    ) -> dict[str, torch.Tensor]:
         """Everything of the condition that does not change over denoising steps: compute it once a clip.
 
         Where the mask is False (nobody found, or dropped) a learned "no dance" token stands in.
+
+        Args:
+            columns: latent columns L.
+            branch: 0 for the positive stream and for "no dance", 1 for the negative one; a number for all or
+                (B,) of them. Without `branch_flag` it changes nothing.
+
+        Returns:
+            Tensors of B rows each: batches are joined and split by joining and splitting every one of them.
         """
         embedding, mask = condition
         embedding = torch.where(mask[..., None], embedding, self.null_token.to(embedding.dtype))
-        prepared: dict[str, Any] = {}
+        prepared: dict[str, torch.Tensor] = {}
+        if self.branch_flag:
+            labels = torch.as_tensor(branch, dtype=torch.long, device=embedding.device)
+            prepared["branch"] = labels.expand(len(embedding))
         tokens = embedding
         if self.temporal == "tokens":
             assert self.token_position is not None
@@ -136,11 +155,19 @@ class LatentDiffusion(nn.Module):
         prepared["tokens"] = average_tokens(tokens, self.attention_stride)
         return prepared
 
-    def denoise(self, z: torch.Tensor, t: torch.Tensor, prepared: dict[str, Any]) -> torch.Tensor:
+    def denoise(self, z: torch.Tensor, t: torch.Tensor, prepared: dict[str, torch.Tensor]) -> torch.Tensor:
         """One U-Net pass: z (B, C, F, L), t (B,) → (B, C, F, L)."""
         if "extra" in prepared:
             z = torch.cat([z, prepared["extra"].to(z.dtype)], dim=1)
-        return self.unet(z, t, encoder_hidden_states=prepared["tokens"], return_dict=False)[0]
+        return self.unet(
+            z,
+            t,
+            encoder_hidden_states=prepared["tokens"],
+            class_labels=prepared.get("branch"),
+            return_dict=False,
+        )[0]
 
-    def forward(self, z: torch.Tensor, t: torch.Tensor, condition: Condition) -> torch.Tensor:
-        return self.denoise(z, t, self.prepare(condition, z.shape[-1]))
+    def forward(
+        self, z: torch.Tensor, t: torch.Tensor, condition: Condition, branch: int | torch.Tensor = 0
+    ) -> torch.Tensor:
+        return self.denoise(z, t, self.prepare(condition, z.shape[-1], branch))

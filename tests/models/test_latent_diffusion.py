@@ -155,3 +155,25 @@ def test_says_what_is_wrong_with_its_arguments(wrong: dict[str, Any], message: s
     arguments = {"channels": (8, 8), "attention": (False, False), "norm_num_groups": 4, **wrong}
     with pytest.raises(ValueError, match=message):
         LatentDiffusion(latent_channels=2, latent_rows=4, condition_dim=8, **arguments)
+
+
+@torch.no_grad()
+def test_the_branch_flag_tells_the_streams_apart_once_it_has_learned(
+    make_model: Make, make_features: Make
+) -> None:
+    model = make_model({"negative.branch_flag": True})
+    denoiser, plain = model.dual.denoiser, make_model().dual.denoiser
+    plain.load_state_dict(
+        {name: value for name, value in denoiser.state_dict().items() if "class_embedding" not in name}
+    )
+    dance = condition(model, make_features(2.56))
+    pair = (torch.cat([dance[0]] * 2), torch.cat([dance[1]] * 2))
+    z, t = noise(), torch.tensor([500])
+    assert torch.equal(denoiser(z, t, dance, 1), plain(z, t, dance))  # untrained it changes nothing
+    assert torch.equal(plain(z, t, dance, 1), plain(z, t, dance))
+    torch.nn.init.normal_(denoiser.unet.class_embedding.weight)
+    positive, negative = (denoiser(z, t, dance, branch) for branch in (0, 1))
+    assert not torch.allclose(positive, negative, atol=1e-2)
+    both = denoiser(torch.cat([z, z]), torch.cat([t, t]), pair, torch.tensor([0, 1]))
+    assert torch.allclose(both, torch.cat([positive, negative]), atol=1e-5)
+    assert torch.equal(denoiser(z, t, dance), positive)
