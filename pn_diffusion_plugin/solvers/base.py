@@ -51,7 +51,7 @@ class PluginSolver(base.StandardSolver):
         self._share: Share | None = None
         self._part_weight, self._last_part = 1.0, True
         # float16 alone can underflow: bfloat16 has the range of float32.
-        self.scaler = torch.amp.GradScaler(
+        self.loss_scaler = torch.amp.GradScaler(
             "cuda",
             enabled=cfg.autocast
             and self.autocast_dtype is torch.float16
@@ -59,8 +59,8 @@ class PluginSolver(base.StandardSolver):
         )
         torch.manual_seed(cfg.seed)  # the initial weights do not depend on what was drawn before
         super().__init__(cfg)
-        if self.scaler.is_enabled():
-            self.register_stateful("scaler")
+        if self.loss_scaler.is_enabled():
+            self.register_stateful("loss_scaler")
         if cfg.compile.use:
             for module in self.modules_to_compile():  # in place: names in the state stay as they are
                 module.compile(mode=cfg.compile.mode, backend=cfg.compile.backend)
@@ -192,17 +192,17 @@ class PluginSolver(base.StandardSolver):
             loss: mean over the clips of this part.
             metrics: gets `grad_norm` before clipping (with float16 only where it is finite) and `lr`.
         """
-        self.scaler.scale(loss if self._part_weight == 1 else loss * self._part_weight).backward()
+        self.loss_scaler.scale(loss if self._part_weight == 1 else loss * self._part_weight).backward()
         if not self._last_part:
             return
         flashy.distrib.sync_model(self.model)
-        self.scaler.unscale_(self.optimizer)
+        self.loss_scaler.unscale_(self.optimizer)
         if self.cfg.optim.max_norm:
             norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.cfg.optim.max_norm)
-            if not self.scaler.is_enabled() or torch.isfinite(norm):
+            if not self.loss_scaler.is_enabled() or torch.isfinite(norm):
                 metrics["grad_norm"] = norm
-        self.scaler.step(self.optimizer)  # left out where a gradient has overflown
-        self.scaler.update()
+        self.loss_scaler.step(self.optimizer)  # left out where a gradient has overflown
+        self.loss_scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
         if self.lr_scheduler is not None:
             metrics["lr"] = torch.tensor(self.lr_scheduler.get_last_lr()[0])
