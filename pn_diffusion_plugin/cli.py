@@ -14,6 +14,7 @@ from .commands.demo import demo
 from .commands.evaluate import evaluate
 from .commands.export import export
 from .commands.generate import generate
+from .commands.report import report
 from .errors import UserError
 
 app = typer.Typer(
@@ -23,7 +24,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Music for dance videos: PN-Diffusion (CVPR 2025) as a plugin of audiocraft.",
 )
-for command in (generate, evaluate, export, demo):
+for command in (generate, evaluate, report, export, demo):
     app.command()(command)
 app.add_typer(prepare.app, name="prepare")
 
