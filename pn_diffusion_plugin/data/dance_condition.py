@@ -64,6 +64,14 @@ class DanceCondition(NamedTuple):
         """The same with all tensors on `device`."""
         return self._replace(**{name: getattr(self, name).to(device) for name in _TENSORS})
 
+    def rolled(self, by: int) -> DanceCondition:
+        """Clip i's dance in the place of clip i + `by` (cyclic): everybody gets somebody else's."""
+        tensors = {name: getattr(self, name).roll(by, 0) for name in _TENSORS}
+        lists = {name: getattr(self, name) for name in self._fields if name not in _TENSORS}
+        return self._replace(
+            **tensors, **{name: values[-by:] + values[:-by] for name, values in lists.items()}
+        )
+
     def visual_mask(self) -> torch.Tensor:
         """(B, Tv) bool, True where the visual stream is real."""
         return _mask(self.visual_length, self.visual.shape[1])

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from audiocraft.data.audio import audio_read
@@ -14,11 +15,12 @@ from audiocraft.data.audio_dataset import AudioMeta
 from audiocraft.data.audio_utils import convert_audio
 from audiocraft.data.info_audio_dataset import AudioInfo, InfoAudioDataset
 
-from ..errors import CorpusError
+from ..errors import CorpusError, UserError
 from .dance_attributes import DanceAttributes
 from .dance_condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
 from .features import Features, load_features
 from .manifest import CorpusPaths, DanceInfo, corpus_root, load_manifest
+from .negatives import NEGATIVE_CUES, random_shift, shifted_dance
 
 if TYPE_CHECKING:
     from .features import FeatureSpec
@@ -111,6 +113,8 @@ class DanceDataset(InfoAudioDataset):
             (0.5), since padding would teach that music stops while the dance goes on.
         load_features: False leaves the dance out (training of the mel autoencoder needs none).
         expect: refuse feature files made otherwise, with the reason.
+        negative_cue: what the stream `dance_reverse` holds: `reversed` (the same seconds backward), `shifted`
+            or `mismatched`; see `negatives`. What is random about the last two depends on epoch and index alone.
         cache_bytes: memory for features, in every loader process.
         kwargs: as `audiocraft.data.audio_dataset.AudioDataset`. Unlike there the default is mono at 22 050
             Hz with `return_info=True`.
@@ -124,9 +128,12 @@ class DanceDataset(InfoAudioDataset):
         min_segment_ratio: float = 1.0,
         load_features: bool = True,
         expect: FeatureSpec | None = None,
+        negative_cue: str = "reversed",
         cache_bytes: int = 1 << 30,
         **kwargs: Any,
     ):
+        if negative_cue not in NEGATIVE_CUES:
+            raise UserError(f"negative_cue={negative_cue!r}: give one of {', '.join(NEGATIVE_CUES)}")
         kwargs = {"sample_rate": 22050, "channels": 1, "return_info": True, **kwargs}
         if not meta:
             raise CorpusError("the dataset got no clips: name a manifest that lists some")
@@ -134,6 +141,7 @@ class DanceDataset(InfoAudioDataset):
             meta, segment_duration=segment_duration, min_segment_ratio=min_segment_ratio, **kwargs
         )
         self.load_features = load_features
+        self.negative_cue = negative_cue
         self._features = FeatureCache(cache_bytes, expect)
         self._infos: dict[str, tuple[DanceInfo, CorpusPaths]] = {}
         self.segments: list[tuple[AudioMeta, float]] = []
@@ -152,7 +160,7 @@ class DanceDataset(InfoAudioDataset):
 
     def __getitem__(self, index: int) -> Any:
         wav, info = self._read_fixed(index) if self.segments else self._read_as_audiocraft(index)
-        return (wav, self._with_dance(info)) if self.return_info else wav
+        return (wav, self._with_dance(info, index)) if self.return_info else wav
 
     def _read_as_audiocraft(self, index: int) -> tuple[torch.Tensor, AudioInfo]:
         return_info, self.return_info = self.return_info, True
@@ -180,12 +188,15 @@ class DanceDataset(InfoAudioDataset):
             channels=wav.shape[0],
         )
 
-    def _with_dance(self, info: AudioInfo) -> DanceSegmentInfo:
-        audio = info.meta.path
+    def _clip(self, audio: str) -> tuple[DanceInfo, CorpusPaths]:
+        """What is known of the clip whose sound is the file `audio`."""
         if audio not in self._infos:
             root = corpus_root(audio)
             self._infos[audio] = DanceInfo.load(Path(audio).with_suffix(".json"), root), CorpusPaths(root)
-        clip, paths = self._infos[audio]
+        return self._infos[audio]
+
+    def _with_dance(self, info: AudioInfo, index: int) -> DanceSegmentInfo:
+        clip, paths = self._clip(info.meta.path)
         features = paths.features(clip.name)
         seconds = (
             info.total_frames / info.sample_rate if self.segment_duration is None else self.segment_duration
@@ -208,7 +219,40 @@ class DanceDataset(InfoAudioDataset):
         if self.load_features:
             pair = dance_conditions(self._features(features), info.seek_time, seconds, features)
             segment.dance = {POSITIVE: pair[0], NEGATIVE: pair[1]}
+            if self.negative_cue != "reversed":
+                segment.dance[NEGATIVE] = self._other_negative(segment, seconds, index)
         return segment
+
+    def _other_negative(self, segment: DanceSegmentInfo, seconds: float, index: int) -> DanceCondition:
+        """The negative dance of a segment where it is not the reversed one."""
+        epoch = self.current_epoch if self.shuffle else 0
+        # Without start_epoch audiocraft's draws cannot be repeated either.
+        rng = np.random.default_rng() if epoch is None else np.random.default_rng([epoch, index])
+        if self.negative_cue == "shifted":
+            assert segment.features is not None
+            features = self._features(segment.features)
+            return shifted_dance(features, segment.seek_time, seconds, random_shift(rng), segment.features)
+        clip, paths = self._other_song(segment, rng)
+        start = rng.uniform(0, max(clip.seconds - seconds, 0))
+        path = paths.features(clip.name)
+        return dance_conditions(self._features(path), start, seconds, path)[0]
+
+    def _other_song(
+        self, segment: DanceSegmentInfo, rng: np.random.Generator
+    ) -> tuple[DanceInfo, CorpusPaths]:
+        """A clip with another song than the segment's, drawn from the manifest.
+
+        Raises:
+            CorpusError: there is none.
+        """
+        for number in rng.permutation(len(self.meta)):
+            clip, paths = self._clip(self.meta[number].path)
+            if clip.name != segment.name and (clip.song is None or clip.song != segment.song):
+                return clip, paths
+        raise CorpusError(
+            f"all {len(self.meta)} clips of the manifest have the song of {segment.name}: negative_cue=mismatched "
+            "needs another one"
+        )
 
 
 def _sequential_segments(meta: list[AudioMeta], seconds: float) -> list[tuple[AudioMeta, float]]:

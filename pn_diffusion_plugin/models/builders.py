@@ -18,7 +18,7 @@ from ..modules.dance_encoder import DanceEncoder
 from ..modules.diffusion import BiDirectionalObjective, NoiseSchedule
 from ..modules.mel import MelSpectrogram
 from ..sequence import SequenceConfig
-from .dual import DualDiffusion
+from .dual import DualDiffusion, StoredDance
 from .latent_diffusion import LatentDiffusion
 from .mel_vae import MelVAE
 from .vocoder import GriffinLim, Vocoder
@@ -72,10 +72,9 @@ def build_objective(config: Config, schedule: NoiseSchedule) -> BiDirectionalObj
     )
 
 
-def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> DualDiffusion:
-    """Provider and denoiser."""
-    spec, sequence = build_feature_spec(config), build_sequence(config)
-    conditioning, unet, vae = config["conditioning"], dict(config["unet"]), config["mel_vae"]
+def build_conditioner(config: Config, device: torch.device | str = "cpu") -> DanceConditioner:
+    """Dance encoder with its projection: PN-Diffusion's and the MusicGen baseline's alike."""
+    spec, conditioning = build_feature_spec(config), config["conditioning"]
     encoder = DanceEncoder(
         visual_dim=visual_dim(spec.visual_encoder),
         visual_out=conditioning["visual_out"],
@@ -87,7 +86,14 @@ def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> 
         dropout=conditioning["motion"]["dropout"],
         temporal=conditioning["temporal"],
     )
-    conditioner = DanceConditioner(encoder, conditioning["output_dim"], device=device)
+    return DanceConditioner(encoder, conditioning["output_dim"], device=device)
+
+
+def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> DualDiffusion:
+    """Provider and denoiser."""
+    spec, sequence = build_feature_spec(config), build_sequence(config)
+    conditioning, unet, vae = config["conditioning"], dict(config["unet"]), config["mel_vae"]
+    conditioner = build_conditioner(config, device)
     denoiser = LatentDiffusion(
         latent_channels=vae["latent_channels"],
         latent_rows=config["mel"]["n_mels"] // sequence.latent_factor,
@@ -103,7 +109,18 @@ def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> 
         branch_flag=config["negative"].get("branch_flag", False),
         **unet,
     )
-    return DualDiffusion(DanceConditioningProvider(conditioner, device=device), denoiser).to(device)
+    other_dance = None
+    if config["negative"].get("cue") == "mismatched":
+        other_dance = StoredDance(
+            visual_windows=sequence.visual_windows,
+            visual_dim=visual_dim(spec.visual_encoder),
+            pose_frames=sequence.pose_frames,
+            visual_rate=spec.visual_fps / spec.visual_hop,
+            motion_rate=spec.pose_fps,
+            seconds=sequence.seconds,
+        )
+    provider = DanceConditioningProvider(conditioner, device=device)
+    return DualDiffusion(provider, denoiser, other_dance).to(device)
 
 
 def build_vocoder(config: Config, mel: MelSpectrogram) -> Vocoder:

@@ -7,10 +7,64 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data.dance_condition import NEGATIVE, POSITIVE
+from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition
 from ..modules.conditioners import DanceConditioningProvider
 from ..modules.diffusion import DualSample
 from .latent_diffusion import LatentDiffusion
+
+
+class StoredDance(nn.Module):
+    """A window's length of somebody's dance, kept with the weights.
+
+    What `negative.cue: mismatched` pushes away from when music is made: a clip's result must not depend on which
+    other dances happen to be at hand.
+
+    Args:
+        visual_windows, visual_dim, pose_frames, joints: sizes of the two streams.
+        visual_rate, motion_rate: visual windows and keypoint frames a second (Hz).
+        seconds: length.
+    """
+
+    visual: torch.Tensor
+    motion: torch.Tensor
+    detected: torch.Tensor
+
+    def __init__(
+        self,
+        *,
+        visual_windows: int,
+        visual_dim: int,
+        pose_frames: int,
+        visual_rate: float,
+        motion_rate: float,
+        seconds: float,
+        joints: int = 33,
+    ) -> None:
+        super().__init__()
+        self.rates, self.seconds = (visual_rate, motion_rate), seconds
+        self.register_buffer("visual", torch.zeros(1, visual_windows, visual_dim))
+        self.register_buffer("motion", torch.zeros(1, pose_frames, joints, 3))
+        self.register_buffer("detected", torch.zeros(1, pose_frames, dtype=torch.bool))
+
+    def store(self, dance: DanceCondition) -> None:
+        """Keep this dance (B = 1)."""
+        for name in ("visual", "motion", "detected"):
+            getattr(self, name).copy_(getattr(dance, name))
+
+    def condition(self) -> DanceCondition:
+        """The dance, B = 1, on the CPU as those of clips are."""
+        return DanceCondition(
+            visual=self.visual.cpu(),
+            motion=self.motion.cpu(),
+            detected=self.detected.cpu(),
+            visual_length=torch.tensor([self.visual.shape[1]]),
+            motion_length=torch.tensor([self.motion.shape[1]]),
+            visual_rate=[self.rates[0]],
+            motion_rate=[self.rates[1]],
+            seconds=[self.seconds],
+            path=[None],
+            seek_time=[None],
+        )
 
 
 class DualDiffusion(nn.Module):
@@ -19,12 +73,19 @@ class DualDiffusion(nn.Module):
     Args:
         provider: gives the conditions of both streams.
         denoiser: the one shared U-Net f.
+        other_dance: the dance that is the negative when music is made; None: made of the clip's own dance.
     """
 
-    def __init__(self, provider: DanceConditioningProvider, denoiser: LatentDiffusion) -> None:
+    def __init__(
+        self,
+        provider: DanceConditioningProvider,
+        denoiser: LatentDiffusion,
+        other_dance: StoredDance | None = None,
+    ) -> None:
         super().__init__()
         self.provider = provider
         self.denoiser = denoiser
+        self.other_dance = other_dance
 
     def forward(
         self, sample: DualSample, tokenized: dict[str, Any], dropped: dict[str, torch.Tensor] | None = None
@@ -47,10 +108,12 @@ class DualDiffusion(nn.Module):
         embedding, mask = (
             torch.cat(pair) for pair in zip(conditions[POSITIVE], conditions[NEGATIVE], strict=True)
         )
+        branch = torch.arange(2, device=embedding.device).repeat_interleave(len(sample.z_positive))
         both = self.denoiser(
             torch.cat([sample.z_positive, sample.z_negative]),
             torch.cat([sample.t, sample.t]),
             (embedding, mask),
+            branch,
         )
         positive, negative = both.chunk(2)
         return positive, negative

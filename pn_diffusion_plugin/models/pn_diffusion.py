@@ -16,10 +16,11 @@ import torch
 from ..data.dance_attributes import DanceAttributes
 from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
 from ..data.features import Features, extract_features
+from ..data.negatives import shifted_dance
 from ..data.video import probe
 from ..errors import CheckpointError, FeatureFileError, UserError, VideoError
-from ..modules.guidance import guided
-from ..modules.sampling import SAMPLERS, Denoiser, clip_generators, sample
+from ..modules.guidance import Branch, Guidance, guided_together
+from ..modules.sampling import SAMPLERS, SPACINGS, clip_generators, sample
 from ..modules.windows import window_starts, windowed
 from . import builders
 from .checkpoint import Weights, load_into, load_weights, save_exported
@@ -28,6 +29,9 @@ from .latent_diffusion import Condition
 from .mel_vae import MelVAE
 
 Progress = Callable[[int, int], None]  # network evaluations done, of how many
+WindowConditions = Callable[
+    [list[int]], dict[str, Condition]
+]  # first columns of windows → rows, windows first
 SHORTFALL = 0.05  # seconds a video may lack of a window: a dropped last frame is no reason to refuse it
 
 
@@ -35,21 +39,47 @@ SHORTFALL = 0.05  # seconds a video may lack of a window: a dropped last frame i
 class GenerationParams:
     """How to sample.
 
+    With P, N' and O the network's estimates under the dance, the negative dance and no dance (see
+    `modules.guidance`), g = `guidance` and w or h = `negative_guidance`, what is denoised with is
+
+        P + w (P - N')                      where guidance is 1
+        O + g (P - O) - h (N' - O)          where it is not
+
     Attributes:
-        sampler: `ddim`, `ddpm` or `dpm++`.
+        sampler: `ddim`, `ddpm`, `dpm++` or `unipc`.
         steps: denoising steps.
         guidance: weight g of classifier-free guidance; 1: off.
-        negative_guidance: how far to push away from the reversed dance; 0: off, its branch is not computed.
+        negative_guidance: how far to push away from the negative dance; 0: off, its branch is not computed.
+        guidance_rescale: share in [0, 1] of a guided estimate brought back to the spread that P has.
+        spacing: of the timesteps: `trailing` begins at pure noise, `leading` ends at the least noise.
+        eta: noise of the `ddim` sampler, from 0 (none) to 1 (as much as `ddpm`).
         overlap: of neighbouring windows, in parts of a window.
         batch_size: clips of equal length denoised together.
+        windows_per_call: rows of one call of the network; a window of a clip takes one, with guidance one for each
+            branch. Bounds the memory, changes nothing in the result.
     """
 
     sampler: str = "ddim"
     steps: int = 30
     guidance: float = 1.0
     negative_guidance: float = 0.0
+    guidance_rescale: float = 0.0
+    spacing: str = "trailing"
+    eta: float = 0.0
     overlap: float = 0.5
     batch_size: int = 8
+    windows_per_call: int = 16
+
+    def guidance_rule(self, negative_latent: str) -> Guidance:
+        """The rule for combining the branches of a model of this reading of the negative."""
+        plain = self.guidance == 1
+        return Guidance(
+            w=self.negative_guidance if plain else 0.0,
+            g=self.guidance,
+            h=0.0 if plain else self.negative_guidance,
+            negative_latent=negative_latent,
+            rescale=self.guidance_rescale,
+        )
 
 
 class PNDiffusion:
@@ -75,6 +105,7 @@ class PNDiffusion:
         self.sequence = builders.build_sequence(config)
         self.feature_spec = builders.build_feature_spec(config)
         self.negative_latent: str = config["negative"]["latent"]
+        self.negative_cue: str = config["negative"].get("cue", "reversed")
         self.trained_negative: bool = config["negative"]["alpha"] < 1
         self.params = GenerationParams()
         self.set_generation_params(**config["sampling"])
@@ -125,11 +156,22 @@ class PNDiffusion:
             ("sampler", wanted.sampler in SAMPLERS, f"one of {', '.join(SAMPLERS)}"),
             ("steps", 1 <= wanted.steps <= most, f"1 to {most}"),
             ("negative_guidance", wanted.negative_guidance >= 0, "at least 0"),
+            ("guidance_rescale", 0 <= wanted.guidance_rescale <= 1, "0 to 1"),
+            ("spacing", wanted.spacing in SPACINGS, f"one of {', '.join(SPACINGS)}"),
+            ("eta", 0 <= wanted.eta <= 1, "0 to 1"),
             ("overlap", 0 <= wanted.overlap < 1, "at least 0 and less than 1"),
             ("batch_size", wanted.batch_size >= 1, "at least 1"),
+            ("windows_per_call", wanted.windows_per_call >= 1, "at least 1"),
         ):
             if not possible:
                 raise UserError(f"{name} is {getattr(wanted, name)}: give {remedy}")
+        if wanted.eta and wanted.sampler != "ddim":
+            raise UserError(f"eta is {wanted.eta} and belongs to ddim: leave it at 0 for {wanted.sampler}")
+        if wanted.spacing == "leading" and self.schedule.zero_terminal_snr:
+            raise UserError(
+                "spacing is leading, which never sees the pure noise that a model with zero_terminal_snr "
+                "begins with: give trailing"
+            )
         if wanted.negative_guidance and not self.trained_negative:
             raise UserError(
                 "negative_guidance needs a model trained with negatives, and this one has alpha = 1: "
@@ -201,7 +243,7 @@ class PNDiffusion:
         for index, count in enumerate(samples):
             columns = max(self.sequence.columns_for(count), self.sequence.latent_columns)
             groups.setdefault(columns, []).append(index)
-        size = self.params.batch_size
+        size = self._clips_at_once()
         batches = [
             (columns, members[at : at + size])
             for columns, members in groups.items()
@@ -210,9 +252,11 @@ class PNDiffusion:
         total, done = self.params.steps * len(batches), 0
         waves: dict[int, torch.Tensor] = {}
         for columns, members in batches:
-            starts = self._starts(columns)
-            conditions = self._window_conditions([features[i] for i in members], starts)
+            clips = [features[i] for i in members]
             base = done
+
+            def conditions(starts: list[int], clips: list[Features] = clips) -> dict[str, Condition]:
+                return self._window_conditions(clips, starts)
 
             def step(n: int, base: int = base) -> None:
                 if progress is not None:
@@ -229,11 +273,24 @@ class PNDiffusion:
         self, dances: Sequence[dict[str, DanceCondition]], seeds: Sequence[int]
     ) -> list[torch.Tensor]:
         """Music for segments of one window's length: a wave (1, N) each."""
-        streams = self._streams()
-        attributes = [DanceAttributes(dance={name: dance[name] for name in streams}) for dance in dances]
-        conditions = self.dual.provider(self.dual.provider.tokenize(attributes, streams))
-        z = self._latents(conditions, self.sequence.latent_columns, seeds, None)
-        return [self._to_wave(latent[None], self.sequence.samples)[0] for latent in z]
+        streams, size = self._streams(), self._clips_at_once()
+        waves: list[torch.Tensor] = []
+        for at in range(0, len(dances), size):
+            group = dances[at : at + size]
+            attributes = [DanceAttributes(dance={name: dance[name] for name in streams}) for dance in group]
+            conditions = self.dual.provider(self.dual.provider.tokenize(attributes, streams))
+
+            def of_all(_: list[int], conditions: dict[str, Condition] = conditions) -> dict[str, Condition]:
+                return conditions
+
+            z = self._latents(of_all, self.sequence.latent_columns, seeds[at : at + size], None)
+            waves += [self._to_wave(latent[None], self.sequence.samples)[0] for latent in z]
+        return waves
+
+    def _clips_at_once(self) -> int:
+        """Clips denoised together: no more than one network call can hold with all their branches."""
+        branches = self.params.guidance_rule(self.negative_latent).branches
+        return min(self.params.batch_size, max(1, self.params.windows_per_call // len(branches)))
 
     def _check_length(self, name: str, seconds: float) -> None:
         if seconds < self.sequence.seconds - SHORTFALL:
@@ -257,10 +314,6 @@ class PNDiffusion:
     def _streams(self) -> tuple[str, ...]:
         return (POSITIVE, NEGATIVE) if self.params.negative_guidance else (POSITIVE,)
 
-    def _starts(self, columns: int) -> list[int]:
-        window = self.sequence.latent_columns
-        return window_starts(columns, window, self._window_hop())
-
     def _window_hop(self) -> int:
         return max(1, round(self.sequence.latent_columns * (1 - self.params.overlap)))
 
@@ -269,47 +322,55 @@ class PNDiffusion:
         attributes = []
         for start in starts:
             for f in features:
-                positive, negative = dance_conditions(
-                    f, start * self.sequence.column_seconds, self.sequence.seconds
-                )
+                at = start * self.sequence.column_seconds
+                positive, negative = dance_conditions(f, at, self.sequence.seconds)
+                if self.dual.other_dance is not None:
+                    negative = self.dual.other_dance.condition()
+                elif self.negative_cue == "shifted":
+                    negative = shifted_dance(f, at, self.sequence.seconds)
                 attributes.append(DanceAttributes(dance={POSITIVE: positive, NEGATIVE: negative}))
         streams = self._streams()
         return self.dual.provider(self.dual.provider.tokenize(attributes, streams))
 
     def _latents(
         self,
-        conditions: dict[str, Condition],
+        conditions: WindowConditions,
         columns: int,
         seeds: Sequence[int],
         on_step: Callable[[int], None] | None,
     ) -> torch.Tensor:
-        """Sample latents (B, C, F, columns) under the conditions of their windows."""
+        """Sample latents (B, C, F, columns).
+
+        Args:
+            conditions: of the windows that begin at the columns it is given, asked for a network call's worth at
+                a time, so that the dance encoder's memory does not grow with the length.
+            columns: latent columns, at least a window.
+            seeds: B of them.
+            on_step: told how many steps are done.
+        """
         params, denoiser = self.params, self.dual.denoiser
-        window = min(columns, self.sequence.latent_columns)
-        branches = dict(conditions)
-        if params.guidance != 1:
-            branches["none"] = denoiser.null_condition(conditions[POSITIVE])
-        prepared = {name: denoiser.prepare(condition, window) for name, condition in branches.items()}
+        window, hop = self.sequence.latent_columns, self._window_hop()
+        guidance = params.guidance_rule(self.negative_latent)
+        branches = guidance.branches
+        per_call = max(1, params.windows_per_call // (len(seeds) * len(branches)))
+        starts = window_starts(columns, window, hop)
+        prepared = {
+            starts[i]: self._prepare(conditions(starts[i : i + per_call]), branches)
+            for i in range(0, len(starts), per_call)
+        }
 
-        def branch(name: str) -> Denoiser | None:
-            if name not in prepared:
-                return None
-            return windowed(
-                lambda z, t, starts: denoiser.denoise(z, t, prepared[name]), window, self._window_hop()
-            )
+        def denoise_windows(z: torch.Tensor, t: torch.Tensor, group: list[int]) -> torch.Tensor:
+            """(W B, C, F, window) → (K, W B, C, F, window), all K branches in one call if it may hold them."""
+            rows = prepared[group[0]]
+            at_once = max(1, params.windows_per_call // len(z))
+            outputs = []
+            for i in range(0, len(rows), at_once):
+                part = rows[i : i + at_once]
+                joined = {key: torch.cat([one[key] for one in part]) for key in part[0]}
+                out = denoiser.denoise(z.repeat(len(part), 1, 1, 1), t.repeat(len(part)), joined)
+                outputs += out.chunk(len(part))
+            return torch.stack(outputs)
 
-        positive = branch(POSITIVE)
-        assert positive is not None
-        plain = params.guidance == 1
-        combined = guided(
-            positive,
-            branch(NEGATIVE),
-            branch("none"),
-            negative_latent=self.negative_latent,
-            w=params.negative_guidance if plain else 0.0,
-            g=params.guidance,
-            h=0.0 if plain else params.negative_guidance,
-        )
         evaluations = 0
 
         def count(_: Any) -> None:
@@ -318,17 +379,33 @@ class PNDiffusion:
             if on_step is not None:
                 on_step(evaluations)
 
-        shape = (len(seeds), denoiser.latent_channels, denoiser.latent_rows, columns)
         return sample(
-            combined,
+            guided_together(windowed(denoise_windows, window, hop, windows_per_call=per_call), guidance),
             self.schedule,
-            shape,
+            (len(seeds), denoiser.latent_channels, denoiser.latent_rows, columns),
             sampler=params.sampler,
             steps=params.steps,
             generators=clip_generators(seeds),
             device=self.device,
             callback=count,
+            eta=params.eta,
+            spacing=params.spacing,
         )
+
+    def _prepare(
+        self, conditions: dict[str, Condition], branches: Sequence[Branch]
+    ) -> list[dict[str, torch.Tensor]]:
+        """What the U-Net is told of some windows, for every branch."""
+        denoiser, window = self.dual.denoiser, self.sequence.latent_columns
+        of_branch: dict[Branch, Callable[[], Condition]] = {
+            "positive": lambda: conditions[POSITIVE],
+            "negative": lambda: conditions[NEGATIVE],
+            "none": lambda: denoiser.null_condition(conditions[POSITIVE]),
+        }
+        return [
+            denoiser.prepare(of_branch[name](), window, branch=1 if name == "negative" else 0)
+            for name in branches
+        ]
 
     def _to_wave(self, z: torch.Tensor, samples: int) -> torch.Tensor:
         """Latents (B, C, F, L) → waves (B, 1, samples) on the CPU."""

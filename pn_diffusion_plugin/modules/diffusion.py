@@ -150,6 +150,42 @@ class DualSample:
     target_negative: torch.Tensor | None = None
 
 
+@dataclass
+class ObjectiveLosses:
+    """``total``, a scalar, is what to differentiate; the rest is (B,), a value a clip, and detached.
+
+    ``cosine_pn`` is the cosine between P and the negative's answer to the same question: 1 when both streams
+    agree, about -1 where ``shared`` collapses.
+    """
+
+    total: torch.Tensor
+    positive: torch.Tensor
+    negative: torch.Tensor | None = None
+    cosine_pn: torch.Tensor | None = None
+
+    def means(self) -> dict[str, torch.Tensor]:
+        """Scalars ``loss``, ``loss_positive`` and, with a negative stream, ``loss_negative`` and ``cosine_pn``."""
+        result = {"loss": self.total.detach(), "loss_positive": self.positive.mean()}
+        if self.negative is not None and self.cosine_pn is not None:
+            result |= {"loss_negative": self.negative.mean(), "cosine_pn": self.cosine_pn.mean()}
+        return result
+
+
+def reverse_music(z: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Tensor:
+    """Latents (B, C, F, L) of the music played backward: their columns in reversed order.
+
+    Args:
+        mask: (B, 1, 1, L), 1 where there is music; what is padding stays at the end, so that the reversed music
+            begins, as the reversed dance does, with the segment's last moment.
+    """
+    if mask is None:
+        return z.flip(-1)
+    columns = torch.arange(z.shape[-1], device=z.device)
+    music = (mask > 0).sum(-1)  # (B, 1, 1)
+    index = torch.where(columns < music[..., None], music[..., None] - 1 - columns, columns)
+    return z.gather(-1, index.expand_as(z))
+
+
 def negative_as_estimate(out_negative: torch.Tensor, negative_latent: str) -> torch.Tensor:
     """N', the negative branch as an estimate for the latent it was given (METHOD.md section 3).
 
@@ -235,45 +271,25 @@ class BiDirectionalObjective:
         out_negative: torch.Tensor | None,
         sample: DualSample,
         mask: torch.Tensor | None = None,
-        mask_negative: torch.Tensor | None = None,
-    ) -> dict[str, torch.Tensor]:
-        """Losses of a batch; ``loss`` is the one to differentiate, the others are detached.
+    ) -> ObjectiveLosses:
+        """Losses of a batch.
 
         Args:
             out_positive, out_negative: the network's answers (B, C, F, L); negative None at alpha = 1.
             sample: what ``corrupt`` gave.
             mask: (B, 1, 1, L) of 1 where the music is and 0 in padding. None: everything counts.
-            mask_negative: the same for the negative stream where it differs (reversed music).
-
-        Returns:
-            Scalars ``loss``, ``loss_positive``, and ``loss_noisiest`` and ``loss_positive_noisiest``: the
-            same over the clips of the batch whose t lies in the noisiest quarter (absent where there is
-            none); with a negative stream also ``loss_negative``, ``loss_negative_noisiest`` and
-            ``cosine_pn``, the cosine between P and the negative's answer to the same question: 1 when both
-            streams agree, about -1 where ``shared`` collapses.
         """
         if (out_negative is None) != (sample.target_negative is None):
             raise ValueError("the negative output goes with a negative sample: both or neither (alpha = 1)")
-        positive = _masked_mse(out_positive, sample.target_positive, mask)
-        total = positive
-        losses = {"loss_positive": positive}
-        if out_negative is not None and sample.target_negative is not None:
-            mask_negative = mask if mask_negative is None else mask_negative
-            negative = _masked_mse(out_negative, sample.target_negative, mask_negative)
-            total = self.alpha * positive + (1 - self.alpha) * negative
-            losses["loss_negative"] = negative
-        result = {"loss": total.mean()}
-        result.update({name: value.detach().mean() for name, value in losses.items()})
-        noisiest = sample.t >= 0.75 * self.schedule.num_train_timesteps
-        if bool(noisiest.any()):
-            for name, value in {"loss": total, **losses}.items():
-                result[f"{name}_noisiest"] = value.detach()[noisiest].mean()
-        if out_negative is not None:
-            with torch.no_grad():
-                answer = self._as_positive(out_negative.detach().float(), sample).flatten(1)
-                cosine = functional.cosine_similarity(out_positive.detach().float().flatten(1), answer)
-                result["cosine_pn"] = cosine.mean()
-        return result
+        positive = masked_mse(out_positive, sample.target_positive, mask)
+        if out_negative is None or sample.target_negative is None:
+            return ObjectiveLosses(positive.mean(), positive.detach())
+        negative = masked_mse(out_negative, sample.target_negative, mask)
+        total = self.alpha * positive + (1 - self.alpha) * negative
+        with torch.no_grad():
+            answer = self._as_positive(out_negative.detach().float(), sample).flatten(1)
+            cosine = functional.cosine_similarity(out_positive.detach().float().flatten(1), answer)
+        return ObjectiveLosses(total.mean(), positive.detach(), negative.detach(), cosine)
 
     def _as_positive(self, out_negative: torch.Tensor, sample: DualSample) -> torch.Tensor:
         """The negative's answer as a guess of target+: -N for ``shared``.
@@ -290,7 +306,7 @@ class BiDirectionalObjective:
         return self.schedule.target(z0, eps, sample.t)
 
 
-def _masked_mse(out: torch.Tensor, target: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+def masked_mse(out: torch.Tensor, target: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
     """Mean squared error of each clip over the unmasked columns: (B, C, F, L) -> (B,), in float32."""
     error = (out.float() - target.float()).square()
     if mask is None:

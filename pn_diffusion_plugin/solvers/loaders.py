@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import flashy
-from audiocraft.utils.utils import get_loader
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 
 from ..data.dance_dataset import DanceDataset
 from ..models.builders import Config, build_feature_spec
+from .workers import ShareSampler
 
 STAGES = ("train", "valid", "evaluate", "generate")
 
 
 def build_dance_loaders(config: Config, load_features: bool = True) -> dict[str, DataLoader]:
-    """A loader a stage, of batches `(wav (B, 1, N), [DanceSegmentInfo])`.
+    """A loader a stage, of batches `(wav (B, 1, N), [DanceSegmentInfo])`: this worker's share of each.
 
     Args:
         config: the experiment's configuration as plain containers, batch sizes already a worker's.
@@ -25,7 +25,7 @@ def build_dance_loaders(config: Config, load_features: bool = True) -> dict[str,
         CorpusError: a manifest is missing or empty.
     """
     common = {key: value for key, value in config["dataset"].items() if key not in STAGES}
-    loaders = {}
+    loaders: dict[str, DataLoader] = {}
     for stage in STAGES:
         options: dict[str, Any] = {**common, **config["dataset"][stage]}
         batch_size, num_workers = options.pop("batch_size"), options.pop("num_workers")
@@ -33,22 +33,22 @@ def build_dance_loaders(config: Config, load_features: bool = True) -> dict[str,
             options["num_samples"] = (
                 flashy.distrib.world_size() * batch_size * config["optim"]["updates_per_epoch"]
             )
-        dataset = DanceDataset.from_meta(
+        dataset: Any = DanceDataset.from_meta(
             config["datasource"][stage],
             sample_rate=config["sample_rate"],
             channels=1,
             segment_duration=config["segment_seconds"],
             load_features=load_features,
             expect=build_feature_spec(config) if load_features else None,
+            negative_cue=config.get("negative", {}).get("cue", "reversed"),
             **options,
         )
-        loaders[stage] = get_loader(
+        order = RandomSampler(dataset) if options["shuffle"] else SequentialSampler(dataset)
+        loaders[stage] = DataLoader(
             dataset,
-            dataset.num_samples,
             batch_size=batch_size,
+            sampler=ShareSampler(order, len(dataset)),
             num_workers=num_workers,
-            seed=config["seed"],
             collate_fn=dataset.collater,
-            shuffle=options["shuffle"],
         )
     return loaders

@@ -6,30 +6,45 @@ every clip of the evaluation split and scores it between null and ceiling rows; 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import flashy
+import numpy as np
 import torch
 from audiocraft.utils.samples.manager import SampleManager
+from torch import nn
 from torch.nn import functional as F
 
 from ..data.dance_condition import NEGATIVE, POSITIVE, dance_conditions
-from ..data.dance_dataset import DanceDataset
+from ..data.dance_dataset import DanceDataset, DanceSegmentInfo
 from ..data.features import load_features
 from ..data.manifest import CorpusPaths, corpus_root
+from ..data.negatives import check_negative
 from ..errors import CheckpointError
 from ..models import builders
 from ..models.checkpoint import load_into, load_vae_weights, load_weights
 from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion
-from ..modules.diffusion import DualSample
+from ..modules.diffusion import DualSample, masked_mse, reverse_music
 from .base import PluginSolver
+from .diagnostics import ClipAverages, update_by_timestep
 from .loaders import build_dance_loaders
 from .prerequisites import ensure_experiment
+from .workers import Share, on_rank_zero
 
 _STATISTICS_CLIPS = 256  # training clips on which features are measured
+
+
+class Draws(NamedTuple):
+    """Random numbers of a step."""
+
+    t: torch.Tensor  # timesteps (B,)
+    eps: torch.Tensor  # noise (B, C, F, L)
+    posterior: torch.Tensor  # of the autoencoder's posterior (B, C, F, L)
+    dropped: torch.Tensor  # clips that lose their dance (B,) of bool
 
 
 class PNDiffusionSolver(PluginSolver):
@@ -45,6 +60,8 @@ class PNDiffusionSolver(PluginSolver):
 
     def build_model(self) -> None:
         super().build_model()
+        check_negative(self.config["negative"])
+        self.averages = ClipAverages()
         self.sequence = builders.build_sequence(self.config)
         padding = 1 - self.sequence.samples / self.sequence.padded_samples
         if padding > 0.01:
@@ -70,8 +87,7 @@ class PNDiffusionSolver(PluginSolver):
             overrides = list(self.cfg.vae.overrides)
             if not any(item.startswith("device=") for item in overrides):
                 overrides.append(f"device={self.cfg.device}")  # no part of the autoencoder's signature
-            folder = ensure_experiment(overrides) if flashy.distrib.is_rank_zero() else None
-            self.vae_source = str(flashy.distrib.broadcast_object(folder))
+            self.vae_source = str(on_rank_zero(lambda: ensure_experiment(overrides)))
         weights = load_vae_weights(self.vae_source)
         for key in ("sample_rate", "mel", "mel_vae"):
             if weights.config[key] != self.config[key]:
@@ -100,6 +116,12 @@ class PNDiffusionSolver(PluginSolver):
             encoder.motion_features(dance.motion, dance.motion_rate[0])
             for dance in (dance_conditions(f)[0] for f in features())
         )
+        if self.model.other_dance is not None:
+            first = next(features())
+            self.model.other_dance.store(dance_conditions(first, 0.0, self.sequence.seconds)[0])
+
+    def modules_to_compile(self) -> Iterable[nn.Module]:
+        return [self.model.denoiser.unet]
 
     def show(self) -> None:
         self.log_model_summary(self.model)
@@ -112,42 +134,100 @@ class PNDiffusionSolver(PluginSolver):
         self.logger.info("Lengths: %s", self.sequence)
 
     @torch.no_grad()
-    def encode(self, wav: torch.Tensor, generator: torch.Generator | None = None) -> torch.Tensor:
-        """Clean latents z0 (B, C, F, L) of a batch of segments (B, 1, N): samples of the posterior."""
-        wav = F.pad(wav, (0, self.sequence.padded_samples - wav.shape[-1]))
-        return self.vae.encode(self.mel(wav.to(self.device)), generator)
+    def encode(self, wav: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
+        """Clean latents z0 (B, C, F, L) of a batch of segments (B, 1, N).
 
-    def _dropped(self, clips: int) -> dict[str, torch.Tensor]:
-        """Which clips lose their dance in this update.
+        Args:
+            noise: (B, C, F, L) of N(0, 1) to sample the posterior with; None: its mode.
+        """
+        wav = F.pad(wav, (0, self.sequence.padded_samples - wav.shape[-1]))
+        posterior = self.vae.posterior(self.mel(wav.to(self.device)))
+        z = posterior.mean if noise is None else posterior.mean + posterior.std * noise.to(posterior.mean)
+        return self.vae.scale(z)
+
+    def _draw(self, epoch: int, idx: int, share: Share) -> Draws:
+        """Everything random about step `idx` of an epoch (0: of a validation), for this share of its clips."""
+        seed = int(np.random.SeedSequence([self.cfg.seed, epoch, idx]).generate_state(1)[0])
+        generator, clips = torch.Generator().manual_seed(seed), share.clips
+        denoiser = self.model.denoiser
+        shape = (clips, denoiser.latent_channels, denoiser.latent_rows, self.sequence.latent_columns)
+        draws = Draws(
+            t=self.schedule.sample_timesteps(clips, generator=generator),
+            eps=torch.randn(shape, generator=generator),
+            posterior=torch.randn(shape, generator=generator),
+            dropped=torch.rand(clips, generator=generator) < self.cfg.conditioning.dropout,
+        )
+        return Draws(*(share.of(values).to(self.device) for values in draws))
+
+    def _dropped(self, dropped: torch.Tensor) -> dict[str, torch.Tensor]:
+        """Which clips lose their dance in this update, (B,) of bool a stream.
 
         With `shared` latents only the positive stream does: without conditions its two targets are opposite.
         """
-        dropped = torch.rand(clips) < self.cfg.conditioning.dropout
         if not self.objective.uses_negative or self.objective.negative_latent == "shared":
             return {POSITIVE: dropped}
         return {POSITIVE: dropped, NEGATIVE: dropped}
+
+    def _mask(self, infos: list[DanceSegmentInfo]) -> torch.Tensor | None:
+        """(B, 1, 1, L): 1 where there is music, 0 where a picture is padding; None where nothing is."""
+        samples = torch.tensor([info.n_frames for info in infos])
+        column = self.sequence.latent_factor * self.sequence.hop_length
+        if int(samples.min()) > self.sequence.padded_samples - column:
+            return None
+        return self.sequence.column_mask(samples).to(self.device)
 
     def run_step(self, idx: int, batch: Any, metrics: dict[str, Any]) -> dict[str, Any]:
         wav, infos = batch
         streams = (POSITIVE, NEGATIVE) if self.objective.uses_negative else (POSITIVE,)
         tokenized = self.model.provider.tokenize([info.to_condition_attributes() for info in infos], streams)
-        # At validation the same numbers each time.
-        generator = None if self.is_training else torch.Generator().manual_seed(idx)
-        z0 = self.encode(wav, generator)
-        eps = torch.randn(z0.shape, generator=generator).to(self.device)
-        t = self.schedule.sample_timesteps(len(z0), generator=generator, device=self.device)
-        sample: DualSample = self.objective.corrupt(z0, eps, t)
+        draws = self._draw(self.epoch if self.is_training else 0, idx, self.share(len(wav)))
+        z0, mask = self.encode(wav, draws.posterior), self._mask(infos)
+        backward = reverse_music(z0, mask) if self.cfg.negative.music == "reversed" else None
+        sample = self.objective.corrupt(z0, draws.eps, draws.t, backward)
         with self.autocast:
             positive, negative = self.model(
-                sample, tokenized, self._dropped(len(z0)) if self.is_training else None
+                sample, tokenized, self._dropped(draws.dropped) if self.is_training else None
             )
-        losses = self.objective.loss(positive.float(), None if negative is None else negative.float(), sample)
-        if flashy.distrib.is_distributed():
-            # flashy averages over workers by position: no worker may have a metric that another one lacks.
-            losses = {name: value for name, value in losses.items() if not name.endswith("noisiest")}
-        metrics.update({name: value.detach() for name, value in losses.items()})
+        losses = self.objective.loss(positive, negative, sample, mask)
+        metrics.update(losses.means())
+        by_stream = {"loss_positive": losses.positive}
+        if losses.negative is not None:
+            by_stream["loss_negative"] = losses.negative
+        update_by_timestep(self.averages, by_stream, draws.t, self.schedule.num_train_timesteps)
         if self.is_training:
-            self.optimize(losses["loss"], metrics)
+            self.optimize(losses.total, metrics)
+        else:
+            self._watch_influence(sample, tokenized[POSITIVE], positive, mask)
+        return metrics
+
+    def _watch_influence(
+        self, sample: DualSample, dance: Any, positive: torch.Tensor, mask: torch.Tensor | None
+    ) -> None:
+        """How much the answer, and its loss, would change with the dance of the batch's next clip."""
+        if len(positive) < 2:
+            return
+        others = {POSITIVE: dance.rolled(1)}
+        with self.autocast:
+            answer, _ = self.model(replace(sample, z_negative=None, target_negative=None), others)
+        change = (positive - answer).float().flatten(1).norm(dim=1)
+        size = positive.float().flatten(1).norm(dim=1).clamp(min=1e-8)
+        self.averages.update(
+            {
+                "influence": change / size,
+                "loss_other_dance": masked_mse(answer, sample.target_positive, mask),
+            }
+        )
+
+    def common_train_valid(self, dataset_split: str, **kwargs: Any) -> dict[str, Any]:
+        self.averages = ClipAverages()
+        metrics = super().common_train_valid(dataset_split, **kwargs)
+        metrics.update(self.averages.compute())
+        if metrics.get("cosine_pn", 1.0) < -0.9 and self.objective.negative_latent == "shared":
+            self.logger.warning(
+                "cosine_pn is %.2f: the network cannot tell the dance from its negative, so the two streams cancel "
+                "and its answers shrink; give a stronger negative.cue or a greater negative.alpha",
+                metrics["cosine_pn"],
+            )
         return metrics
 
     def inference(self) -> PNDiffusion:

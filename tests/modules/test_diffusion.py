@@ -14,6 +14,7 @@ from pn_diffusion_plugin.modules.diffusion import (
     DualSample,
     NoiseSchedule,
     negative_as_estimate,
+    reverse_music,
 )
 
 SCHEDULES = {
@@ -123,8 +124,9 @@ def test_the_right_answers_cost_nothing_and_agree(schedule: NoiseSchedule, readi
     objective = BiDirectionalObjective(schedule, 0.6, reading)
     sample = objective.corrupt(z0, eps, timesteps(schedule))
     losses = objective.loss(sample.target_positive, sample.target_negative, sample)
-    assert losses["loss"] == losses["loss_positive"] == losses["loss_negative"] == 0
-    assert losses["cosine_pn"].item() == pytest.approx(1, abs=1e-4)
+    means = losses.means()
+    assert means["loss"] == means["loss_positive"] == means["loss_negative"] == 0
+    assert means["cosine_pn"].item() == pytest.approx(1, abs=1e-4)
 
 
 @pytest.mark.parametrize("reading", READINGS)
@@ -149,7 +151,7 @@ def test_gradients_of_both_branches(schedule: NoiseSchedule, reading: str, alpha
     p.requires_grad_(), n.requires_grad_()
     objective = BiDirectionalObjective(schedule, alpha, reading)
     sample = objective.corrupt(z0, eps, timesteps(schedule))
-    objective.loss(p, n, sample)["loss"].backward()
+    objective.loss(p, n, sample).total.backward()
     assert p.grad is not None and n.grad is not None and sample.target_negative is not None
     assert torch.allclose(p.grad, alpha * 2 * (p - sample.target_positive) / p.numel(), atol=1e-8)
     assert torch.allclose(n.grad, (1 - alpha) * 2 * (n - sample.target_negative) / n.numel(), atol=1e-8)
@@ -165,7 +167,7 @@ def test_gradient_of_a_shared_network_by_finite_differences(reading: str) -> Non
 
     def loss(weight: torch.Tensor) -> torch.Tensor:
         assert sample.z_negative is not None
-        return objective.loss(weight * sample.z_positive, -0.5 * weight * sample.z_negative, sample)["loss"]
+        return objective.loss(weight * sample.z_positive, -0.5 * weight * sample.z_negative, sample).total
 
     weight = torch.tensor(0.3, dtype=torch.float64, requires_grad=True)
     loss(weight).backward()
@@ -183,9 +185,9 @@ def test_alpha_one_is_plain_latent_diffusion(schedule: NoiseSchedule) -> None:
         sample = objective.corrupt(z0, eps, t)
         assert sample.z_negative is None and sample.target_negative is None
         losses = objective.loss(p, None, sample)
-        assert losses["loss"] == losses["loss_positive"]
-        assert torch.allclose(losses["loss"], torch.nn.functional.mse_loss(p, schedule.target(z0, eps, t)))
-        assert not {"loss_negative", "cosine_pn"} & set(losses)
+        assert torch.allclose(losses.total, losses.positive.mean())
+        assert torch.allclose(losses.total, torch.nn.functional.mse_loss(p, schedule.target(z0, eps, t)))
+        assert set(losses.means()) == {"loss", "loss_positive"}
         with pytest.raises(ValueError, match="alpha = 1"):
             objective.loss(p, p, sample)
 
@@ -201,10 +203,10 @@ def test_shared_collapses_where_the_conditions_cannot_be_told_apart() -> None:
         assert bool(caught) == (alpha <= 0.5)
         sample = objective.corrupt(z0, eps, timesteps(schedule))
         scale = torch.tensor(0.9, requires_grad=True)
-        (gradient,) = torch.autograd.grad(objective.loss(scale * eps, scale * eps, sample)["loss"], scale)
+        (gradient,) = torch.autograd.grad(objective.loss(scale * eps, scale * eps, sample).total, scale)
         curvature = 2 * eps.square().mean()
         assert (scale - gradient / curvature).item() == pytest.approx(2 * alpha - 1, abs=1e-5)
-        assert objective.loss(eps, eps, sample)["cosine_pn"].item() == pytest.approx(-1, abs=1e-5)
+        assert objective.loss(eps, eps, sample).means()["cosine_pn"].item() == pytest.approx(-1, abs=1e-5)
 
 
 @pytest.mark.parametrize("reading", READINGS)
@@ -214,33 +216,39 @@ def test_padding_does_not_count(schedule: NoiseSchedule, reading: str) -> None:
     mask[..., 4:] = 0
     objective = BiDirectionalObjective(schedule, 0.6, reading)
     sample = objective.corrupt(z0, eps, timesteps(schedule))
-    masked = objective.loss(p, n, sample, mask)
+    masked = objective.loss(p, n, sample, mask).means()
     p2, n2 = p.clone(), n.clone()
     p2[..., 4:], n2[..., 4:] = 99, -99
     assert sample.z_negative is not None and sample.target_negative is not None
     latents = sample.z_positive, sample.target_positive, sample.z_negative, sample.target_negative
     cut = DualSample(sample.t, *(x[..., :4] for x in latents))
-    expected = objective.loss(p[..., :4], n[..., :4], cut)
+    expected = objective.loss(p[..., :4], n[..., :4], cut).means()
     for name in ("loss", "loss_positive", "loss_negative"):
-        assert torch.allclose(objective.loss(p2, n2, sample, mask)[name], masked[name])
+        assert torch.allclose(objective.loss(p2, n2, sample, mask).means()[name], masked[name])
         assert torch.allclose(masked[name], expected[name])
 
 
-def test_noisiest_quarter(schedule: NoiseSchedule) -> None:
+def test_losses_of_clips_make_the_loss(schedule: NoiseSchedule) -> None:
     z0, eps, p, n = draw(0, 1, 2, 3)
     objective = BiDirectionalObjective(schedule, 0.6)
-    t = torch.tensor([0, 100, 749, 750, 751, 999, 10, 20])
-    losses = objective.loss(p, n, sample := objective.corrupt(z0, eps, t))
-    assert sample.target_negative is not None
-    noisy = [3, 4, 5]
-    positive = (p - sample.target_positive)[noisy].square().mean()
-    negative = (n - sample.target_negative)[noisy].square().mean()
-    assert torch.allclose(losses["loss_positive_noisiest"], positive)
-    assert torch.allclose(losses["loss_negative_noisiest"], negative)
-    assert torch.allclose(losses["loss_noisiest"], 0.6 * positive + 0.4 * negative)
-    assert [name for name, value in losses.items() if value.requires_grad] == []
-    quiet = objective.loss(p, n, objective.corrupt(z0, eps, torch.zeros_like(t)))
-    assert not [name for name in quiet if name.endswith("noisiest")]
+    sample = objective.corrupt(z0, eps, timesteps(schedule))
+    losses = objective.loss(p.requires_grad_(), n, sample)
+    assert sample.target_negative is not None and losses.negative is not None
+    assert torch.allclose(losses.positive[3], (p - sample.target_positive)[3].square().mean())
+    assert torch.allclose(losses.negative[5], (n - sample.target_negative)[5].square().mean())
+    assert torch.allclose(losses.total, (0.6 * losses.positive + 0.4 * losses.negative).mean())
+    assert losses.total.requires_grad and not any(x.requires_grad for x in losses.means().values())
+
+
+def test_reversed_music_begins_with_the_last_moment_that_is_music() -> None:
+    z = torch.arange(6.0).expand(2, 3, 4, 6)
+    assert torch.equal(reverse_music(z)[0, 0, 0], torch.tensor([5.0, 4, 3, 2, 1, 0]))
+    mask = torch.ones(2, 1, 1, 6)
+    mask[1, ..., 4:] = 0
+    turned = reverse_music(z, mask)
+    assert torch.equal(turned[0], z[0].flip(-1))
+    assert torch.equal(turned[1, 2, 3], torch.tensor([3.0, 2, 1, 0, 4, 5]))
+    assert torch.equal(reverse_music(turned, mask), z)
 
 
 def test_another_latent_for_the_negative_stream() -> None:

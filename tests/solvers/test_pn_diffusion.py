@@ -14,6 +14,7 @@ from pn_diffusion_plugin.data.features import load_features, save_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths
 from pn_diffusion_plugin.errors import CheckpointError, CorpusError, FeatureFileError, UserError
 from pn_diffusion_plugin.models.checkpoint import load_experiment, load_weights
+from pn_diffusion_plugin.solvers.workers import Share
 
 MakeSolver = Callable[..., Any]
 
@@ -63,11 +64,69 @@ def test_the_objective_is_the_one_that_the_config_names(
 
 
 def test_with_shared_latents_only_the_positive_stream_is_dropped(make_solver: MakeSolver) -> None:
-    assert set(make_solver("pn_diffusion")._dropped(4)) == {POSITIVE, NEGATIVE}
-    mirrored = make_solver("pn_diffusion", "conditioning.dropout=0.5")._dropped(64)
-    assert torch.equal(mirrored[POSITIVE], mirrored[NEGATIVE]) and 10 < mirrored[POSITIVE].sum() < 54
-    assert set(make_solver("pn_diffusion", "negative.latent=shared")._dropped(4)) == {POSITIVE}
-    assert set(make_solver("pn_diffusion", "negative.alpha=1")._dropped(4)) == {POSITIVE}
+    dropped = torch.tensor([True, False])
+    mirrored = make_solver("pn_diffusion")._dropped(dropped)
+    assert mirrored[POSITIVE] is dropped and mirrored[NEGATIVE] is dropped
+    assert set(make_solver("pn_diffusion", "negative.latent=shared")._dropped(dropped)) == {POSITIVE}
+    assert set(make_solver("pn_diffusion", "negative.alpha=1")._dropped(dropped)) == {POSITIVE}
+
+
+def test_clips_are_dropped_one_by_one(make_solver: MakeSolver) -> None:
+    solver = make_solver("pn_diffusion", "conditioning.dropout=0.5")
+    assert 10 < solver._draw(1, 0, Share(0, 1, 64)).dropped.sum() < 54
+
+
+def test_a_step_draws_the_same_numbers_however_it_is_divided(make_solver: MakeSolver) -> None:
+    solver = make_solver("pn_diffusion")
+    alone = solver._draw(1, 3, Share(0, 1, 4))
+    for rank in range(2):
+        for mine, of_all in zip(solver._draw(1, 3, Share(rank, 2, 4)), alone, strict=True):
+            assert torch.equal(mine, of_all[rank::2])
+    assert not torch.equal(solver._draw(1, 4, Share(0, 1, 4)).eps, alone.eps)
+
+
+def test_diagnostics_of_a_stage(make_solver: MakeSolver) -> None:
+    solver = make_solver("pn_diffusion", "negative.cue=shifted")
+    with torch.no_grad():
+        solver._start_epoch()
+        metrics = solver.run_stage("valid", solver.valid)
+    quarters = [f"{name}_quarter{q}" for name in ("loss_positive", "loss_negative") for q in (1, 2, 3, 4)]
+    assert set(quarters) & set(metrics) and {"cosine_pn", "influence", "loss_other_dance"} <= set(metrics)
+    assert metrics["influence"] > 0
+    seen = [metrics[name] for name in quarters[:4] if name in metrics]
+    assert min(seen) <= metrics["loss_positive"] <= max(seen)
+
+
+def test_a_negative_that_means_nothing_is_refused(make_solver: MakeSolver) -> None:
+    with pytest.raises(UserError, match="negative.cue='backwards'"):
+        make_solver("pn_diffusion", "negative.cue=backwards")
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["negative.cue=mismatched"],
+        ["negative.music=reversed", "negative.branch_flag=true"],
+        ["negative.cue=shifted", "negative.latent=shared"],
+    ],
+)
+def test_every_kind_of_negative_trains_and_guides(make_solver: MakeSolver, settings: list[str]) -> None:
+    solver = make_solver("pn_diffusion", *settings, "sampling.negative_guidance=1")
+    (metrics,) = train_on(solver, first_batch(solver))
+    assert torch.isfinite(torch.as_tensor(metrics["loss_negative"]))
+    if "negative.cue=mismatched" in settings:
+        assert solver.model.other_dance.motion.abs().sum() > 0
+    _, infos = first_batch(solver)
+    (features, *_) = [load_features(Path(info.features)) for info in infos]
+    guided = solver.inference().generate_from_features([features], [0])[0]
+    plain = make_plain(solver).generate_from_features([features], [0])[0]
+    assert guided.shape == plain.shape and not torch.allclose(guided, plain, atol=1e-4)
+
+
+def make_plain(solver: Any) -> Any:
+    model = solver.inference()
+    model.set_generation_params(negative_guidance=0.0)
+    return model
 
 
 def test_validation_gives_the_same_number_each_time(make_solver: MakeSolver) -> None:
@@ -166,7 +225,7 @@ def test_an_experiment_resumes_and_is_continued_by_others(make_solver: MakeSolve
     first.run()
     folder, sig = first.folder, first.xp.sig
     state = load_experiment(folder, "pn_diffusion")  # with weights_only: nothing but plain containers
-    assert state["xp.cfg"]["negative"] == {"latent": "mirrored", "alpha": 0.6}
+    assert state["xp.cfg"]["negative"]["alpha"] == 0.6
     kept = load_weights(folder).model
     assert any(not torch.equal(kept[name], value) for name, value in first.model.state_dict().items())  # EMA
 

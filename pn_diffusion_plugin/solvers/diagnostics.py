@@ -1,0 +1,59 @@
+"""What a mean over a stage hides: the loss by timestep, and how much the dance counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import flashy
+import torch
+
+
+class ClipAverages:
+    """Weighted means over all clips of a stage and all workers, of values that not every batch has.
+
+    >>> averages = ClipAverages()
+    >>> averages.update({"loss": torch.tensor([1.0, 3.0]), "late": torch.tensor([1.0, 3.0])})
+    >>> averages.update({"late": torch.tensor([5.0, 9.0])}, weight=torch.tensor([1.0, 0.0]))
+    >>> averages.compute()
+    {'late': 3.0, 'loss': 2.0}
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[
+            str, torch.Tensor
+        ] = {}  # of values times weights, and of weights: no waiting for a GPU
+
+    def update(self, values: Mapping[str, torch.Tensor], weight: torch.Tensor | None = None) -> None:
+        """Add values (B,) by name; a weight (B,) of 0 leaves a clip out. Every worker gives the same names."""
+        for name, value in values.items():
+            value = value.detach().double()
+            counted = torch.ones_like(value) if weight is None else weight.to(value)
+            sums = torch.stack([(value * counted).sum(), counted.sum()])
+            self._sums[name] = self._sums[name] + sums if name in self._sums else sums
+
+    def compute(self) -> dict[str, float]:
+        """Means by name, sorted; without those of weight 0 in all."""
+        if not self._sums:
+            return {}
+        names = sorted(self._sums)
+        sums = torch.stack([self._sums[name] for name in names])
+        if flashy.distrib.is_distributed():
+            flashy.distrib.all_reduce(sums)
+        return {name: float(total / count) for name, (total, count) in zip(names, sums, strict=True) if count}
+
+
+QUARTERS = 4
+
+
+def update_by_timestep(
+    averages: ClipAverages, losses: Mapping[str, torch.Tensor], t: torch.Tensor, num_train_timesteps: int
+) -> None:
+    """Count losses (B,) under the quarter of the timesteps that t (B,) lies in: `NAME_quarter1` … `NAME_quarter4`.
+
+    The look of a latent is decided at low noise, where the beats lie at high noise: a model that hears the dance
+    shows it in the last quarter, the noisiest, first.
+    """
+    quarter = QUARTERS * t // num_train_timesteps
+    for q in range(QUARTERS):
+        named = {f"{name}_quarter{q + 1}": loss for name, loss in losses.items()}
+        averages.update(named, (quarter == q).float())
