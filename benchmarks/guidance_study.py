@@ -1,0 +1,181 @@
+"""Does the negative stream help? Guidance weights x readings x cues at equal numbers of network evaluations.
+
+    python benchmarks/guidance_study.py "mirrored, reversed=SIG" "positive only=SIG" … -o docs/guidance_study
+
+Every model makes music for the same segments with the same seeds, once for every pair of weights: w, the negative
+guidance, and g, classifier-free guidance. A cell costs `--evaluations` rows of the U-Net a segment whatever its
+branches: P alone takes so many steps, P with N or O half, all three a third. Weights are chosen on the *validation*
+split, the default here; `--cells w,g …` scores chosen ones, on `--split test` and on whole clips (`--whole`).
+
+Finished models are kept in the JSON file and not made again. Writes OUTPUT.json and OUTPUT.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pn_diffusion_plugin import paths
+from pn_diffusion_plugin.data.features import Features
+from pn_diffusion_plugin.metrics.dance import dance_beats
+from pn_diffusion_plugin.metrics.evaluate import evaluate_systems
+from pn_diffusion_plugin.metrics.scoring import EvaluationClip
+from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
+from pn_diffusion_plugin.solvers.evaluation import CorpusClip, evaluation_clip, read_split
+from pn_diffusion_plugin.utils.files import atomic_path, write_json
+
+NEGATIVE_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
+GUIDANCE_WEIGHTS = (1.0, 2.0, 4.0)
+METRICS = {
+    "beat_f70": "strict beat F",
+    "onset_f50": "onset F",
+    "bas_dance_to_music": "dance → music",
+    "bas_music_to_dance": "music → dance",
+}
+Cell = tuple[float, float]  # w, g
+
+
+def branches(cell: Cell) -> int:
+    """U-Net rows a step: P, and N and O where they count."""
+    w, g = cell
+    return 1 + (w != 0) + (g != 1)
+
+
+def cut(clip: CorpusClip, start: float, seconds: float) -> CorpusClip:
+    """`seconds` of a clip as a clip of its own."""
+    rate = clip.info.sample_rate
+    segment = clip.features.segment(start, seconds)
+    features = Features(
+        replace(clip.features.header, seconds=seconds),
+        segment.keypoints,
+        segment.detected,
+        segment.visual,
+        segment.visual_reverse,
+    )
+    begin, length = round(start * rate), round(seconds * rate)
+    beats = clip.info.beats
+    if beats is not None:
+        beats = [beat - start for beat in beats if start <= beat < start + seconds]
+    info = replace(clip.info, seconds=seconds, n_samples=length, beats=beats)
+    return CorpusClip(info, features, clip.reference[begin : begin + length])
+
+
+def evaluation_of(clip: CorpusClip) -> EvaluationClip:
+    """As `evaluation_clip`, with the dance's beats of just these seconds."""
+    return replace(evaluation_clip(clip), kinematic_beats=dance_beats(clip.features))
+
+
+def possible(model: PNDiffusion, cells: Sequence[Cell]) -> list[Cell]:
+    """The cells that a model was trained for."""
+    dropout = model.config["conditioning"]["dropout"] > 0
+    return [(w, g) for w, g in cells if (w == 0 or model.trained_negative) and (g == 1 or dropout)]
+
+
+def run_model(
+    model: PNDiffusion, clips: list[CorpusClip], cells: Sequence[Cell], evaluations: int, rescale: float
+) -> dict[str, Any]:
+    """Metrics of every cell, as in report.json, and of the null rows."""
+    features = [clip.features for clip in clips]
+    systems: dict[str, dict[str, np.ndarray]] = {}
+    for w, g in possible(model, cells):
+        model.set_generation_params(
+            steps=evaluations // branches((w, g)), negative_guidance=w, guidance=g, guidance_rescale=rescale
+        )
+        waves = model.generate_from_features(features, list(range(len(clips))))
+        systems[f"w={w:g} g={g:g}"] = {
+            clip.info.name: wave[0].numpy()[: len(clip.reference)]
+            for clip, wave in zip(clips, waves, strict=True)
+        }
+    report = evaluate_systems([evaluation_of(clip) for clip in clips], systems)
+    return {
+        row["name"]: {name: row["metrics"][name] for name in METRICS if name in row["metrics"]}
+        for row in report["rows"]
+    }
+
+
+def render(result: dict[str, Any]) -> str:
+    """The study as Markdown: a table a metric, models down and weights across."""
+    lines = [f"`{result['command']}`", "", result["setting"], ""]
+    cells = [f"w={w:g} g={g:g}" for w, g in result["cells"]]
+
+    def number(value: dict[str, float] | None) -> str:
+        if not value or "mean" not in value:
+            return "–"
+        return f"{value['mean']:.2f} [{value['low']:.2f}, {value['high']:.2f}]"
+
+    for metric, title in METRICS.items():
+        lines += [
+            f"### {title}",
+            "",
+            "| model | " + " | ".join(cells) + " |",
+            "|---" * (len(cells) + 1) + "|",
+        ]
+        nulls: dict[str, Any] = {}
+        for label, rows in result["models"].items():
+            shown = [number(rows["rows"].get(cell, {}).get(metric)) for cell in cells]
+            lines.append(f"| {label} | " + " | ".join(shown) + " |")
+            nulls = {name: row[metric] for name, row in rows["rows"].items() if name in ("shuffled", "click")}
+        told = ", ".join(f"{name} {number(value)}" for name, value in nulls.items())
+        lines += ["", f"Null rows: {told}.", ""]
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Generate, score, tabulate."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("models", nargs="+", help="LABEL=SIG or LABEL=FOLDER")
+    parser.add_argument("--corpus", type=Path, default=paths.outputs_dir() / "corpora/mini")
+    parser.add_argument("--split", default="valid")
+    parser.add_argument("--clips", type=int, default=None, help="the first so many of the split")
+    parser.add_argument("--evaluations", type=int, default=48, help="U-Net rows a segment")
+    parser.add_argument("--cells", nargs="+", help="pairs w,g; default: all")
+    parser.add_argument("--rescale", type=float, default=0.0, help="guidance_rescale")
+    parser.add_argument("--whole", action="store_true", help="whole clips instead of a window of each")
+    parser.add_argument("-o", "--output", type=Path, required=True, help="file name without its suffix")
+    args = parser.parse_args()
+    cells: list[Cell] = [(w, g) for g in GUIDANCE_WEIGHTS for w in NEGATIVE_WEIGHTS]
+    if args.cells:
+        pairs = (cell.split(",") for cell in args.cells)
+        cells = [(float(w), float(g)) for w, g in pairs]
+    named = dict(model.rsplit("=", 1) for model in args.models)
+    clips = read_split(args.corpus / "egs" / args.split, args.clips)
+    json_path = args.output.with_suffix(".json")
+    setting = (
+        f"{len(clips)} {'clips' if args.whole else 'segments of one window'} of {args.corpus.name}/{args.split}, "
+        f"{args.evaluations} U-Net rows each a window whatever the branches, mean [95 % bootstrap interval over clips]."
+    )
+    command = shlex.join(["python", "benchmarks/guidance_study.py", *sys.argv[1:]])
+    result: dict[str, Any] = {"command": command, "setting": setting, "cells": cells, "models": {}}
+    if json_path.is_file():
+        before = json.loads(json_path.read_text(encoding="utf-8"))
+        if before["setting"] == setting and [tuple(cell) for cell in before["cells"]] == cells:
+            result["models"] = before["models"]
+    for label, source in named.items():
+        if result["models"].get(label, {}).get("source") == source:
+            continue
+        begin = time.monotonic()
+        model = PNDiffusion.get_pretrained(source)
+        window = model.sequence.seconds
+        taken = clips if args.whole else [cut(c, (c.info.seconds - window) / 2, window) for c in clips]
+        rows = run_model(model, taken, cells, args.evaluations, args.rescale)
+        result["models"][label] = {"source": source, "rows": rows, "seconds": time.monotonic() - begin}
+        write_json(json_path, result)
+        print(f"{label}: {time.monotonic() - begin:.0f} s", flush=True)
+    with atomic_path(args.output.with_suffix(".md")) as temporary:
+        temporary.write_text(render(result), encoding="utf-8")
+    print(render(result))
+
+
+if __name__ == "__main__":
+    main()
