@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import flashy
 import torch
+
+from .workers import WeightedMeans
 
 
 class ClipAverages:
@@ -19,12 +20,11 @@ class ClipAverages:
     """
 
     def __init__(self) -> None:
-        self._sums: dict[
-            str, torch.Tensor
-        ] = {}  # of values times weights, and of weights: no waiting for a GPU
+        # Of values times weights, and of weights: no waiting for a GPU.
+        self._sums: dict[str, torch.Tensor] = {}
 
     def update(self, values: Mapping[str, torch.Tensor], weight: torch.Tensor | None = None) -> None:
-        """Add values (B,) by name; a weight (B,) of 0 leaves a clip out. Every worker gives the same names."""
+        """Add values (B,) by name; a weight (B,) of 0 leaves a clip out."""
         for name, value in values.items():
             value = value.detach().double()
             counted = torch.ones_like(value) if weight is None else weight.to(value)
@@ -32,14 +32,12 @@ class ClipAverages:
             self._sums[name] = self._sums[name] + sums if name in self._sums else sums
 
     def compute(self) -> dict[str, float]:
-        """Means by name, sorted; without those of weight 0 in all."""
-        if not self._sums:
-            return {}
-        names = sorted(self._sums)
-        sums = torch.stack([self._sums[name] for name in names])
-        if flashy.distrib.is_distributed():
-            flashy.distrib.all_reduce(sums)
-        return {name: float(total / count) for name, (total, count) in zip(names, sums, strict=True) if count}
+        """Means by name, sorted; without those of weight 0 in all. Every worker must ask."""
+        means = WeightedMeans()
+        for name, sums in self._sums.items():
+            total, weight = sums.tolist()
+            means.sums[name] = total, weight
+        return dict(sorted(means.compute(everywhere=True).items()))
 
 
 QUARTERS = 4

@@ -97,7 +97,7 @@ class WeightedMeans:
             self.sums[name] = (before[0] + total, before[1] + weight)
 
     def compute(self, everywhere: bool = False) -> dict[str, float]:
-        """The means; `everywhere`: over all workers, who all must ask, and all get the same."""
+        """The means, without those of weight 0; `everywhere`: over all workers, who must all ask."""
         merged = self
         if everywhere and flashy.distrib.is_distributed():
             gathered: list[Any] = [None] * flashy.distrib.world_size()
@@ -105,7 +105,7 @@ class WeightedMeans:
             merged = WeightedMeans()
             for sums in gathered:
                 merged._add(sums)
-        return {name: total / weight for name, (total, weight) in merged.sums.items()}
+        return {name: total / weight for name, (total, weight) in merged.sums.items() if weight}
 
 
 def gather_clips(mine: torch.Tensor) -> torch.Tensor:
