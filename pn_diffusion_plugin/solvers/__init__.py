@@ -18,6 +18,14 @@ def get_solver(cfg: Any) -> Any:
         from .pn_diffusion import PNDiffusionSolver
 
         return PNDiffusionSolver(cfg)
+    if cfg.solver == "compression":
+        from .compression import CodecSolver
+
+        return CodecSolver(cfg)
+    if cfg.solver == "dance_musicgen":
+        from .dance_musicgen import DanceMusicGenSolver
+
+        return DanceMusicGenSolver(cfg)
     from audiocraft.solvers import builders
 
     return builders.get_solver(cfg)

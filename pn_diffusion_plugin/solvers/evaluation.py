@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import soundfile
@@ -21,10 +21,30 @@ from ..metrics.dance import dance_beats
 from ..metrics.evaluate import PAIRED, evaluate_systems
 from ..metrics.report import write_report
 from ..metrics.scoring import EvaluationClip
-from ..models.pn_diffusion import SHORTFALL, PNDiffusion, Progress
+from ..models.pn_diffusion import SHORTFALL, Progress
+from ..sequence import SequenceConfig
 from ..utils.files import atomic_path
 
 logger = logging.getLogger(__name__)
+
+
+class MusicModel(Protocol):
+    """What can be evaluated: PN-Diffusion, the MusicGen baseline, or anything that has these; see `PNDiffusion`."""
+
+    sequence: SequenceConfig
+
+    @property
+    def sample_rate(self) -> int: ...
+
+    def generate_from_features(
+        self,
+        features: Sequence[Features],
+        seeds: Sequence[int] | None = None,
+        progress: Progress | None = None,
+        names: Sequence[str] | None = None,
+    ) -> list[torch.Tensor]: ...
+
+    def reconstruct(self, wav: torch.Tensor) -> torch.Tensor: ...
 
 
 @dataclass
@@ -72,7 +92,7 @@ def evaluation_clip(clip: CorpusClip) -> EvaluationClip:
 
 
 def evaluate_corpus(
-    model: PNDiffusion,
+    model: MusicModel,
     manifest: str | Path,
     out: Path,
     *,
@@ -82,7 +102,7 @@ def evaluate_corpus(
     progress: Progress | None = None,
     label: str = "PN-Diffusion",
     clips: list[CorpusClip] | None = None,
-    others: Mapping[str, PNDiffusion] | None = None,
+    others: Mapping[str, MusicModel] | None = None,
 ) -> dict[str, Any]:
     """Generate for every clip of a split, write the waves, score them, write `report.json` and `report.md`.
 

@@ -1,0 +1,275 @@
+"""The baseline as a user calls it: features of dances in, music out, with the methods that PN-Diffusion has."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ..data.dance_attributes import DanceAttributes
+from ..data.dance_condition import POSITIVE, dance_conditions
+from ..data.features import Features
+from ..errors import CheckpointError, FeatureFileError, UserError, VideoError
+from ..modules.windows import window_starts
+from ..utils.files import atomic_path
+from .builders import Config, build_feature_spec
+from .checkpoint import EXPORT_SCHEMA, load_experiment, load_into, resolve_checkpoint
+from .dance_musicgen_builders import LM_KEYS, build_dance_lm, build_lm_sequence
+from .dance_musicgen_codec import Codec, build_codec, load_codec
+from .dance_musicgen_lm import DanceLM
+from .pn_diffusion import SHORTFALL, Progress
+
+_CONFIG, _MODEL, _CODEC = "config.yaml", "model.safetensors", "codec.safetensors"
+
+
+@dataclass(frozen=True)
+class MusicGenParams:
+    """How to sample.
+
+    Attributes:
+        use_sampling: draw codes; False: the likeliest every time.
+        temperature: logits are divided by it.
+        top_k: draw from so many likeliest codes; 0: all.
+        top_p: draw from the likeliest codes of this probability; 0: all. Goes before `top_k`.
+        guidance: weight of classifier-free guidance; 1: off.
+        overlap: of neighbouring windows, in parts of a window: what of one is the beginning of the next.
+        batch_size: clips of equal length made together.
+    """
+
+    use_sampling: bool = True
+    temperature: float = 1.0
+    top_k: int = 250
+    top_p: float = 0.0
+    guidance: float = 3.0
+    overlap: float = 0.5
+    batch_size: int = 8
+
+
+class DanceMusicGen:
+    """A trained baseline, ready to make music.
+
+    Made for the same reports as `PNDiffusion`: `generate_from_features`, `reconstruct`, `sequence`, `sample_rate`.
+    """
+
+    def __init__(self, config: Config, lm: DanceLM, codec: Codec, device: torch.device | str = "cpu") -> None:
+        self.config, self.lm, self.codec = config, lm, codec
+        self.device = torch.device(device)
+        self.sequence = build_lm_sequence(config, codec)
+        self.feature_spec = build_feature_spec(config)
+        sampling = config["generate"]["lm"]
+        self.params = MusicGenParams()
+        self.set_generation_params(
+            temperature=sampling["temp"],
+            guidance=config["classifier_free_guidance"]["inference_coef"],
+            **{key: sampling[key] for key in ("use_sampling", "top_k", "top_p", "overlap", "batch_size")},
+        )
+
+    @classmethod
+    def get_pretrained(cls, name_or_path: str | Path, device: torch.device | str = "cpu") -> DanceMusicGen:
+        """Load a Dora signature, an experiment's folder, or what `save_pretrained` wrote.
+
+        Raises:
+            CheckpointError: when there is no such model, or it is damaged.
+        """
+        folder = resolve_checkpoint(name_or_path)
+        if (folder / _CONFIG).is_file():
+            config, weights, codec = _load_exported(folder, device)
+        else:
+            state = load_experiment(folder, "dance_musicgen")
+            config, weights = state["xp.cfg"], state["best_state"]["model"]
+            codec = load_codec(state["codec_source"], config["codec"]["codebooks"], device)
+        lm = build_dance_lm(config, codec, device)
+        load_into(lm, weights, str(name_or_path))
+        return cls(config, lm.eval(), codec, device)
+
+    def save_pretrained(self, folder: str | Path) -> Path:
+        """Write the model as safetensors and YAML, for `get_pretrained`. A codec of the hub is only named."""
+        folder = Path(folder)
+        config: dict[str, Any] = {
+            "schema": EXPORT_SCHEMA,
+            "solver": "dance_musicgen",
+            **{key: self.config[key] for key in LM_KEYS},
+            "codec": {**self.codec.description, "codebooks": self.codec.model.num_codebooks},
+        }
+        parts: dict[str, torch.nn.Module] = {_MODEL: self.lm}
+        if "pretrained" not in self.codec.description:
+            parts[_CODEC] = self.codec.model
+        for file, module in parts.items():
+            with atomic_path(folder / file) as temporary:
+                save_file({key: value.contiguous() for key, value in module.state_dict().items()}, temporary)
+        with atomic_path(folder / _CONFIG) as temporary:
+            temporary.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        return folder
+
+    @property
+    def sample_rate(self) -> int:
+        """Of the music (Hz)."""
+        return self.sequence.sample_rate
+
+    def set_generation_params(self, **params: Any) -> None:
+        """Change some of `MusicGenParams`.
+
+        Raises:
+            UserError: for an unknown name, an impossible value, or a guidance that the model was not trained for.
+        """
+        try:
+            wanted = replace(self.params, **params)
+        except TypeError as error:
+            raise UserError(f"unknown generation parameter: {error}") from error
+        for name, possible, remedy in (
+            ("temperature", wanted.temperature > 0, "more than 0"),
+            ("top_k", wanted.top_k >= 0, "at least 0"),
+            ("top_p", 0 <= wanted.top_p <= 1, "0 to 1"),
+            ("overlap", 0 <= wanted.overlap < 1, "at least 0 and less than 1"),
+            ("batch_size", wanted.batch_size >= 1, "at least 1"),
+        ):
+            if not possible:
+                raise UserError(f"{name} is {getattr(wanted, name)}: give {remedy}")
+        if wanted.guidance != 1 and not self.config["conditioning"]["dropout"]:
+            raise UserError(
+                "guidance needs a model trained with conditioning.dropout, and this one never saw a clip "
+                "without its dance: set classifier_free_guidance.inference_coef to 1"
+            )
+        self.params = wanted
+
+    @torch.no_grad()
+    def generate_from_features(
+        self,
+        features: Sequence[Features],
+        seeds: Sequence[int] | None = None,
+        progress: Progress | None = None,
+        names: Sequence[str] | None = None,
+    ) -> list[torch.Tensor]:
+        """Music for clips whose features are at hand: a wave (1, N) each, N = seconds · sample_rate.
+
+        Longer clips are made in windows, each of which continues the codes of the one before (MusicGen's way).
+
+        Args:
+            seeds: one a clip; 0, 1, 2 … by default.
+            progress: told of frames of codes made, of how many.
+            names: for error messages.
+
+        Raises:
+            VideoError: a clip is shorter than a window of the model.
+            FeatureFileError: features were made otherwise than the model's.
+            UserError: not as many seeds as clips.
+        """
+        seeds = list(range(len(features))) if seeds is None else list(seeds)
+        if len(seeds) != len(features):
+            raise UserError(f"{len(seeds)} seeds for {len(features)} clips: give one a clip")
+        names = [f"clip {index}" for index in range(len(features))] if names is None else list(names)
+        groups: dict[int, list[int]] = {}
+        for index, (name, clip) in enumerate(zip(names, features, strict=True)):
+            self._check(name, clip)
+            samples = round(clip.header.seconds * self.sample_rate)
+            frames = max(self.sequence.columns_for(samples), self.sequence.latent_columns)
+            groups.setdefault(frames, []).append(index)
+        size = self.params.batch_size
+        batches = [
+            (frames, members[at : at + size])
+            for frames, members in groups.items()
+            for at in range(0, len(members), size)
+        ]
+        total, done = sum(frames for frames, _ in batches), 0
+        waves: dict[int, torch.Tensor] = {}
+        for frames, members in batches:
+            base = done
+
+            def made(n: int, base: int = base) -> None:
+                if progress is not None:
+                    progress(base + n, total)
+
+            codes = self._codes([features[i] for i in members], frames, [seeds[i] for i in members], made)
+            for i, one in zip(members, codes, strict=True):
+                samples = round(features[i].header.seconds * self.sample_rate)
+                waves[i] = self.codec.decode(one[None])[0, :, :samples].cpu()
+            done += frames
+        return [waves[i] for i in range(len(features))]
+
+    def _codes(self, clips: Sequence[Features], frames: int, seeds: Sequence[int], made: Any) -> torch.Tensor:
+        """Codes (B, K, frames) of clips of one length, window by window."""
+        window, params = self.sequence.latent_columns, self.params
+        generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+        hop = max(1, round(window * (1 - params.overlap)))
+        codes: torch.Tensor | None = None
+        for start in window_starts(frames, window, hop):
+            known = 0 if codes is None else codes.shape[-1] - start
+            end = start + window
+            attributes = [self._attributes(clip, start) for clip in clips]
+            made_here = self.lm.generate(
+                None if codes is None else codes[..., start:],
+                attributes,
+                generators=generators,
+                max_gen_len=window,
+                use_sampling=params.use_sampling,
+                temp=params.temperature,
+                top_k=params.top_k,
+                top_p=params.top_p,
+                cfg_coef=params.guidance,
+                callback=lambda n, of, first=start + known, last=end: made(min(first + n, last)),
+            )
+            codes = made_here if codes is None else torch.cat([codes[..., :start], made_here], dim=-1)
+        assert codes is not None
+        return codes
+
+    def _attributes(self, clip: Features, start: int) -> DanceAttributes:
+        """The dance of the window that begins at frame `start`, as in training."""
+        positive, _ = dance_conditions(clip, start * self.sequence.column_seconds, self.sequence.seconds)
+        return DanceAttributes(dance={POSITIVE: positive})
+
+    def _check(self, name: str, clip: Features) -> None:
+        """Raise unless music can be made for the clip."""
+        if clip.header.seconds < self.sequence.seconds - SHORTFALL:
+            raise VideoError(
+                f"{name} is {clip.header.seconds:.2f} s long and the model needs at least "
+                f"{self.sequence.seconds:g} s: give a longer video"
+            )
+        wrong = [
+            f"{key} is {getattr(clip.header, key)}, not {wanted}"
+            for key, wanted in asdict(self.feature_spec).items()
+            if getattr(clip.header, key) != wanted
+        ]
+        if wrong:
+            raise FeatureFileError(
+                f"the features of {name} are not those the model was trained on ({'; '.join(wrong)}): "
+                "extract them as its configuration says"
+            )
+
+    @torch.no_grad()
+    def reconstruct(self, wav: torch.Tensor) -> torch.Tensor:
+        """The ceiling: music (N,) through the codec and back, (N,)."""
+        codes = self.codec.encode(wav[None, None].to(self.device))
+        return self.codec.decode(codes)[0, 0, : wav.shape[-1]].cpu()
+
+
+def _load_exported(
+    folder: Path, device: torch.device | str
+) -> tuple[dict[str, Any], dict[str, torch.Tensor], Codec]:
+    """Configuration, weights and codec of an exported folder."""
+    try:
+        config = yaml.safe_load((folder / _CONFIG).read_text(encoding="utf-8"))
+        if not isinstance(config, dict) or (config.get("schema"), config.get("solver")) != (
+            EXPORT_SCHEMA,
+            "dance_musicgen",
+        ):
+            raise CheckpointError(
+                f"{folder / _CONFIG} is not an exported dance_musicgen model of schema {EXPORT_SCHEMA}: export it again"
+            )
+        weights = load_file(folder / _MODEL)
+        description = dict(config["codec"])
+        codebooks = description.pop("codebooks")
+        codec = build_codec(description, device)
+        if "pretrained" not in description:
+            load_into(codec.model, load_file(folder / _CODEC), f"the codec of {folder}")
+        codec.model.set_num_codebooks(codebooks)
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, SafetensorError, KeyError) as error:
+        raise CheckpointError(
+            f"the exported model {folder} cannot be read ({type(error).__name__}: {error}): export it again"
+        ) from error
+    return config, weights, codec

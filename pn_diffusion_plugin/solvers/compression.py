@@ -1,0 +1,51 @@
+"""Solver of the baseline's codec: `dora run solver=compression`, audiocraft's own on the music of a dance corpus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import flashy
+from audiocraft.models.builders import get_compression_model
+from audiocraft.solvers.compression import CompressionSolver
+from omegaconf import DictConfig
+
+from ..errors import UserError
+from .base import PluginSolver
+from .loaders import build_dance_loaders
+
+
+class CodecSolver(PluginSolver, CompressionSolver):
+    """audiocraft's `CompressionSolver` with our data, our checkpoints and a learning-rate schedule."""
+
+    model: Any
+
+    def __init__(self, cfg: DictConfig) -> None:
+        if cfg.optim.accumulate != 1:
+            raise UserError(
+                f"optim.accumulate={cfg.optim.accumulate}: audiocraft's compression solver updates after every batch; "
+                "leave it at 1 and choose a smaller dataset.batch_size or segment_seconds"
+            )
+        super().__init__(cfg)
+
+    def build_dataloaders(self) -> None:
+        self.dataloaders = build_dance_loaders(self.config, load_features=False)
+
+    def build_model(self) -> None:
+        super().build_model()
+        self.model = get_compression_model(self.cfg).to(self.device)
+        self.build_optimizer()
+
+    def run_epoch(self) -> None:
+        # The balancer's mean norms are no part of a checkpoint: begun anew each epoch, a resumed run has the same.
+        self.balancer.averager = flashy.averager(self.cfg.balancer.ema_decay)
+        super().run_epoch()
+
+    def run_step(self, idx: int, batch: Any, metrics: dict[str, Any]) -> dict[str, Any]:
+        metrics = super().run_step(idx, batch[0], metrics)
+        if self.is_training and self.lr_scheduler is not None:
+            self.lr_scheduler.step()
+        return {name: _detached(value) for name, value in metrics.items()}
+
+
+def _detached(value: Any) -> Any:
+    return value.detach() if hasattr(value, "detach") else value
