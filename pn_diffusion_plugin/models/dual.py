@@ -44,7 +44,7 @@ class StoredDance(nn.Module):
         self.rates, self.seconds = (visual_rate, motion_rate), seconds
         self.register_buffer("visual", torch.zeros(1, visual_windows, visual_dim))
         self.register_buffer("motion", torch.zeros(1, pose_frames, joints, 3))
-        self.register_buffer("detected", torch.zeros(1, pose_frames, dtype=torch.bool))
+        self.register_buffer("detected", torch.zeros(1, pose_frames))  # audiocraft's EMA takes floats alone
 
     def store(self, dance: DanceCondition) -> None:
         """Keep this dance (B = 1)."""
@@ -56,7 +56,7 @@ class StoredDance(nn.Module):
         return DanceCondition(
             visual=self.visual.cpu(),
             motion=self.motion.cpu(),
-            detected=self.detected.cpu(),
+            detected=self.detected.cpu().bool(),
             visual_length=torch.tensor([self.visual.shape[1]]),
             motion_length=torch.tensor([self.motion.shape[1]]),
             visual_rate=[self.rates[0]],

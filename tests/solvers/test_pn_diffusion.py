@@ -123,6 +123,14 @@ def test_every_kind_of_negative_trains_and_guides(make_solver: MakeSolver, setti
     assert guided.shape == plain.shape and not torch.allclose(guided, plain, atol=1e-4)
 
 
+def test_a_stored_dance_is_kept_with_the_weights(make_solver: MakeSolver) -> None:
+    solver = make_solver("pn_diffusion", "optim.epochs=1", "negative.cue=mismatched")
+    solver.run()  # through the averaging of weights, validation and the checkpoint
+    kept = load_weights(solver.folder).model
+    assert torch.equal(kept["other_dance.motion"], solver.model.other_dance.motion)
+    assert solver.model.other_dance.condition().detected.dtype == torch.bool
+
+
 def make_plain(solver: Any) -> Any:
     model = solver.inference()
     model.set_generation_params(negative_guidance=0.0)
