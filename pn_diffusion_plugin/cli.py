@@ -14,6 +14,7 @@ from .commands.demo import demo
 from .commands.evaluate import evaluate
 from .commands.export import export
 from .commands.generate import generate
+from .commands.listening_test import listening_test
 from .commands.report import report
 from .errors import UserError
 
@@ -24,7 +25,7 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Music for dance videos: PN-Diffusion (CVPR 2025) as a plugin of audiocraft.",
 )
-for command in (generate, evaluate, report, export, demo):
+for command in (generate, evaluate, report, listening_test, export, demo):
     app.command()(command)
 app.add_typer(prepare.app, name="prepare")
 
