@@ -129,6 +129,7 @@ def _run(cfg: omegaconf.DictConfig) -> Any:
     return solver.run()
 
 
+main.dora.grid_package = "grids" if paths.IN_CHECKOUT else "pn_diffusion_plugin._grids"
 main.dora.dir = paths.resolve(AudioCraftEnvironment.get_dora_dir())
 main._base_cfg.slurm = get_slurm_parameters(main._base_cfg.slurm)
 sys.modules.setdefault("audiocraft.train", sys.modules[__name__])  # continue_from=//sig/… imports it

@@ -150,13 +150,16 @@ class DanceDataset(InfoAudioDataset):
             self.num_samples = len(self.segments)
 
     @classmethod
-    def from_meta(cls, root: str | Path, **kwargs: Any) -> DanceDataset:
+    def from_meta(cls, root: str | Path, clips: int | None = None, **kwargs: Any) -> DanceDataset:
         """The dataset of a manifest: a `data.jsonl` or its folder, e.g. `CORPUS/egs/train`.
+
+        Args:
+            clips: the first so many of the manifest; None: all.
 
         Raises:
             CorpusError: there is no such manifest, it is damaged, or lists no clip.
         """
-        return cls([AudioMeta.from_dict(line) for line in load_manifest(root)], **kwargs)
+        return cls([AudioMeta.from_dict(line) for line in load_manifest(root)[:clips]], **kwargs)
 
     def __getitem__(self, index: int) -> Any:
         wav, info = self._read_fixed(index) if self.segments else self._read_as_audiocraft(index)

@@ -48,6 +48,11 @@ def test_sound_and_dance_show_the_same_seconds(manifest):
     assert len(starts) > 10
 
 
+def test_the_first_clips_of_a_manifest(manifest):
+    names = {train_set(manifest, clips=2)[index][1].name for index in range(20)}
+    assert names == {"clip0", "clip1"}
+
+
 def test_an_epoch_can_be_repeated_and_epochs_differ(manifest):
     dataset = train_set(manifest)
 

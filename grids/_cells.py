@@ -1,0 +1,135 @@
+"""The experiments of every grid, for any base: the full grids and their `mini` forms differ in the base alone.
+
+Cells name what they compare even where it is the default, so that a cell means the same when a default changes.
+A model without negatives gets twice the batch: as many rows of the U-Net an update as one with them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+Launcher = Any  # dora.Launcher
+Overrides = dict[str, Any]
+
+PN: Overrides = {
+    "negative.alpha": 0.6,
+    "negative.latent": "mirrored",
+    "negative.cue": "reversed",
+    "conditioning.temporal": "aligned",
+}
+PAPER: Overrides = {
+    **PN,
+    "conditioning.temporal": "pooled",
+    "conditioning.motion.inputs": ["position"],
+    "conditioning.dropout": 0,
+    "diffusion.prediction": "epsilon",
+    "diffusion.beta_schedule": "linear",
+    "diffusion.zero_terminal_snr": False,
+    "sampling.guidance": 1.0,
+    "sampling.negative_guidance": 0.0,
+}
+SEEDS = (2036, 1, 2)
+
+
+def full(launcher: Launcher) -> tuple[Launcher, int]:
+    """AIST++ on one GPU a cell, and the batch size."""
+    bound = launcher.bind(
+        {"solver": "pn_diffusion/ours", "dset": "dance/aistpp", "device": "cuda", "autocast": True}
+    )
+    return bound.slurm_(gpus=1), 32
+
+
+def mini(launcher: Launcher) -> tuple[Launcher, int]:
+    """The embedded corpus, 400 updates a cell: four minutes on one core of a laptop; and the batch size."""
+    return launcher.bind({"solver": "pn_diffusion", "optim.epochs": 4}), 8
+
+
+def with_negatives(batch_size: int) -> Overrides:
+    """Both streams."""
+    return {**PN, "dataset.batch_size": batch_size}
+
+
+def positive_only(batch_size: int) -> Overrides:
+    """Plain latent diffusion at the same compute."""
+    return {**PN, "negative.alpha": 1, "dataset.batch_size": 2 * batch_size}
+
+
+def signature(launcher: Launcher, overrides: Overrides) -> str:
+    """Dora's signature of a cell."""
+    bound = launcher.bind(overrides)
+    return str(bound._shepherd.get_sheep_from_argv(bound._argv).xp.sig)
+
+
+def alpha(launcher: Launcher, batch_size: int) -> None:
+    """α of both readings; at 1 they are one and the same."""
+    for latent in ("mirrored", "shared"):
+        for tenth in range(1, 10):
+            launcher({**with_negatives(batch_size), "negative.latent": latent, "negative.alpha": tenth / 10})
+    launcher(positive_only(batch_size))
+
+
+def ablation(launcher: Launcher, batch_size: int) -> None:
+    """Which stream, with or without negatives, and how it enters the U-Net."""
+    streams: tuple[Overrides, ...] = ({}, {"conditioning.motion.dim": 0}, {"conditioning.visual_out": 0})
+    for stream in streams:
+        for negatives in (with_negatives(batch_size), positive_only(batch_size)):
+            for temporal in ("pooled", "tokens", "aligned"):
+                launcher({**negatives, **stream, "conditioning.temporal": temporal})
+
+
+def baselines(launcher: Launcher, batch_size: int, musicgen: Launcher) -> None:
+    """What the paper's idea has to beat, three seeds each; null and ceiling rows stand in every table."""
+    for seed in SEEDS:
+        launcher({**with_negatives(batch_size), "seed": seed})
+        launcher({**positive_only(batch_size), "seed": seed})
+        launcher({**PAPER, "dataset.batch_size": batch_size, "seed": seed})
+    launcher({**positive_only(batch_size), "conditioning.temporal": "pooled"})
+    musicgen()
+
+
+def readings(launcher: Launcher, batch_size: int) -> None:
+    """Every kind of negative, and none: the models whose guidance is compared."""
+    launcher(positive_only(batch_size))
+    for latent in ("mirrored", "shared"):
+        for cue in ("reversed", "shifted", "mismatched"):
+            launcher({**with_negatives(batch_size), "negative.latent": latent, "negative.cue": cue})
+    for cue in ("reversed", "shifted", "mismatched"):
+        launcher({**with_negatives(batch_size), "negative.cue": cue, "negative.branch_flag": True})
+    launcher({**with_negatives(batch_size), "negative.music": "reversed"})
+
+
+def guidance(launcher: Launcher, batch_size: int, evaluations: int = 48) -> None:
+    """One model, trained by the first cell, under weights w x g at equal numbers of network evaluations."""
+    base = with_negatives(batch_size)
+    launcher(base)
+    source = f"//sig/{signature(launcher, base)}"
+    for g in (1, 2, 4):
+        for w in (0, 0.25, 0.5, 1, 2):
+            steps = evaluations // (1 + (g != 1) + (w != 0))
+            sampling = {"guidance": g, "negative_guidance": w, "steps": steps}
+            _evaluate(launcher, base, source, sampling)
+
+
+def sampler_steps(launcher: Launcher, batch_size: int, most: int = 1000) -> None:
+    """One model, trained by the first cell, under samplers and numbers of steps."""
+    base = with_negatives(batch_size)
+    launcher(base)
+    source = f"//sig/{signature(launcher, base)}"
+    for sampler in ("ddim", "dpm++", "unipc"):
+        for steps in (4, 8, 16, 32, 64):
+            _evaluate(launcher, base, source, {"sampler": sampler, "steps": steps})
+    _evaluate(launcher, base, source, {"sampler": "ddpm", "steps": most})
+
+
+def _evaluate(launcher: Launcher, base: Overrides, source: str, sampling: Overrides) -> None:
+    """Score a trained model under other parameters of sampling, as an experiment of its own."""
+    named = {f"sampling.{name}": value for name, value in sampling.items()}
+    launcher({**base, **named, "label": "sampling", "continue_from": source, "execute_only": "evaluate"})
+
+
+def scale(launcher: Launcher, batch_size: int, widths: list[list[int]], clips: list[int]) -> None:
+    """Width of the U-Net x number of training clips."""
+    for channels in widths:
+        for number in clips:
+            cell = {"unet.channels": channels, "dataset.train.clips": number}
+            launcher({**with_negatives(batch_size), **cell})

@@ -1,0 +1,20 @@
+"""Visual, motion or both; with and without negatives; pooled, tokens or aligned.
+
+    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true \\
+        conditioning.visual_out=0 conditioning.temporal=tokens
+
+is one of its cells.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._cells import ablation, full
+from ._explorers import DanceExplorer
+
+
+@DanceExplorer
+def explorer(launcher: Any) -> None:
+    """Launch the cells."""
+    ablation(*full(launcher))

@@ -1,0 +1,20 @@
+"""The weight of the positive stream, both readings (the paper's Fig. 3).
+
+    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true \\
+        negative.alpha=0.3 negative.latent=shared
+
+is one of its cells.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._cells import alpha, full
+from ._explorers import DanceExplorer
+
+
+@DanceExplorer
+def explorer(launcher: Any) -> None:
+    """Launch the cells."""
+    alpha(*full(launcher))

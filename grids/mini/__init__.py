@@ -1,0 +1,1 @@
+"""Grids that a laptop can run: `pn-diffusion grid mini.baselines`."""

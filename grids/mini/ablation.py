@@ -1,0 +1,19 @@
+"""Visual, motion or both; with and without negatives; pooled, tokens or aligned.
+
+    dora run solver=pn_diffusion optim.epochs=4 conditioning.visual_out=0 conditioning.temporal=tokens
+
+is one of its cells.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._cells import ablation, mini
+from .._explorers import DanceExplorer
+
+
+@DanceExplorer
+def explorer(launcher: Any) -> None:
+    """Launch the cells."""
+    ablation(*mini(launcher))

@@ -1,0 +1,19 @@
+"""The weight of the positive stream, both readings (the paper's Fig. 3).
+
+    dora run solver=pn_diffusion optim.epochs=4 negative.alpha=0.3 negative.latent=shared
+
+is one of its cells.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._cells import alpha, mini
+from .._explorers import DanceExplorer
+
+
+@DanceExplorer
+def explorer(launcher: Any) -> None:
+    """Launch the cells."""
+    alpha(*mini(launcher))

@@ -1,0 +1,19 @@
+"""PN-Diffusion, its positive-only twin, the paper's form, a pooled condition and dance-MusicGen, beside null rows.
+
+    dora run solver=pn_diffusion optim.epochs=4 negative.alpha=1 dataset.batch_size=16
+
+is one of its cells.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._cells import baselines, mini
+from .._explorers import DanceExplorer
+
+
+@DanceExplorer
+def explorer(launcher: Any) -> None:
+    """Launch the cells."""
+    baselines(*mini(launcher), launcher.bind({"solver": "dance_musicgen"}))

@@ -1,0 +1,23 @@
+"""Negative and classifier-free guidance at equal numbers of network evaluations.
+
+The first cell trains the model, the others only evaluate it: on a cluster submit the first alone and wait for it
+(`dora grid mini.guidance 0`).
+
+    dora run solver=pn_diffusion optim.epochs=4 \\
+        sampling.guidance=4 sampling.steps=24 continue_from=//sig/SIG execute_only=evaluate
+
+is one of its cells.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._cells import guidance, mini
+from .._explorers import DanceExplorer
+
+
+@DanceExplorer
+def explorer(launcher: Any) -> None:
+    """Launch the cells."""
+    guidance(*mini(launcher))

@@ -1,0 +1,19 @@
+"""Readings of the objective x negative cues; their guidance is compared by benchmarks/guidance_study.py.
+
+    dora run solver=pn_diffusion optim.epochs=4 negative.latent=shared negative.cue=shifted
+
+is one of its cells.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .._cells import mini, readings
+from .._explorers import DanceExplorer
+
+
+@DanceExplorer
+def explorer(launcher: Any) -> None:
+    """Launch the cells."""
+    readings(*mini(launcher))

@@ -1,0 +1,20 @@
+"""Readings of the objective x negative cues; their guidance is compared by benchmarks/guidance_study.py.
+
+    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true \\
+        negative.latent=shared negative.cue=shifted
+
+is one of its cells.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._cells import full, readings
+from ._explorers import DanceExplorer
+
+
+@DanceExplorer
+def explorer(launcher: Any) -> None:
+    """Launch the cells."""
+    readings(*full(launcher))

@@ -1,0 +1,23 @@
+"""Samplers and numbers of steps: quality against network evaluations.
+
+The first cell trains the model, the others only evaluate it: on a cluster submit the first alone and wait for it
+(`dora grid sampler_steps 0`).
+
+    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true \\
+        sampling.sampler=dpm++ sampling.steps=16 continue_from=//sig/SIG execute_only=evaluate
+
+is one of its cells.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._cells import full, sampler_steps
+from ._explorers import DanceExplorer
+
+
+@DanceExplorer
+def explorer(launcher: Any) -> None:
+    """Launch the cells."""
+    sampler_steps(*full(launcher))

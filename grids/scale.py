@@ -1,0 +1,20 @@
+"""Width of the U-Net x number of training clips.
+
+    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true \\
+        unet.channels=[64,128,256,256] dataset.train.clips=100
+
+is one of its cells.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ._cells import full, scale
+from ._explorers import DanceExplorer
+
+
+@DanceExplorer
+def explorer(launcher: Any) -> None:
+    """Launch the cells."""
+    scale(*full(launcher), [[64, 128, 256, 256], [128, 256, 512, 512], [192, 384, 768, 768]], [100, 300, 900])
