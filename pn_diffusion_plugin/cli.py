@@ -14,7 +14,9 @@ from .commands.demo import demo
 from .commands.evaluate import evaluate
 from .commands.export import export
 from .commands.generate import generate
+from .commands.grid import grid
 from .commands.listening_test import listening_test
+from .commands.prepare_published import prepare_aistpp, prepare_tiktok
 from .commands.report import report
 from .errors import UserError
 
@@ -25,8 +27,10 @@ app = typer.Typer(
     rich_markup_mode="markdown",
     help="Music for dance videos: PN-Diffusion (CVPR 2025) as a plugin of audiocraft.",
 )
-for command in (generate, evaluate, report, listening_test, export, demo):
+for command in (generate, evaluate, grid, report, listening_test, export, demo):
     app.command()(command)
+prepare.app.command("aistpp")(prepare_aistpp)
+prepare.app.command("tiktok")(prepare_tiktok)
 app.add_typer(prepare.app, name="prepare")
 
 _debug = False

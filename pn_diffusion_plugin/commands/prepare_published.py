@@ -1,0 +1,124 @@
+"""`pn-diffusion prepare aistpp` and `prepare tiktok`: published collections, from the files as their owners distribute
+them. Nothing is downloaded: both collections come with terms that the user has to accept."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .common import stderr
+from .prepare import tell
+
+if TYPE_CHECKING:
+    from ..data.corpora.selection import Selection
+
+_CORES = os.cpu_count() or 1
+Src = Annotated[Path, typer.Argument(help="Folder of the videos; annotations and music may lie beside them.")]
+Dst = Annotated[Path, typer.Argument(help="Folder of the corpus.")]
+Lists = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--split-file",
+        help="Instead of --split: train=FILE, valid=FILE, test=FILE; names of videos, one a line, as in the published "
+        "lists. Repeat it.",
+    ),
+]
+Seed = Annotated[int, typer.Option(help="Of the split `ours`.")]
+Jobs = Annotated[int, typer.Option(help="Processes.")]
+Encoder = Annotated[str, typer.Option(help="inception_i3d or i3d_r50.")]
+Weights = Annotated[Path | None, typer.Option(help="File with the encoder's weights.")]
+
+
+def prepare_aistpp(
+    src: Src,
+    dst: Dst,
+    split: Annotated[
+        str,
+        typer.Option(
+            help="ours (no song and no choreography shared), crossmodal (AIST++'s own), d2m-gan, cdcd, or loris, which "
+            "LEAKS: for comparison with papers only."
+        ),
+    ] = "ours",
+    split_file: Lists = None,
+    camera: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this camera, c01 to c09. Repeat it. Default: c01; loris: all."),
+    ] = None,
+    keypoints: Annotated[
+        bool, typer.Option("--keypoints", help="Use AIST++'s published 2D keypoints instead of BlazePose.")
+    ] = False,
+    annotations: Annotated[
+        Path | None, typer.Option(help="Folder of AIST++'s annotations, if it is not in SRC.")
+    ] = None,
+    music: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of sound files named as videos or sequences, instead of the videos' sound."
+        ),
+    ] = None,
+    jobs: Jobs = _CORES,
+    seed: Seed = 0,
+    visual_encoder: Encoder = "inception_i3d",
+    visual_weights: Weights = None,
+) -> None:
+    """AIST++: solo dances of the AIST Dance Video Database, labelled by their names, with the published splits.
+
+    Example: `pn-diffusion prepare aistpp AIST outputs/corpora/aistpp --split cdcd`
+    """
+    from ..data.corpora.aistpp_prepare import select_aistpp
+
+    selection = select_aistpp(
+        src,
+        dst,
+        split=split,
+        lists=split_file or (),
+        cameras=camera or None,
+        keypoints=keypoints,
+        annotations=annotations,
+        music=music,
+        seed=seed,
+    )
+    _prepare(selection, dst, jobs, seed, visual_encoder, visual_weights)
+
+
+def prepare_tiktok(
+    src: Src,
+    dst: Dst,
+    split: Annotated[str, typer.Option(help="ours (no song shared) or d2m-gan.")] = "ours",
+    split_file: Lists = None,
+    jobs: Jobs = _CORES,
+    seed: Seed = 0,
+    visual_encoder: Encoder = "inception_i3d",
+    visual_weights: Weights = None,
+) -> None:
+    """The TikTok Dance-Music dataset of D2M-GAN; the videos named BATCH_SONG_VIDEO.mp4 as in its lists.
+
+    Example: `pn-diffusion prepare tiktok TikTok outputs/corpora/tiktok --split d2m-gan`
+    """
+    from ..data.corpora.tiktok import select_tiktok
+
+    selection = select_tiktok(src, dst, split=split, lists=split_file or (), seed=seed)
+    _prepare(selection, dst, jobs, seed, visual_encoder, visual_weights)
+
+
+def _prepare(
+    selection: Selection, dst: Path, jobs: int, seed: int, visual_encoder: str, visual_weights: Path | None
+) -> None:
+    from ..data.corpora.selection import prepare_selection
+    from ..data.features import FeatureSpec
+
+    for note in selection.notes:
+        stderr.print(note, markup=False, highlight=False, soft_wrap=True)
+    tell(
+        prepare_selection(
+            selection,
+            dst,
+            spec=FeatureSpec(visual_encoder=visual_encoder),
+            jobs=jobs,
+            seed=seed,
+            visual_weights=visual_weights,
+        )
+    )

@@ -1,0 +1,125 @@
+"""Which videos of a published collection become a corpus, with what labels; and lists of files that a user has."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...errors import CorpusError
+from ..manifest import SPLITS, CorpusPaths
+from ..origin import Origin
+from .folder import Labels
+
+if TYPE_CHECKING:
+    from ..clips import ExtractorFactory
+    from ..prepare import PrepareReport
+
+Name = TypeVar("Name")
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Videos to be prepared.
+
+    Attributes:
+        folder: that holds them.
+        videos: video → its labels; a split among them is obeyed.
+        origin: of the corpus.
+        sounds: video → sound file, where it is not the video's own.
+        extractor: makes the features; None: BlazePose and the visual encoder.
+        notes: sentences for the user, of what was left out and why.
+    """
+
+    folder: Path
+    videos: Mapping[Path, Labels]
+    origin: Origin
+    sounds: Mapping[Path, Path] = field(default_factory=dict)
+    extractor: ExtractorFactory | None = None
+    notes: Sequence[str] = ()
+
+
+def prepare_selection(selection: Selection, dst: str | Path, **options: Any) -> PrepareReport:
+    """Make the corpus `dst` of a selection, or go on with it.
+
+    Args:
+        selection: what to prepare.
+        dst: folder of the corpus.
+        options: as `prepare.prepare_folder`.
+
+    Raises:
+        CorpusError: nothing was selected, `dst` is of another origin, or as `prepare_folder`.
+    """
+    from ..prepare import prepare_folder
+
+    root = Path(dst).absolute()
+    if not selection.videos:
+        raise CorpusError(
+            f"none of the videos in {selection.folder} is in split {selection.origin.split!r}: "
+            "choose another split or other cameras"
+        )
+    selection.origin.save(root)
+    if selection.extractor is not None:
+        options.setdefault("extractor", selection.extractor)
+    splits = {
+        video.relative_to(selection.folder).as_posix(): labels.split
+        for video, labels in selection.videos.items()
+        if labels.split is not None
+    }
+    try:
+        return prepare_folder(
+            selection.folder,
+            root,
+            splits=splits,
+            files=sorted(selection.videos),
+            labels=selection.videos,
+            sounds=selection.sounds,
+            **options,
+        )
+    finally:
+        if not CorpusPaths(root).clip_names():
+            Origin.file(root).unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                root.rmdir()
+
+
+def read_lists(
+    lists: Iterable[str], names_in: Callable[[str], Iterable[Name]], example: str
+) -> dict[Name, str]:
+    """Splits from lists of files that the user has, such as published ones.
+
+    Args:
+        lists: "train=PATH", "valid=PATH", "test=PATH"; several of a split are put together. Every line may hold a
+            name, whatever stands around it (folders, suffixes, numbers of segments).
+        names_in: finds the names in a line.
+        example: of a name, for messages.
+
+    Raises:
+        CorpusError: a wrong entry, no such file, a list without names, or a name in two splits.
+    """
+    found: dict[Name, str] = {}
+    for entry in lists:
+        split, _, file = entry.partition("=")
+        if split not in SPLITS or not file:
+            raise CorpusError(f"the list {entry!r} is of no split: write train=FILE, valid=FILE or test=FILE")
+        path = Path(file)
+        if not path.is_file():
+            raise CorpusError(f"{path} does not exist: name the list of the files of {split}")
+        names = {name for line in path.read_text(encoding="utf-8").splitlines() for name in names_in(line)}
+        if not names:
+            raise CorpusError(f"{path} names no video such as {example}: give a list of names, one a line")
+        for name in names:
+            if found.setdefault(name, split) != split:
+                raise CorpusError(
+                    f"{name} is listed in {found[name]} and in {split}: take it out of one of them"
+                )
+    return found
+
+
+def count_notes(what: str, left_out: Sequence[Path]) -> list[str]:
+    """One sentence about files that were left out; none for none."""
+    if not left_out:
+        return []
+    return [f"{len(left_out)} videos {what}, e.g. {left_out[0].name}: left out"]
