@@ -13,27 +13,22 @@ The weights of P, N' and O sum to 1, so at a given z_t the same formulas hold fo
 
 from __future__ import annotations
 
+import typing as tp
+from dataclasses import dataclass
+
 import torch
 
 from .diffusion import negative_as_estimate
 from .windows import Denoiser
 
+Branch = tp.Literal["positive", "negative", "none"]
 
-def guided(
-    positive: Denoiser,
-    negative: Denoiser | None = None,
-    unconditional: Denoiser | None = None,
-    *,
-    w: float = 0.0,
-    g: float = 1.0,
-    h: float = 0.0,
-    negative_latent: str = "mirrored",
-    rescale: float = 0.0,
-) -> Denoiser:
-    """A denoiser that combines up to three; a branch whose weight is 0 is never evaluated.
+
+@dataclass(frozen=True)
+class Guidance:
+    """Which branches a step evaluates, and what is made of their outputs.
 
     Args:
-        positive, negative, unconditional: the network under the dance, the negative dance and no dance.
         w: strength of the negative guidance, >= 0; the formula without O.
         g, h: strengths of the positive and negative conditions in the formula with O.
         negative_latent: how the negative branch was trained, ``"mirrored"`` or ``"shared"``; decides its
@@ -42,41 +37,106 @@ def guided(
             against guidance that raises the contrast (arXiv 2305.08891, section 3.4).
 
     Raises:
-        ValueError: a weight without its branch, or both formulas at once.
-    """
-    if w < 0:
-        raise ValueError(f"w={w}: give a negative guidance of at least 0")
-    if w and (g != 1.0 or h):
-        raise ValueError(f"w={w} with g={g}, h={h}: give w, or g and h, not both")
-    if (w or h) and negative is None:
-        raise ValueError(f"w={w}, h={h} without a negative denoiser: give one, or leave the weight at 0")
-    if (g != 1.0 or h) and unconditional is None:
-        raise ValueError(
-            f"g={g}, h={h} without an unconditional denoiser: give one (condition dropout in training)"
-        )
-    if not 0 <= rescale <= 1:
-        raise ValueError(f"rescale={rescale}: give a share in [0, 1]")
-    # Fail here and not at the first step.
-    negative_as_estimate(torch.zeros(()), negative_latent)
+        ValueError: both formulas at once, or a number that cannot be.
 
-    def denoise(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        out = p = positive(z, t)
-        estimate = None
-        if negative is not None and (w or h):
-            estimate = negative_as_estimate(negative(z, t), negative_latent)
-        if w and estimate is not None:
-            out = p + w * (p - estimate)
-        # O has the weight 1 - g + h.
-        elif unconditional is not None and (g != 1.0 or h):
-            out = g * p
-            if 1.0 - g + h != 0.0:
-                out = out + (1.0 - g + h) * unconditional(z, t)
-            if estimate is not None:
-                out = out - h * estimate
-        if rescale and out is not p:
+    >>> Guidance().branches, Guidance(w=1.0).branches, Guidance(g=2.0, h=0.5).branches
+    (('positive',), ('positive', 'negative'), ('positive', 'negative', 'none'))
+    """
+
+    w: float = 0.0
+    g: float = 1.0
+    h: float = 0.0
+    negative_latent: str = "mirrored"
+    rescale: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.w < 0:
+            raise ValueError(f"w={self.w}: give a negative guidance of at least 0")
+        if self.w and (self.g != 1.0 or self.h):
+            raise ValueError(f"w={self.w} with g={self.g}, h={self.h}: give w, or g and h, not both")
+        if not 0 <= self.rescale <= 1:
+            raise ValueError(f"rescale={self.rescale}: give a share in [0, 1]")
+        # Fail here and not at the first step.
+        negative_as_estimate(torch.zeros(()), self.negative_latent)
+
+    @property
+    def branches(self) -> tuple[Branch, ...]:
+        """Those whose weight is not 0: P always, N' with w or h, O where 1 - g + h is not 0."""
+        if self.w:
+            return ("positive", "negative")
+        negative: tuple[Branch, ...] = ("negative",) if self.h else ()
+        nothing: tuple[Branch, ...] = ("none",) if 1.0 - self.g + self.h != 0.0 else ()
+        return ("positive", *negative, *nothing)
+
+    def combine(self, outputs: tp.Mapping[Branch, torch.Tensor]) -> torch.Tensor:
+        """The guided output (B, C, F, L) from one such output for each of ``branches``."""
+        out = p = outputs["positive"]
+        if self.w:
+            out = p + self.w * (p - negative_as_estimate(outputs["negative"], self.negative_latent))
+        elif self.g != 1.0 or self.h:
+            out = self.g * p
+            if "none" in self.branches:
+                out = out + (1.0 - self.g + self.h) * outputs["none"]
+            if self.h:
+                out = out - self.h * negative_as_estimate(outputs["negative"], self.negative_latent)
+        if self.rescale and out is not p:
             axes = tuple(range(1, out.dim()))
             ratio = p.std(axes, keepdim=True) / out.std(axes, keepdim=True).clamp(min=1e-8)
-            out = rescale * ratio * out + (1 - rescale) * out
+            out = self.rescale * ratio * out + (1 - self.rescale) * out
         return out
+
+
+def guided(
+    positive: Denoiser,
+    negative: Denoiser | None = None,
+    unconditional: Denoiser | None = None,
+    **weights: tp.Any,
+) -> Denoiser:
+    """A denoiser that combines up to three; a branch whose weight is 0 is never evaluated.
+
+    Args:
+        positive, negative, unconditional: the network under the dance, the negative dance and no dance.
+        weights: of ``Guidance``.
+
+    Raises:
+        ValueError: a weight without its branch; or see ``Guidance``.
+    """
+    guidance = Guidance(**weights)
+    if (guidance.w or guidance.h) and negative is None:
+        raise ValueError(
+            f"w={guidance.w}, h={guidance.h} without a negative denoiser: give one, or leave the weight at 0"
+        )
+    if (guidance.g != 1.0 or guidance.h) and unconditional is None:
+        raise ValueError(
+            f"g={guidance.g}, h={guidance.h} without an unconditional denoiser: give one "
+            "(condition dropout in training)"
+        )
+    denoisers: dict[Branch, Denoiser | None] = {
+        "positive": positive,
+        "negative": negative,
+        "none": unconditional,
+    }
+
+    def denoise(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        outputs: dict[Branch, torch.Tensor] = {}
+        for name in guidance.branches:
+            denoiser = denoisers[name]
+            assert denoiser is not None
+            outputs[name] = denoiser(z, t)
+        return guidance.combine(outputs)
+
+    return denoise
+
+
+def guided_together(branches: Denoiser, guidance: Guidance) -> Denoiser:
+    """The same where one call gives all branches.
+
+    Args:
+        branches: (z (B, C, F, L), t (B,)) -> (K, B, C, F, L), the outputs of the K ``guidance.branches``.
+        guidance: what to make of them.
+    """
+
+    def denoise(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        return guidance.combine(dict(zip(guidance.branches, branches(z, t), strict=True)))
 
     return denoise

@@ -15,14 +15,16 @@ import torch
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultistepScheduler
+from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from diffusers.utils.torch_utils import randn_tensor
 
-from .diffusion import BETA_SCHEDULES, NoiseSchedule
+from .diffusion import NoiseSchedule
 from .guidance import guided
 from .windows import Denoiser, WindowDenoiser, crossfade_weights, window_starts, windowed
 
 __all__ = [
     "SAMPLERS",
+    "SPACINGS",
     "Denoiser",
     "SamplingStep",
     "WindowDenoiser",
@@ -35,8 +37,10 @@ __all__ = [
     "windowed",
 ]
 
-SAMPLERS = ("ddpm", "ddim", "dpm++")
+SAMPLERS = ("ddpm", "ddim", "dpm++", "unipc")
 SPACINGS = ("trailing", "leading")
+# sqrt(abar) of pure noise, at most, for the solvers that work with its logarithm: 4096 times more noise than latent.
+_LEAST_SIGNAL = 2.0**-12
 
 
 @dataclass(frozen=True)
@@ -95,8 +99,8 @@ def sample(
         denoiser: (z (B, C, F, L), t (B,)) -> output of the schedule's prediction.
         schedule: the one the denoiser was trained with.
         shape: (B, C, F, L).
-        sampler: ``"ddpm"`` (arXiv 2006.11239), ``"ddim"`` (arXiv 2010.02502) or ``"dpm++"`` (DPM-Solver++ of
-            order 2, arXiv 2211.01095).
+        sampler: ``"ddpm"`` (arXiv 2006.11239), ``"ddim"`` (arXiv 2010.02502), ``"dpm++"`` (DPM-Solver++ of
+            order 2, arXiv 2211.01095) or ``"unipc"`` (UniPC of order 2, arXiv 2302.04867).
         steps: evaluations of the denoiser, at most T.
         generators: one a clip (``clip_generators``).
         device: where the latents live.
@@ -130,27 +134,18 @@ def _stepper(
     schedule: NoiseSchedule, timesteps: list[int], sampler: str, eta: float, generators: list[torch.Generator]
 ) -> tp.Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]:
     """(index of the step, output, z) -> the next z."""
-    prediction_type = {"epsilon": "epsilon", "v": "v_prediction"}[schedule.prediction]
-    solver: tp.Any
-    if sampler == "dpm++":
-        solver = DPMSolverMultistepScheduler(
-            num_train_timesteps=schedule.num_train_timesteps,
-            beta_start=schedule.beta_start,
-            beta_end=schedule.beta_end,
-            beta_schedule=BETA_SCHEDULES[schedule.beta_schedule],
-            rescale_betas_zero_snr=schedule.zero_terminal_snr,
-            prediction_type=prediction_type,
-            final_sigmas_type="zero",
-        )
-        solver.set_timesteps(timesteps=timesteps)
-        return lambda index, out, z: solver.step(out, timesteps[index], z).prev_sample
+    if sampler in ("dpm++", "unipc"):
+        return _multistep(schedule, timesteps, sampler)
 
     # A schedule of only the timesteps that are visited. diffusers' DDIM takes the next timestep to be
     # t - T // steps, which misses the visited ones (and, at the end, z0) whenever steps does not divide
     # T. Given as abar and not as betas, because 1 - beta has no digits left where abar falls from 1e-2
     # to 1e-9 in one step.
+    prediction_type = {"epsilon": "epsilon", "v": "v_prediction"}[schedule.prediction]
     kind = DDIMScheduler if sampler == "ddim" else DDPMScheduler
-    solver = kind(num_train_timesteps=len(timesteps), prediction_type=prediction_type, clip_sample=False)
+    solver: tp.Any = kind(
+        num_train_timesteps=len(timesteps), prediction_type=prediction_type, clip_sample=False
+    )
     solver.alphas_cumprod = schedule.alphas_cumprod[timesteps[::-1]]
     solver.set_timesteps(len(timesteps))
     arguments: dict[str, tp.Any] = {"generator": generators}
@@ -158,3 +153,32 @@ def _stepper(
         arguments = {"generator": generators if eta else None, "eta": eta}
     last = len(timesteps) - 1
     return lambda index, out, z: solver.step(out, last - index, z, **arguments).prev_sample
+
+
+def _multistep(
+    schedule: NoiseSchedule, timesteps: list[int], sampler: str
+) -> tp.Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]:
+    """A step of order 2 in lambda = log(sqrt(abar) / sqrt(1 - abar)), from the clean latents of two steps.
+
+    Pure noise has lambda = -inf, which no difference quotient survives, so there the solver is told of a
+    little signal. What the network's output means is not left to the solver: it would read the first output,
+    too, as if that signal were in z. The first step, from one clean latent, is then DDIM's to 4 digits.
+    """
+    kind = DPMSolverMultistepScheduler if sampler == "dpm++" else UniPCMultistepScheduler
+    solver: tp.Any = kind(
+        num_train_timesteps=schedule.num_train_timesteps, prediction_type="sample", final_sigmas_type="zero"
+    )
+    solver.set_timesteps(len(timesteps))
+    abar = schedule.alphas_cumprod[timesteps].double()
+    if abar[0] == 0:  # still less than the timestep after it, or the solver divides by the nothing in between
+        abar[0] = min([_LEAST_SIGNAL**2, *(abar[1:2] / 4).tolist()])
+    sigmas = ((1 - abar) / abar).sqrt()
+    solver.timesteps = torch.tensor(timesteps)
+    solver.sigmas = torch.cat([sigmas, sigmas.new_zeros(1)]).float()
+
+    def step(index: int, out: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
+        t = torch.full((len(z),), timesteps[index], device=z.device)
+        z_next: torch.Tensor = solver.step(schedule.to_z0(out, z, t), timesteps[index], z).prev_sample
+        return z_next
+
+    return step

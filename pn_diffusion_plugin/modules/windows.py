@@ -17,7 +17,9 @@ Denoiser = tp.Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """(z (B, C, F, L), t (B,)) -> output (B, C, F, L)."""
 
 WindowDenoiser = tp.Callable[[torch.Tensor, torch.Tensor, list[int]], torch.Tensor]
-"""(z (W*B, C, F, window), t (W*B,), starts of the W windows) -> output; row w * B + b: window w, clip b."""
+"""(z (W*B, C, F, window), t (W*B,), starts of the W windows) -> output; row w * B + b: window w, clip b.
+
+The output may have further axes in front, (..., W*B, C, F, window): then the denoiser made of it has them too."""
 
 
 def window_starts(length: int, window: int, hop: int) -> list[int]:
@@ -73,13 +75,15 @@ def windowed(
         if len(starts) == 1:
             return denoise_window(z, t, starts)
         weights = crossfade_weights(starts, window).to(z)
-        result = torch.zeros_like(z)
+        result = z.new_zeros(0)
         step = windows_per_call or len(starts)
         for i in range(0, len(starts), step):
             group = starts[i : i + step]
             stacked = rearrange([z[..., s : s + window] for s in group], "w b c f l -> (w b) c f l")
-            outputs = denoise_window(stacked, t.repeat(len(group)), group)
-            outputs = rearrange(outputs, "(w b) c f l -> w b c f l", w=len(group)).to(z)
+            outputs = denoise_window(stacked, t.repeat(len(group)), group).to(z)
+            outputs = rearrange(outputs, "... (w b) c f l -> w ... b c f l", w=len(group))
+            if not i:
+                result = z.new_zeros(*outputs.shape[1:-1], z.shape[-1])
             for start, weight, output in zip(group, weights[i : i + step], outputs, strict=True):
                 result[..., start : start + window] += weight * output
         return result

@@ -50,6 +50,8 @@ def test_a_video_shorter_than_a_window_is_refused_by_name(model: PNDiffusion, ma
         {"negative_guidance": 0.7},
         {"guidance": 2.0, "negative_guidance": 0.5, "sampler": "ddpm"},
         {"sampler": "dpm++"},
+        {"sampler": "unipc", "guidance": 2.0, "guidance_rescale": 0.5},
+        {"sampler": "ddim", "eta": 0.7},
     ],
 )
 def test_a_clip_depends_on_its_dance_and_seed_alone(
@@ -98,6 +100,15 @@ def test_the_middle_of_a_long_clip_hears_its_own_dance(model: PNDiffusion, make_
     assert not torch.allclose(a[:, middle], b[:, middle], atol=1e-2)
 
 
+def latents(model: PNDiffusion, clips: list[Features], seeds: list[int]) -> torch.Tensor:
+    """What the denoiser makes of the clips, before it becomes sound."""
+    found: list[torch.Tensor] = []
+    model._to_wave, original = lambda z, n: found.append(z) or torch.zeros(1, 1, n), model._to_wave  # type: ignore
+    model.generate_from_features(clips, seeds)
+    model._to_wave = original  # type: ignore[method-assign]
+    return torch.cat(found)
+
+
 def rows_seen(model: PNDiffusion, features: Features) -> list[int]:
     """Rows of every U-Net call of a generation."""
     rows: list[int] = []
@@ -108,20 +119,37 @@ def rows_seen(model: PNDiffusion, features: Features) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    "params, calls",
+    "params, branches",
     [
         ({}, 1),
         ({"negative_guidance": 0.5}, 2),
         ({"guidance": 2.0}, 2),
         ({"guidance": 2.0, "negative_guidance": 0.5}, 3),
+        ({"guidance": 2.0, "negative_guidance": 1.0}, 2),  # "no dance" has the weight 1 - g + h = 0
     ],
 )
-def test_only_the_branches_that_count_are_computed(
-    model: PNDiffusion, make_features: Make, params: dict[str, Any], calls: int
+def test_the_branches_that_count_are_computed_in_one_call(
+    model: PNDiffusion, make_features: Make, params: dict[str, Any], branches: int
 ) -> None:
     model.set_generation_params(steps=2, **params)
-    assert rows_seen(model, make_features(2.56)) == [1] * 2 * calls
-    assert rows_seen(model, make_features(5.12)) == [3] * 2 * calls  # three windows in one call
+    assert rows_seen(model, make_features(2.56)) == [branches] * 2
+    assert rows_seen(model, make_features(5.12)) == [3 * branches] * 2  # three windows
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 4, 7])
+@pytest.mark.parametrize("params", [{}, {"guidance": 2.0, "negative_guidance": 0.5, "guidance_rescale": 0.7}])
+def test_rows_of_a_call_are_bounded_and_change_nothing(
+    model: PNDiffusion, make_features: Make, params: dict[str, Any], most: int
+) -> None:
+    clips, seeds = [make_features(8.0, seed) for seed in range(3)], [7, 8, 9]
+    model.set_generation_params(steps=2, windows_per_call=1000, **params)
+    whole = latents(model, clips, seeds)
+    model.set_generation_params(windows_per_call=most)
+    assert torch.allclose(latents(model, clips, seeds), whole, atol=1e-5)
+    rows = rows_seen(model, clips[0])
+    assert max(rows) <= most and sum(rows) == 2 * 6 * (3 if params else 1)  # six windows
+    model.set_generation_params(batch_size=1)
+    assert torch.allclose(latents(model, clips, seeds), whole, atol=1e-5)
 
 
 def test_progress_counts_every_step_once(model: PNDiffusion, make_features: Make) -> None:
@@ -168,7 +196,13 @@ def test_a_device_that_is_not_there_is_told(device: str) -> None:
     "params, message",
     [
         ({"colour": 1}, "unknown generation parameter.*colour"),
-        ({"sampler": "euler"}, "sampler.*euler.*ddim"),
+        ({"sampler": "euler"}, "sampler.*euler.*unipc"),
+        ({"spacing": "even"}, "spacing.*even.*trailing"),
+        ({"spacing": "leading"}, "leading.*zero_terminal_snr"),
+        ({"eta": 1.5}, "eta.*1.5"),
+        ({"eta": 0.5, "sampler": "unipc"}, "eta is 0.5 and belongs to ddim.*unipc"),
+        ({"guidance_rescale": -0.1}, "guidance_rescale.*-0.1"),
+        ({"windows_per_call": 0}, "windows_per_call.*0"),
         ({"steps": 0}, "steps.*0"),
         ({"steps": 1001}, "steps.*1001"),
         ({"negative_guidance": -1.0}, "negative_guidance.*-1"),

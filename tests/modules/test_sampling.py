@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pn_diffusion_plugin.modules.diffusion import NoiseSchedule
+from pn_diffusion_plugin.modules.guidance import Guidance, guided_together
 from pn_diffusion_plugin.modules.sampling import (
     SAMPLERS,
     Denoiser,
@@ -75,7 +76,7 @@ def test_oracle_gives_back_z0(schedule: NoiseSchedule, sampler: str, steps: int)
     assert torch.allclose(run(oracle(schedule, z0), schedule, sampler=sampler, steps=steps), z0, atol=1e-4)
 
 
-@pytest.mark.parametrize("sampler", ["ddpm", "ddim"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("name", ["linear-v", "cosine-zero-v", "linear-zero-v"])
 def test_oracle_gives_back_z0_in_one_step(name: str, sampler: str) -> None:
     """From pure noise v is -z0; the noise alone would have to be divided by almost nothing."""
@@ -85,15 +86,17 @@ def test_oracle_gives_back_z0_in_one_step(name: str, sampler: str) -> None:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_oracle_gives_back_z0_over_all_timesteps(sampler: str) -> None:
-    z0 = clean((1, 2, 4, 6))
-    schedule = SCHEDULES["linear-epsilon"]
+@pytest.mark.parametrize("name", ["linear-epsilon", "linear-zero-v"])
+def test_oracle_gives_back_z0_over_all_timesteps(name: str, sampler: str) -> None:
+    """Also where the last timesteps before pure noise hold next to no signal."""
+    z0, schedule = clean((1, 2, 4, 6)), SCHEDULES[name]
     out = run(oracle(schedule, z0), schedule, z0.shape, sampler=sampler, steps=1000)
     assert torch.allclose(out, z0, atol=1e-4)
 
 
 @pytest.mark.parametrize(
-    "sampler, eta, steps", [("ddim", 0, 100), ("dpm++", 0, 25), ("ddpm", 0, 1000), ("ddim", 1, 1000)]
+    "sampler, eta, steps",
+    [("ddim", 0, 100), ("dpm++", 0, 25), ("unipc", 0, 25), ("ddpm", 0, 1000), ("ddim", 1, 1000)],
 )
 def test_gaussian_data_keep_their_spread(sampler: str, eta: float, steps: int) -> None:
     """With the best network for Gaussian data a sampler must bring pure noise to their very spread."""
@@ -105,6 +108,36 @@ def test_gaussian_data_keep_their_spread(sampler: str, eta: float, steps: int) -
     assert out.mean().item() == pytest.approx(0, abs=0.02)
 
 
+@pytest.mark.parametrize("sampler, order", [("ddim", 1), ("dpm++", 2), ("unipc", 2)])
+def test_more_steps_come_closer_to_the_exact_solution(
+    schedule: NoiseSchedule, sampler: str, order: int
+) -> None:
+    """Without noise on the way z0 = z_T * spread / std(z_T) for Gaussian data: a known end for each beginning."""
+    spread, shape = 0.5, (1, 2, 16, 16)
+    z_first = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    abar = schedule.alphas_cumprod[-1]
+    exact = z_first * spread / (abar * spread**2 + 1 - abar).sqrt()
+    few, some, many = (
+        (run(gaussian(schedule, spread), schedule, shape, sampler=sampler, steps=n) - exact).norm()
+        / exact.norm()
+        for n in (10, 40, 160)
+    )
+    assert few > 3 * some and few > 8 * many
+    assert some < (0.08 if order == 1 else 0.006) and many < (0.02 if order == 1 else 0.0015)
+
+
+@pytest.mark.parametrize("sampler", ["dpm++", "unipc"])
+@pytest.mark.parametrize("name", ["cosine-zero-v", "linear-zero-v"])
+def test_pure_noise_does_not_count_as_signal(name: str, sampler: str) -> None:
+    """The first step from pure noise is DDIM's: what the network says z0 is, with the noise it began with."""
+    schedule, z0 = SCHEDULES[name], clean()
+    seen: list[SamplingStep] = []
+    run(oracle(schedule, z0), schedule, sampler=sampler, steps=20, callback=seen.append)
+    eps, t = seen[0].z, torch.full((2,), seen[1].t)
+    assert torch.allclose(seen[0].z0, z0, atol=1e-6)
+    assert torch.allclose(seen[1].z, schedule.add_noise(z0, eps, t), atol=1e-3)
+
+
 def test_latents_are_not_clipped() -> None:
     z0 = 5 * clean()
     for sampler in SAMPLERS:
@@ -113,7 +146,7 @@ def test_latents_are_not_clipped() -> None:
         )
 
 
-@pytest.mark.parametrize("sampler", ["ddpm", "ddim", "dpm++"])
+@pytest.mark.parametrize("sampler", SAMPLERS)
 def test_a_clip_does_not_depend_on_its_batch(sampler: str) -> None:
     schedule = SCHEDULES["linear-epsilon"]
 
@@ -208,6 +241,33 @@ def test_the_wrong_sign_breaks_an_oracle(
     right = guided(*linear, negative_latent="shared" if sign < 0 else "mirrored", **weights)
     assert run(right, schedule, (1, 4, 32, 32)).std().item() == pytest.approx(0.5, rel=0.1)
     assert run(wrong, schedule, (1, 4, 32, 32)).std().item() != pytest.approx(0.5, rel=0.3)
+
+
+@pytest.mark.parametrize("negative_latent", ["mirrored", "shared"])
+@pytest.mark.parametrize(
+    "weights",
+    [{}, {"w": 1.5}, {"g": 3.0, "h": 1.0}, {"g": 3.0}, {"g": 2.0, "h": 1.0}, {"g": 3.0, "rescale": 0.6}],
+)
+def test_branches_evaluated_together_are_the_branches(
+    negative_latent: str, weights: dict[str, float]
+) -> None:
+    """Also where a denoiser of windows gives them all at once."""
+    denoisers = {name: constant_like(i) for i, name in enumerate(("positive", "negative", "none"))}
+    guidance = Guidance(negative_latent=negative_latent, **weights)
+
+    def together(z: torch.Tensor, t: torch.Tensor, starts: list[int]) -> torch.Tensor:
+        return torch.stack([denoisers[name](z, t) for name in guidance.branches])
+
+    z, t = clean((2, 4, 8, 40)), torch.tensor([200, 800])
+    apart = guided(*denoisers.values(), negative_latent=negative_latent, **weights)(z, t)
+    for per_call in (1, 2, None):
+        windows = windowed(together, 16, 8, windows_per_call=per_call)
+        assert torch.allclose(guided_together(windows, guidance)(z, t), apart, atol=1e-5)
+
+
+def constant_like(number: int) -> Denoiser:
+    """A denoiser of its own for each number."""
+    return lambda z, t: torch.sin((number + 1) * z) + number * t[:, None, None, None] / 1000
 
 
 def constant(value: float) -> Denoiser:
