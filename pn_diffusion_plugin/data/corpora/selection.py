@@ -79,7 +79,8 @@ def prepare_selection(selection: Selection, dst: str | Path, **options: Any) -> 
             **options,
         )
     finally:
-        if not CorpusPaths(root).clip_names():
+        # What came to nothing binds nobody; but other shards may be at their first clips.
+        if options.get("shard") is None and not CorpusPaths(root).clip_names():
             Origin.file(root).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
                 root.rmdir()
