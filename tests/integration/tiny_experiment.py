@@ -125,6 +125,57 @@ def overrides(corpus: Path, *more: str) -> list[str]:
     ]
 
 
+def codec_overrides(corpus: Path) -> list[str]:
+    """An EnCodec of a few thousand weights, trained for an instant."""
+    return [
+        "solver=compression",
+        "dset=dance/folder",
+        f"datasource.root={corpus}",
+        "segment_seconds=0.5",
+        "seanet.dimension=8",
+        "seanet.n_filters=2",
+        "seanet.ratios=[21,21]",
+        "rvq.n_q=2",
+        "rvq.bins=16",
+        "rvq.kmeans_iters=2",
+        "dataset.batch_size=2",
+        "dataset.valid.num_samples=2",
+        "dataset.evaluate.num_samples=2",
+        "dataset.generate.num_samples=2",
+        "optim.epochs=2",
+        "optim.updates_per_epoch=2",
+        "num_threads=1",
+    ]
+
+
+def musicgen_overrides(corpus: Path, *more: str) -> list[str]:
+    """The MusicGen baseline of a few thousand weights; its codec is the one of `codec_overrides`."""
+    quoted = ",".join(json.dumps(item) for item in codec_overrides(corpus))
+    return [
+        "solver=dance_musicgen",
+        "dset=dance/folder",
+        f"datasource.root={corpus}",
+        "segment_seconds=2.56",
+        f"codec.overrides=[{quoted}]",
+        "transformer_lm.dim=16",
+        "transformer_lm.num_heads=2",
+        "transformer_lm.num_layers=1",
+        "transformer_lm.dropout=0",
+        "conditioning.visual_out=4",
+        "conditioning.frame_kernel=3",
+        "conditioning.motion.dim=8",
+        "conditioning.motion.channels=4",
+        "conditioning.motion.layers=1",
+        "generate.lm.top_k=8",
+        "dataset.batch_size=2",
+        "dataset.generate.num_samples=2",
+        "optim.epochs=3",
+        "optim.updates_per_epoch=2",
+        "num_threads=1",
+        *more,
+    ]
+
+
 def program(name: str) -> str:
     """Path of a command of this environment."""
     return str(Path(sys.executable).parent / name)
