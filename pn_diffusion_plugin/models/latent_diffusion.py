@@ -14,7 +14,7 @@ from diffusers import UNet2DConditionModel
 from einops import repeat
 from torch import nn
 
-from ..modules.alignment import average_tokens, fold_to_columns, time_positions
+from ..modules.alignment import average_tokens, fold_to_columns, group_any, time_positions
 from ..modules.dance_encoder import TEMPORAL, Temporal
 
 Condition = tuple[torch.Tensor, torch.Tensor]  # embedding (B, T, D), mask (B, T)
@@ -120,7 +120,9 @@ class LatentDiffusion(nn.Module):
     ) -> dict[str, torch.Tensor]:
         """Everything of the condition that does not change over denoising steps: compute it once a clip.
 
-        Where the mask is False (nobody found, or dropped) a learned "no dance" token stands in.
+        Where the mask is False (nobody found, or dropped) a learned "no dance" token stands in. It is attended to:
+        it says "nobody seen here". Padding (mask False and embedding zero, see `DanceConditioner`) is not, and
+        the dance's last moment is held over the columns after its end.
 
         Args:
             columns: latent columns L.
@@ -131,6 +133,8 @@ class LatentDiffusion(nn.Module):
             Tensors of B rows each: batches are joined and split by joining and splitting every one of them.
         """
         embedding, mask = condition
+        real = mask | (embedding != 0).any(dim=-1)
+        real = real | ~real.any(dim=1, keepdim=True)  # a clip that is all padding: no dance at all
         embedding = torch.where(mask[..., None], embedding, self.null_token.to(embedding.dtype))
         prepared: dict[str, torch.Tensor] = {}
         if self.branch_flag:
@@ -147,12 +151,18 @@ class LatentDiffusion(nn.Module):
             )
         elif self.temporal == "aligned":
             assert self.fold is not None
+            lengths = (real * torch.arange(1, real.shape[1] + 1, device=real.device)).amax(dim=1)
             folded = self.fold(
-                fold_to_columns(embedding, self.token_rate, columns, self.column_seconds, self.moments)
+                fold_to_columns(
+                    embedding, self.token_rate, columns, self.column_seconds, self.moments, mask, lengths
+                )
             )
             prepared["extra"] = repeat(folded, "b d l -> b d f l", f=self.latent_rows)
-        # Null tokens may be attended to: they say "nobody seen here".
-        prepared["tokens"] = average_tokens(tokens, self.attention_stride)
+        stride = self.attention_stride
+        prepared["tokens"] = average_tokens(tokens, stride, _weights(mask, real, stride))
+        attended = group_any(real, stride)
+        if not attended.all():
+            prepared["attended"] = attended
         return prepared
 
     def denoise(self, z: torch.Tensor, t: torch.Tensor, prepared: dict[str, torch.Tensor]) -> torch.Tensor:
@@ -163,6 +173,7 @@ class LatentDiffusion(nn.Module):
             z,
             t,
             encoder_hidden_states=prepared["tokens"],
+            encoder_attention_mask=prepared.get("attended"),
             class_labels=prepared.get("branch"),
             return_dict=False,
         )[0]
@@ -171,3 +182,11 @@ class LatentDiffusion(nn.Module):
         self, z: torch.Tensor, t: torch.Tensor, condition: Condition, branch: int | torch.Tensor = 0
     ) -> torch.Tensor:
         return self.denoise(z, t, self.prepare(condition, z.shape[-1], branch))
+
+
+def _weights(seen: torch.Tensor, real: torch.Tensor, stride: int) -> torch.Tensor:
+    """What of a group of tokens counts: those that were seen; where none was, the real ones. (B, T) of bool."""
+    in_group = [
+        group_any(mask, stride).repeat_interleave(stride, dim=1)[:, : mask.shape[1]] for mask in (seen, real)
+    ]
+    return torch.where(in_group[0], seen, torch.where(in_group[1], real, torch.ones_like(real)))

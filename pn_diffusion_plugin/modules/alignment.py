@@ -15,7 +15,13 @@ from torch.nn import functional as F
 
 
 def fold_to_columns(
-    tokens: torch.Tensor, rate: float, columns: int, column_seconds: float, moments: int
+    tokens: torch.Tensor,
+    rate: float,
+    columns: int,
+    column_seconds: float,
+    moments: int,
+    seen: torch.Tensor | None = None,
+    lengths: torch.Tensor | None = None,
 ) -> torch.Tensor:
     """Tokens at `moments` evenly spaced times inside every latent column.
 
@@ -26,30 +32,54 @@ def fold_to_columns(
     Args:
         tokens: (B, T, D), token k at time k / rate.
         rate: tokens a second (Hz).
+        seen: (B, T) bool: between a token that was seen and one that stands for nobody, the nearer one holds; None:
+            all were seen.
+        lengths: (B,) tokens of each clip, the rest being padding; None: T of them.
 
     Returns:
         (B, moments · D, L), L = columns.
     """
-    length = tokens.shape[1]
+    clips, length, width = tokens.shape
     times = (torch.arange(columns * moments, device=tokens.device, dtype=torch.float64) + 0.5) * (
         column_seconds / moments
     )
-    index = (times * rate).clamp(0, length - 1)
-    below = index.floor().long().clamp(max=max(length - 2, 0))
-    above = (below + 1).clamp(max=length - 1)
-    weight = (index - below).to(tokens.dtype)[None, :, None]
-    values = tokens[:, below] * (1 - weight) + tokens[:, above] * weight
+    last = tokens.new_full((clips,), length, dtype=torch.long) if lengths is None else lengths.clamp(min=1)
+    last = (last - 1)[:, None]
+    index = torch.minimum((times * rate)[None], last)
+    below = torch.minimum(index.floor().long(), (last - 1).clamp(min=0))
+    above = torch.minimum(below + 1, last)
+    weight = (index - below).to(tokens.dtype)
+    if seen is not None:
+        differ = seen.gather(1, below) != seen.gather(1, above)
+        weight = torch.where(differ, weight.round(), weight)
+    low, high = (tokens.gather(1, at[..., None].expand(-1, -1, width)) for at in (below, above))
+    values = low * (1 - weight[..., None]) + high * weight[..., None]
     return rearrange(values, "b (l s) d -> b (s d) l", l=columns, s=moments)
 
 
-def average_tokens(tokens: torch.Tensor, stride: int) -> torch.Tensor:
+def average_tokens(tokens: torch.Tensor, stride: int, weight: torch.Tensor | None = None) -> torch.Tensor:
     """Mean over every `stride` tokens, for a shorter sequence to attend to; the last group may be smaller.
+
+    Args:
+        weight: (B, T) of each token in its group's mean; where a group's are all 0 its mean is 0. None: all alike.
 
     Shape: (B, T, D) → (B, ceil(T / stride), D).
     """
     if stride == 1:
         return tokens
-    return F.avg_pool1d(tokens.transpose(1, 2), stride, ceil_mode=True).transpose(1, 2)
+    if weight is None:
+        return _group_mean(tokens, stride)
+    w = weight[..., None].to(tokens.dtype)
+    return _group_mean(tokens * w, stride) / _group_mean(w, stride).clamp(min=1e-6)
+
+
+def group_any(mask: torch.Tensor, stride: int) -> torch.Tensor:
+    """Whether any of every `stride` tokens is True: (B, T) → (B, ceil(T / stride))."""
+    return _group_mean(mask[..., None].float(), stride)[..., 0] > 0
+
+
+def _group_mean(x: torch.Tensor, stride: int) -> torch.Tensor:
+    return F.avg_pool1d(x.transpose(1, 2), stride, ceil_mode=True).transpose(1, 2)
 
 
 def time_positions(length: int, rate: float, dim: int, device: torch.device | str = "cpu") -> torch.Tensor:

@@ -20,6 +20,10 @@ from .dance_encoder import DanceEncoder
 class DanceConditioner(BaseConditioner):
     """`DanceCondition` (batched) → (embedding (B, T, D), mask (B, T)).
 
+    The mask is False where nobody was found and where a segment reaches past its clip's end. A batch may mix
+    segments of different length: beyond a segment's own tokens the embedding is exactly zero, and only there, so that
+    a model that attends to "nobody seen here" can tell that nothing is there at all.
+
     Args:
         encoder: shared by all streams.
         output_dim: width of the embedding; None keeps the encoder's own (the paper: no projection).
@@ -44,8 +48,27 @@ class DanceConditioner(BaseConditioner):
             raise ValueError(
                 f"a batch mixes keypoints of {sorted(rates)} frames a second: prepare all clips alike"
             )
-        tokens, mask = self.encoder(inputs.visual, inputs.motion, inputs.detected, rates.pop())
-        return self.output_proj(tokens), mask
+        sizes = [
+            (max(1, round(seconds * visual_rate)), max(1, round(seconds * motion_rate)))
+            for seconds, visual_rate, motion_rate in zip(
+                inputs.seconds, inputs.visual_rate, inputs.motion_rate, strict=True
+            )
+        ]
+        tokens, mask = self.encoder(
+            inputs.visual,
+            inputs.motion,
+            inputs.detected,
+            rates.pop(),
+            inputs.visual_length,
+            inputs.motion_length,
+            sizes,
+        )
+        embedding = self.output_proj(tokens)
+        if self.encoder.temporal != "pooled" and len(set(sizes)) > 1:
+            own = torch.tensor([frames for _, frames in sizes], device=embedding.device)[:, None]
+            there = torch.arange(embedding.shape[1], device=embedding.device)[None] < own
+            embedding = embedding * there[..., None].to(embedding.dtype)
+        return embedding, mask
 
 
 class DanceConditioningProvider(ConditioningProvider):

@@ -7,6 +7,7 @@ keep one token a motion frame, with the visual window that shows it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -34,7 +35,12 @@ class DanceEncoder(nn.Module):
 
     Shape:
         visual (B, Tv, Dv), keypoints (B, T, J, 3), detected (B, T) → tokens (B, T', D), mask (B, T'):
-        T' = 1 for `pooled`, else T. The mask is False at frames where nobody was found.
+        T' = 1 for `pooled`, else T. The mask is False at frames where nobody was found, and in padding.
+        `visual_length`, `motion_length` (B,): how many windows and frames are real. `sizes`: how many of both each
+        clip's own segment has, where the batch mixes segments of different length.
+
+    A clip's tokens where the mask is True depend on nothing else: not on its padding, not on the other clips of the
+    batch, not on the places that stand in for a dancer (or a joint, visibility 0) that was not found.
     """
 
     def __init__(
@@ -81,32 +87,71 @@ class DanceEncoder(nn.Module):
         )
         self.output_dim = motion_dim + (visual_dim if visual_out is None else visual_out)
 
-    def motion_features(self, keypoints: torch.Tensor, fps: float) -> torch.Tensor:
-        """What the ST-GCN sees, before normalisation: (B, T, J, 3) → (B, T, J, C)."""
-        return motion_features(keypoints, fps, self.motion_inputs)
+    def motion_features(
+        self, keypoints: torch.Tensor, fps: float, seen: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """What the ST-GCN sees, before normalisation: (B, T, J, 3) → (B, T, J, C). `seen`: (B, T, J) of bool."""
+        return motion_features(keypoints, fps, self.motion_inputs, seen)
 
     def forward(
-        self, visual: torch.Tensor, keypoints: torch.Tensor, detected: torch.Tensor, fps: float
+        self,
+        visual: torch.Tensor,
+        keypoints: torch.Tensor,
+        detected: torch.Tensor,
+        fps: float,
+        visual_length: torch.Tensor | None = None,
+        motion_length: torch.Tensor | None = None,
+        sizes: Sequence[tuple[int, int]] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        frames = keypoints.shape[1]
+        windows, frames = visual.shape[1], keypoints.shape[1]
+        detected = detected.bool()
+        if motion_length is not None:
+            detected = detected & _up_to(motion_length, frames)
+        if visual_length is None:
+            visual_length = torch.full((len(visual),), windows, device=visual.device)
+        pooled = self.temporal == "pooled"
         parts = []
         if self.visual_out is not None:
-            seen = self.visual_out(self.visual_norm(visual))
-            if self.temporal == "pooled":
-                parts.append(seen.mean(dim=1, keepdim=True))
-            else:  # the window that shows a frame: windows lie edge to edge over the segment
-                parts.append(
-                    F.interpolate(seen.transpose(1, 2), size=frames, mode="nearest-exact").transpose(1, 2)
-                )
+            view = self.visual_out(self.visual_norm(visual))
+            if pooled:
+                parts.append(_mean(view, _up_to(visual_length, windows)))
+            else:
+                parts.append(_spread(view, sizes or [(windows, frames)] * len(view), frames))
         if self.st_gcn is not None:
-            moved = self.st_gcn(self.motion_norm(self.motion_features(keypoints, fps)))
-            if self.temporal == "pooled":
-                weight = detected.to(moved.dtype)[..., None]
-                moved = (moved * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp(
-                    min=1
-                )
-            parts.append(moved)
+            seen = detected[..., None] & (keypoints[..., 2] > 0)
+            x = self.motion_norm(self.motion_features(keypoints, fps, seen)) * seen[..., None]
+            moved = self.st_gcn(x, detected)
+            parts.append(_mean(moved, detected) if pooled else moved)
         tokens = torch.cat(parts, dim=-1)
-        if self.temporal == "pooled":
-            return tokens, torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-        return tokens, detected.bool()
+        if not pooled:
+            return tokens, detected
+        something = detected.any(dim=1) if self.visual_out is None else visual_length > 0
+        return tokens, something[:, None]
+
+
+def _up_to(lengths: torch.Tensor, size: int) -> torch.Tensor:
+    """(B, size) bool, True at the first `lengths` places."""
+    return torch.arange(size, device=lengths.device)[None] < lengths[:, None]
+
+
+def _mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Mean over time where the mask is True, 0 where it never is: (B, T, D) → (B, 1, D)."""
+    weight = mask[..., None].to(x.dtype)
+    return (x * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp(min=1)
+
+
+def _spread(view: torch.Tensor, sizes: Sequence[tuple[int, int]], frames: int) -> torch.Tensor:
+    """To every frame the window that shows it: a segment's windows lie edge to edge over its frames.
+
+    Args:
+        view: (B, Tv, D).
+        sizes: windows and frames of each clip's own segment.
+        frames: T of the batch.
+
+    Returns:
+        (B, T, D), zeros beyond a clip's own frames.
+    """
+    if len(set(sizes)) > 1:
+        own = [_spread(row[None, :w], [(w, f)], f) for row, (w, f) in zip(view, sizes, strict=True)]
+        return torch.cat([F.pad(x, (0, 0, 0, frames - x.shape[1])) for x in own])
+    return F.interpolate(view.transpose(1, 2), size=frames, mode="nearest-exact").transpose(1, 2)

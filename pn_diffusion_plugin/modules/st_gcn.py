@@ -43,8 +43,10 @@ class STGCNBlock(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.residual = nn.Identity() if in_channels == out_channels else nn.Linear(in_channels, out_channels)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
         y = torch.relu(self.norm_graph(self.graph(x)))
+        if seen is not None:  # a frame without a dancer is to its neighbours what the clip's end is: nothing
+            y = y * seen[..., None, None].to(y.dtype)
         y = self.temporal(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return torch.relu(self.dropout(self.norm_temporal(y)) + self.residual(x))
 
@@ -59,7 +61,8 @@ class STGCN(nn.Module):
         kernel_size: frames a temporal convolution sees (paper: 3), odd.
         out_dim: size of the vector a frame (paper: 1024).
 
-    Shape: (B, T, J, C) → (B, T, D).
+    Shape: (B, T, J, C) → (B, T, D). With `seen`, (B, T) of bool, frames in which nobody was found pass nothing on
+    in time; their own vectors mean nothing.
     """
 
     def __init__(
@@ -82,7 +85,7 @@ class STGCN(nn.Module):
         )
         self.out = nn.Linear(joints * channels, out_dim)
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
         for block in self.blocks:
-            x = block(x)
+            x = block(x, seen)
         return self.out(rearrange(x, "b t j c -> b t (j c)"))

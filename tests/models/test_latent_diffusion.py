@@ -177,3 +177,72 @@ def test_the_branch_flag_tells_the_streams_apart_once_it_has_learned(
     both = denoiser(torch.cat([z, z]), torch.cat([t, t]), pair, torch.tensor([0, 1]))
     assert torch.allclose(both, torch.cat([positive, negative]), atol=1e-5)
     assert torch.equal(denoiser(z, t, dance), positive)
+
+
+def token_pair(model: PNDiffusion, make_features: Make, stride: int = 1) -> tuple[Condition, Condition]:
+    """A dance of 2 s, alone and in a batch with one of 2.56 s (the first row)."""
+    provider = model.dual.provider
+    features = make_features(2.56, 0), make_features(2.56, 1)
+    features[0].detected[3:11] = False
+    short = DanceAttributes(dance={POSITIVE: dance_conditions(features[0], 0.0, 2.0)[0]})
+    long = DanceAttributes(dance={POSITIVE: dance_conditions(features[1], 0.0, 2.56)[0]})
+    alone, mixed = (provider(provider.tokenize(batch, (POSITIVE,))) for batch in ([short], [short, long]))
+    return alone[POSITIVE], mixed[POSITIVE]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("temporal", ["pooled", "tokens", "aligned"])
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_shorter_clip_does_not_hear_its_batch_mates(
+    make_model: Make, make_features: Make, temporal: str, stride: int
+) -> None:
+    model = make_model({"conditioning.temporal": temporal, "conditioning.attention_stride": stride})
+    denoiser = model.dual.denoiser
+    torch.nn.init.normal_(denoiser.null_token)
+    alone, mixed = token_pair(model, make_features)
+    z, t = noise(), torch.tensor([500])
+    for change in (lambda c: c, denoiser.null_condition):
+        out = denoiser(torch.cat([z, z]), torch.cat([t, t]), change(mixed))
+        assert torch.allclose(out[:1], denoiser(z, t, change(alone)), atol=1e-5)
+    if temporal != "pooled":
+        assert alone[0].shape[1] == 50 and mixed[0].shape[1] == 64
+        assert mixed[0][0, 50:].abs().max() == 0 and mixed[0][0, :50].abs().sum(dim=-1).min() > 0
+        attended = denoiser.prepare(mixed, COLUMNS)["attended"]
+        assert attended.sum(dim=1).tolist() == [-(-50 // stride), -(-64 // stride)]
+        assert "attended" not in denoiser.prepare(alone, COLUMNS)
+
+
+@torch.no_grad()
+def test_of_a_group_of_tokens_those_that_were_seen_count(make_model: Make) -> None:
+    denoiser = make_model({"conditioning.attention_stride": 4}).dual.denoiser
+    embedding, mask = torch.randn(1, 12, WIDTH), torch.ones(1, 12, dtype=torch.bool)
+    mask[:, 2:4] = mask[:, 8:] = False
+    tokens = denoiser.prepare((embedding, mask), COLUMNS)["tokens"][0]
+    torch.testing.assert_close(tokens[0], embedding[0, :2].mean(dim=0))
+    torch.testing.assert_close(tokens[1], embedding[0, 4:8].mean(dim=0))
+    torch.testing.assert_close(tokens[2], denoiser.null_token)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("temporal", ["tokens", "aligned"])
+def test_the_same_second_is_the_same_at_twice_the_length(
+    make_model: Make, make_features: Make, temporal: str
+) -> None:
+    model = make_model({"conditioning.temporal": temporal})
+    features = make_features(5.12)
+    features.keypoints[:, [11, 12, 23, 24]] = features.keypoints[
+        0, [11, 12, 23, 24]
+    ]  # one size at both lengths
+    provider, denoiser = model.dual.provider, model.dual.denoiser
+    short, long = (
+        denoiser.prepare(provider(provider.tokenize([dance], (POSITIVE,)))[POSITIVE], columns)
+        for columns, dance in (
+            (40, DanceAttributes(dance={POSITIVE: dance_conditions(features, 0.0, 2.56)[0]})),
+            (80, DanceAttributes(dance={POSITIVE: dance_conditions(features)[0]})),
+        )
+    )
+    # The end of the shorter one does not know what comes next: 3 frames of graph blocks and velocity, 2 columns more
+    # of interpolation and the fold's convolution.
+    torch.testing.assert_close(short["tokens"][:, :61], long["tokens"][:, :61])
+    torch.testing.assert_close(short["extra"][..., :36], long["extra"][..., :36])
+    assert not torch.allclose(long["tokens"][:, 64:125], long["tokens"][:, :61], atol=1e-3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from pn_diffusion_plugin.modules.alignment import average_tokens, fold_to_columns, time_positions
+from pn_diffusion_plugin.modules.alignment import average_tokens, fold_to_columns, group_any, time_positions
 
 RATE, COLUMN, MOMENTS = 25.0, 4 * 512 / 22050, 4
 
@@ -45,6 +45,36 @@ def test_average_is_that_of_the_group_also_where_the_last_one_is_short():
     assert average_tokens(tokens, 2).flatten().tolist() == [2.0, 7.5, 7.0]
     assert average_tokens(tokens[:, :1], 5).flatten().tolist() == [1.0]
     assert torch.equal(average_tokens(tokens, 1), tokens)
+
+
+def test_the_mean_of_a_group_is_that_of_the_tokens_that_count():
+    tokens = torch.tensor([[[1.0], [3.0], [10.0], [5.0], [7.0]]])
+    weight = torch.tensor([[True, False, False, False, True]])
+    assert average_tokens(tokens, 2, weight).flatten().tolist() == [1.0, 0.0, 7.0]
+    assert group_any(weight, 2).tolist() == [[True, False, True]]
+    torch.manual_seed(0)
+    tokens = torch.randn(2, 23, 4)
+    assert torch.equal(
+        average_tokens(tokens, 5, torch.ones(2, 23, dtype=torch.bool)), average_tokens(tokens, 5)
+    )
+
+
+def test_between_somebody_and_nobody_the_nearer_one_holds():
+    tokens = torch.where(torch.arange(50) < 25, 1.0, -1.0)[None, :, None]
+    seen = torch.arange(50)[None] < 25
+    folded = fold_to_columns(tokens, RATE, 20, COLUMN, MOMENTS, seen)
+    assert set(folded.flatten().tolist()) == {1.0, -1.0}
+    moments = (torch.arange(20)[None] + (torch.arange(MOMENTS)[:, None] + 0.5) / MOMENTS) * COLUMN
+    assert torch.equal(folded[0] > 0, moments * RATE < 24.5)
+    assert not set(fold_to_columns(tokens, RATE, 20, COLUMN, MOMENTS).flatten().tolist()) <= {1.0, -1.0}
+
+
+def test_a_shorter_clips_last_token_is_held_whatever_follows_in_the_batch():
+    torch.manual_seed(0)
+    tokens = torch.randn(2, 130, 3)
+    mixed = fold_to_columns(tokens, RATE, 56, COLUMN, MOMENTS, lengths=torch.tensor([100, 130]))
+    torch.testing.assert_close(mixed[:1], fold_to_columns(tokens[:1, :100], RATE, 56, COLUMN, MOMENTS))
+    torch.testing.assert_close(mixed[1:], fold_to_columns(tokens[1:], RATE, 56, COLUMN, MOMENTS))
 
 
 def test_time_positions_agree_across_rates():

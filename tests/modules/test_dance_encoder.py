@@ -69,3 +69,53 @@ def test_streams_can_be_left_out_but_not_both():
         DanceEncoder(**{**SMALL, "motion_dim": 0, "visual_out": 0})
     with pytest.raises(ValueError, match="temporal"):
         DanceEncoder(**SMALL, temporal="sometimes")  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("temporal", ["pooled", "tokens", "aligned"])
+def test_places_of_a_dancer_or_joint_that_was_not_found_change_nothing(temporal):
+    encoder = DanceEncoder(**SMALL, temporal=temporal)
+    inputs = dance()
+    inputs["detected"][0, 8:20] = False
+    inputs["keypoints"][1, 30:, 15, 2] = 0.0  # a hand out of view
+    tokens, mask = encoder(**inputs)
+    keypoints = inputs["keypoints"].clone()
+    keypoints[0, 8:20] = torch.randn(12, 33, 3)
+    keypoints[1, 30:, 15, :2] = torch.randn(20, 2)
+    changed, _ = encoder(**{**inputs, "keypoints": keypoints})
+    assert torch.equal(changed[mask], tokens[mask])
+    keypoints[0, 25, 3] += 0.2
+    assert not torch.allclose(encoder(**{**inputs, "keypoints": keypoints})[0], tokens)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("temporal", ["pooled", "tokens", "aligned"])
+def test_padding_changes_nothing(temporal):
+    encoder = DanceEncoder(**SMALL, temporal=temporal)
+    inputs = dance(40)
+    alone, _ = encoder(**inputs)
+    padded = dict(
+        visual=torch.cat([inputs["visual"], torch.randn(2, 2, 8)], dim=1),
+        keypoints=torch.cat([inputs["keypoints"], torch.rand(2, 25, 33, 3)], dim=1),
+        detected=torch.ones(2, 65, dtype=torch.bool),
+        fps=25.0,
+        visual_length=torch.tensor([4, 4]),
+        motion_length=torch.tensor([40, 40]),
+        sizes=[(4, 40), (4, 40)],
+    )
+    padded["sizes"] = [(4, 40), (6, 65)]  # the second clip's segment is longer than what is there of it
+    tokens, mask = encoder(**padded)
+    kept = alone.shape[1]
+    torch.testing.assert_close(tokens[:1, :kept], alone[:1])
+    assert mask.sum(dim=1).tolist() == [kept, kept]
+
+
+def test_no_dance_at_all_is_told_by_the_mask():
+    inputs = dict(dance(), visual_length=torch.tensor([0, 4]), motion_length=torch.tensor([0, 50]))
+    for temporal, there in (("pooled", 1), ("aligned", 50)):
+        mask = DanceEncoder(**SMALL, temporal=temporal)(**inputs)[1]
+        assert mask.sum(dim=1).tolist() == [0, there]
+    motion_only = DanceEncoder(**{**SMALL, "visual_out": 0}, temporal="pooled")
+    undetected = {**dance(), "detected": torch.zeros(2, 50, dtype=torch.bool)}
+    tokens, mask = motion_only(**undetected)
+    assert not mask.any() and tokens.isfinite().all()

@@ -68,3 +68,40 @@ def test_one_frame_and_unknown_names():
     assert motion_features(standing(1), FPS, ALL)[..., 2:].abs().max() == 0
     with pytest.raises(ValueError, match="jerk"):
         motion_features(standing(), FPS, ("jerk",))
+
+
+def test_what_stands_in_a_gap_touches_no_joint_that_was_seen():
+    torch.manual_seed(2)
+    keypoints = standing() + 0.02 * torch.randn(1, 50, 33, 3)
+    seen = torch.ones(1, 50, 33, dtype=torch.bool)
+    seen[:, 10:20], seen[:, 21], seen[:, 30:, 15] = (
+        False,
+        False,
+        False,
+    )  # frame 20 alone, and a hand that left
+    garbage = torch.where(seen[..., None], keypoints, 5 * torch.randn_like(keypoints))
+    a, b = (motion_features(places, FPS, ALL, seen) for places in (keypoints, garbage))
+    assert torch.equal(a[seen], b[seen])
+    assert not torch.equal(a[~seen], b[~seen])
+    assert a[0, 20, :, 2:].abs().max() == 0  # no neighbour was seen: nothing is known of its motion
+
+
+def test_beside_a_gap_a_ramp_keeps_its_slope():
+    keypoints = standing()
+    keypoints[0, :, 15, 0] += 0.2 * torch.arange(50) / FPS  # one torso length a second
+    seen = torch.ones(1, 50, 33, dtype=torch.bool)
+    seen[:, 20:25] = False
+    keypoints[:, 20:25] = 0.0
+    velocity = motion_features(keypoints, FPS, ("velocity",), seen)[0, seen[0, :, 15], 15, 0]
+    torch.testing.assert_close(velocity, torch.ones(45), atol=1e-4, rtol=0)
+
+
+def test_a_clip_seen_throughout_has_the_same_features_to_the_last_bit():
+    torch.manual_seed(3)
+    keypoints = standing() + 0.02 * torch.randn(1, 50, 33, 3)
+    seen = torch.ones(1, 50, 33, dtype=torch.bool)
+    assert torch.equal(motion_features(keypoints, FPS, ALL, seen), motion_features(keypoints, FPS, ALL))
+
+
+def test_no_trunk_at_all_gives_finite_numbers():
+    assert motion_features(standing(), FPS, ALL, torch.zeros(1, 50, 33, dtype=torch.bool)).isfinite().all()

@@ -45,3 +45,12 @@ def test_graph_convolution_reaches_neighbours_only():
 def test_even_kernel_is_refused():
     with pytest.raises(ValueError, match="odd"):
         STGCN(2, kernel_size=4)
+
+
+@torch.no_grad()
+def test_a_frame_without_a_dancer_is_like_the_clips_end(net):
+    x = torch.randn(1, 20, 33, 2)
+    seen = torch.ones(1, 20, dtype=torch.bool)
+    assert torch.equal(net(x, seen), net(x))
+    seen[:, 12:] = False
+    torch.testing.assert_close(net(x, seen)[:, :12], net(x[:, :12]))
