@@ -5,14 +5,11 @@ A clip's json is written last, and all files are whole or not there, so a proces
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import logging
 import multiprocessing
 import os
 import signal
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -27,6 +24,7 @@ from ..errors import AudioError, CorpusError, FeatureFileError, UserError
 from ..utils.files import atomic_path, sha256_file
 from .corpora.folder import Labels
 from .manifest import CorpusPaths, DanceInfo
+from .runs import Run, at_work
 
 if TYPE_CHECKING:
     from .features import Features, FeatureSpec
@@ -61,43 +59,8 @@ class ClipJob:
     sample_rate: int
     spec: FeatureSpec
     labels: Labels
-    run: str
+    run: Run
     sound: Path | None = None
-
-
-@contextlib.contextmanager
-def run_in(root: Path) -> Iterator[str]:
-    """Open a run that writes to the corpus `root`; gives its name. The system ends it when this process dies.
-
-    Raises:
-        CorpusError: another run is open.
-    """
-    root.mkdir(parents=True, exist_ok=True)
-    with open(root / ".run", "w") as mine, open(root / ".workers", "a") as workers:
-        try:
-            fcntl.flock(mine, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise CorpusError(
-                f"{root} is being prepared by another process: wait for it or stop it"
-            ) from None
-        # A killed run's workers die a moment after it: wait for them, and let none begin anything any more.
-        fcntl.flock(workers, fcntl.LOCK_EX)
-        workers.truncate(0)
-        name = uuid.uuid4().hex
-        workers.write(name)
-        workers.flush()
-        fcntl.flock(workers, fcntl.LOCK_UN)
-        yield name
-
-
-@contextlib.contextmanager
-def _at_work(job: ClipJob) -> Iterator[None]:
-    """Write to the corpus as a worker of the run that is open now."""
-    with open(job.root / ".workers") as workers:
-        fcntl.flock(workers, fcntl.LOCK_SH)
-        if workers.read() != job.run:
-            raise CorpusError(f"{job.root} is being prepared by another process: wait for it or stop it")
-        yield
 
 
 def _video_path(job: ClipJob) -> str:
@@ -250,7 +213,7 @@ def _run_job(job: ClipJob, make_extractor: Callable[[], Extractor]) -> tuple[str
     except Exception as error:
         return _reason(error), True
     try:
-        with _at_work(job):
+        with at_work(job.run):
             prepare_clip(job, _extract)
     except Exception as error:
         return _reason(error, job.video), False

@@ -28,13 +28,13 @@ from .clips import (
     is_finished,
     name_clash,
     prepare_clips,
-    run_in,
     with_labels,
 )
 from .corpora.folder import Labels, clip_name, find_videos, read_sidecar, read_table
 from .fingerprint import fingerprint, matching_pairs
 from .manifest import SCHEMA, SPLITS, CorpusPaths, DanceInfo, read_json, write_manifests
 from .origin import check_corpus
+from .runs import Shard, remove_locks, run_in, settings_of
 from .splits import DEFAULT_RATIOS, Ratios, SplitClip, assign_splits, group_clips
 
 if TYPE_CHECKING:
@@ -79,10 +79,14 @@ def prepare_folder(
     sounds: Mapping[Path, Path] | None = None,
     visual_weights: str | Path | None = None,
     extractor: ExtractorFactory = build_extractor,
+    shard: Shard | None = None,
 ) -> PrepareReport:
     """Make the corpus `dst` of the videos in `src`, or add them to it.
 
     Every video becomes one clip. Clips of earlier calls stay; to take one out, delete its `clips/<id>.json`.
+
+    On several machines that see the same folders: a call for each shard makes clips only; a last call without
+    `shard`, and otherwise the same, makes what they may have left and chooses the splits.
 
     Args:
         src: folder with videos, at any depth.
@@ -100,10 +104,11 @@ def prepare_folder(
         sounds: video → file with its music, beginning with the picture, instead of the video's own sound.
         visual_weights: file with the visual encoder's weights, where it needs one.
         extractor: makes the features otherwise; must be picklable for `jobs` > 0.
+        shard: only this part of the videos, and no splits.
 
     Raises:
         CorpusError: no videos, a wrong table, a `dst` prepared with other settings or in use, or not one
-            usable video.
+            usable video (of the whole, that is: a shard may have none).
     """
     from .features import FeatureSpec
 
@@ -113,12 +118,19 @@ def prepare_folder(
     weights = None if visual_weights is None else Path(visual_weights).absolute()
     videos = find_videos(src, paths.root) if files is None else _named(src, files)
     everything, unreadable = _all_labels(src, videos, metadata, splits, labels or {})
+    if shard is not None:
+        everything = {v: found for v, found in everything.items() if shard.holds(v.relative_to(src))}
+        unreadable = [(v, reason) for v, reason in unreadable if shard.holds(v.relative_to(src))]
 
     report = PrepareReport(failed=unreadable)
-    with run_in(paths.root) as run:
+    with run_in(paths.root, shard) as run:
         try:
-            settle(paths, spec, sample_rate, weights)
-            _sweep(paths.root)
+            with settings_of(run) as shared:
+                settle(paths, spec, sample_rate, weights, shared)
+            if shard is None:
+                _sweep(paths.root)
+            else:
+                _sweep(paths.root, {clip_name(video.relative_to(src)) for video in everything})
             jobs_to_do = []
             for video, found in everything.items():
                 job = ClipJob(
@@ -146,13 +158,13 @@ def prepare_folder(
             report.done.sort()
             report.failed.sort()
             known = {clip_name(video.relative_to(src)): found for video, found in everything.items()}
-            if paths.clip_names():
+            if shard is None and paths.clip_names():
                 finish_corpus(paths.root, ratios=split_ratios, seed=seed, labels=known, report=report)
         finally:
-            if not paths.clip_names():
+            if shard is None and not paths.clip_names():
                 _withdraw(paths)
     report.seconds = time.monotonic() - began
-    if not (report.done or report.skipped):
+    if shard is None and not (report.done or report.skipped):
         reason = report.failed[0][1]
         raise CorpusError(
             f"none of the {len(report.failed)} videos in {src} can be used; the first: {reason}"
@@ -194,8 +206,13 @@ def _all_labels(
     return labels, unreadable
 
 
-def settle(paths: CorpusPaths, spec: FeatureSpec, sample_rate: int, weights: Path | None = None) -> None:
+def settle(
+    paths: CorpusPaths, spec: FeatureSpec, sample_rate: int, weights: Path | None = None, shared: bool = False
+) -> None:
     """Write `corpus.json`, or compare with the one that is there.
+
+    Args:
+        shared: other runs are at work by the one that is there.
 
     Raises:
         CorpusError: the corpus was prepared with other settings, or `weights` is missing.
@@ -209,7 +226,8 @@ def settle(paths: CorpusPaths, spec: FeatureSpec, sample_rate: int, weights: Pat
         "features": asdict(spec),
         "visual_weights_sha256": None if weights is None else sha256_file(weights),
     }
-    if not paths.clip_names():  # What a run that came to nothing asked for binds nobody.
+    if not (shared and paths.settings.exists()) and not paths.clip_names():
+        # What a run that came to nothing asked for binds nobody.
         write_json(paths.settings, settings)
         return
     there = read_json(paths.settings)
@@ -231,24 +249,21 @@ def _flat(settings: Mapping[str, object]) -> dict[str, object]:
 def _withdraw(paths: CorpusPaths) -> None:
     """Leave nothing of a corpus that got no clip."""
     paths.settings.unlink(missing_ok=True)
-    (paths.root / ".run").unlink(missing_ok=True)
-    (paths.root / ".workers").unlink(missing_ok=True)
+    remove_locks(paths.root)
     for folder in (paths.root / "clips", paths.root / "features", paths.root):
         with contextlib.suppress(OSError):
             folder.rmdir()
 
 
-def _sweep(root: Path) -> None:
-    """Take away what killed runs left half-written; nobody else writes here, as the lock is ours."""
-    for folder in (
-        root,
-        root / "clips",
-        root / "features",
-        root / "fingerprints",
-        *(root / "egs" / s for s in SPLITS),
-    ):
+def _sweep(root: Path, clips: set[str] | None = None) -> None:
+    """Take away what killed runs left half-written: all, or that of these clips; nobody else writes here, as the
+    lock is ours."""
+    places = [root, root / "fingerprints", *(root / "egs" / s for s in SPLITS)] if clips is None else []
+    for folder in (root / "clips", root / "features", *places):
         for path in folder.glob(".*.tmp*"):
-            path.unlink(missing_ok=True)
+            # .NAME.PROCESS.tmp.SUFFIX, as `atomic_path` has it
+            if clips is None or path.name[1:].partition(".tmp")[0].rpartition(".")[0] in clips:
+                path.unlink(missing_ok=True)
 
 
 def finish_corpus(
