@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
+import soxr
 from tiny_aist import CAMERAS, all_names, touch
 from tiny_corpus import fast_extractor, write_tiny_video
 
@@ -16,6 +19,7 @@ from pn_diffusion_plugin.data.corpora.folder import Labels
 from pn_diffusion_plugin.data.corpora.selection import prepare_selection
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
 from pn_diffusion_plugin.data.origin import Origin, check_corpus
+from pn_diffusion_plugin.data.video import read_audio
 from pn_diffusion_plugin.errors import CorpusError
 
 # AIST++'s published test sequences, as its crossmodal_test.txt has them.
@@ -255,6 +259,23 @@ def test_a_corpus_is_of_one_origin(videos, tmp_path):
     loaded = Origin.load(tmp_path / "corpus")
     assert loaded is not None and loaded.split == "cdcd"
     assert check_corpus(tmp_path / "corpus").startswith("LEAKING: 1 song(s)")
+
+
+def test_the_music_of_a_clip_is_that_of_its_file(videos, tmp_path):
+    names = ["gBR_sFM_c01_d04_mBR1_ch02", "gBR_sFM_c01_d04_mBR2_ch03"]
+    for name, seconds in zip(names, (3.0, 0.2), strict=True):  # the videos last a second
+        wav = np.random.default_rng(0).uniform(-0.5, 0.5, (round(seconds * 44100), 2)).astype(np.float32)
+        soundfile.write(tmp_path / f"{name.replace('c01', 'cAll')}.wav", wav, 44100, subtype="FLOAT")
+    report = prepare(videos, tmp_path / "corpus", split="d2m-gan", music=tmp_path)
+    assert [path.stem for path, _ in report.failed] == names[1:]
+    assert "lasts 0.2 s, its video 1.0 s" in report.failed[0][1]
+    made, rate = soundfile.read(CorpusPaths(tmp_path / "corpus").wav(names[0]), dtype="float32")
+    whole, _ = soundfile.read(tmp_path / f"{names[0].replace('c01', 'cAll')}.wav", dtype="float32")
+    assert rate == 22050 and len(made) == 22050
+    expected = soxr.resample(whole.mean(axis=1), 44100, 22050)[:22050]
+    assert np.abs(made - expected).max() < 1e-4
+    own = read_audio(videos / f"{names[0]}.mp4", 22050)
+    assert np.abs(made - own).max() > 0.1
 
 
 def test_nothing_is_left_where_nothing_could_be_made(tmp_path):
