@@ -41,12 +41,18 @@ class Selection:
     notes: Sequence[str] = ()
 
 
-def prepare_selection(selection: Selection, dst: str | Path, **options: Any) -> PrepareReport:
+def prepare_selection(
+    selection: Selection,
+    dst: str | Path,
+    run: Callable[..., PrepareReport] | None = None,
+    **options: Any,
+) -> PrepareReport:
     """Make the corpus `dst` of a selection, or go on with it.
 
     Args:
         selection: what to prepare.
         dst: folder of the corpus.
+        run: does the work, called as `prepare.prepare_folder` (which it is, if None).
         options: as `prepare.prepare_folder`.
 
     Raises:
@@ -69,7 +75,7 @@ def prepare_selection(selection: Selection, dst: str | Path, **options: Any) -> 
         if labels.split is not None
     }
     try:
-        return prepare_folder(
+        return (run or prepare_folder)(
             selection.folder,
             root,
             splits=splits,

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import soxr
 from tiny_aist import CAMERAS, all_names, touch
-from tiny_corpus import fast_extractor, write_tiny_video
+from tiny_corpus import fast_extractor, tree, write_tiny_video
 
 from pn_diffusion_plugin.data.corpora.aistpp import AistName, find_music, names_in, parse_name
 from pn_diffusion_plugin.data.corpora.aistpp_prepare import select_aistpp
@@ -19,6 +19,7 @@ from pn_diffusion_plugin.data.corpora.folder import Labels
 from pn_diffusion_plugin.data.corpora.selection import prepare_selection
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
 from pn_diffusion_plugin.data.origin import Origin, check_corpus
+from pn_diffusion_plugin.data.runs import Shard
 from pn_diffusion_plugin.data.video import read_audio
 from pn_diffusion_plugin.errors import CorpusError
 
@@ -259,6 +260,19 @@ def test_a_corpus_is_of_one_origin(videos, tmp_path):
     loaded = Origin.load(tmp_path / "corpus")
     assert loaded is not None and loaded.split == "cdcd"
     assert check_corpus(tmp_path / "corpus").startswith("LEAKING: 1 song(s)")
+
+
+def test_shards_and_a_last_call_make_the_same_corpus(videos, tmp_path):
+    prepare(videos, tmp_path / "whole", split="ours", cameras=["c01", "c02", "c09"])
+    selection = select_aistpp(videos, split="ours", cameras=["c01", "c02", "c09"])
+    options = {"jobs": 0, "progress": False, "extractor": fast_extractor}
+    made = [
+        prepare_selection(selection, tmp_path / "parts", shard=Shard(index, 3), **options).done
+        for index in range(3)
+    ]
+    last = prepare_selection(selection, tmp_path / "parts", **options)
+    assert last.done == [] and last.skipped == sorted(sum(made, []))
+    assert tree(tmp_path / "parts") == tree(tmp_path / "whole")
 
 
 def test_the_music_of_a_clip_is_that_of_its_file(videos, tmp_path):
