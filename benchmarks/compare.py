@@ -2,7 +2,8 @@
 
     python benchmarks/compare.py aligned=SIG pooled=SIG -o outputs/compare/aligned_pooled
 
-The first is the row `model`. Default clips: the test split of the embedded corpus.
+The first is the row `model`; experiments of solver=dance_musicgen may stand among them. Default clips: the test split
+of the embedded corpus.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.metrics.report import render_markdown
-from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
+from pn_diffusion_plugin.models.pretrained import get_pretrained
 from pn_diffusion_plugin.solvers.evaluation import evaluate_corpus
 
 
@@ -31,7 +32,7 @@ def main() -> None:
     )
     args = parser.parse_args()
     named = dict(model.split("=", 1) for model in args.models)
-    models = {label: PNDiffusion.get_pretrained(source) for label, source in named.items()}
+    models = {label: get_pretrained(source) for label, source in named.items()}
     (label, first), *others = models.items()
     report = evaluate_corpus(
         first,

@@ -25,6 +25,8 @@ from pn_diffusion_plugin.models.dance_musicgen_condition import (
     with_dance,
 )
 from pn_diffusion_plugin.models.dance_musicgen_lm import draw, keep_likely
+from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
+from pn_diffusion_plugin.models.pretrained import get_pretrained
 
 MakeFeatures = Callable[..., Features]
 
@@ -209,6 +211,15 @@ def test_what_was_saved_loads_and_makes_the_same_music(make_features: MakeFeatur
     (folder / "config.yaml").write_text("schema: 1\nsolver: pn_diffusion\n")
     with pytest.raises(CheckpointError, match="not an exported dance_musicgen"):
         DanceMusicGen.get_pretrained(folder)
+
+
+def test_a_model_is_loaded_by_its_own_class(make_model: Callable[..., PNDiffusion], tmp_path: Path) -> None:
+    for model in (tiny_musicgen(), make_model()):
+        folder = model.save_pretrained(tmp_path / type(model).__name__)
+        assert type(get_pretrained(folder)) is type(model)
+    (folder / "config.yaml").write_text("- nothing")
+    with pytest.raises(CheckpointError, match="holds no model of this project"):
+        get_pretrained(folder)
 
 
 def test_fewer_codebooks_of_a_codec(tmp_path: Path) -> None:
