@@ -5,12 +5,9 @@ Loudness is ITU-R BS.1770's, the same for all stimuli of a test, since louder mu
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
-from numpy.typing import NDArray
 
 from ...data.video import mux, probe, read_frames, write_video
 from ...errors import UserError
@@ -20,11 +17,7 @@ from ..clips import Dance, choose, common_clips, read_dances
 from ..media import read_wave
 from ..rows import CEILING, Row
 from .design import ANCHOR, REFERENCE, Design
-
-LOUDNESS = -23.0
-"""LUFS wanted (EBU R 128); less where a stimulus would clip."""
-PEAK = 0.98
-Wave = NDArray[np.float32]
+from .loudness import Wave, equally_loud
 
 
 @dataclass(frozen=True)
@@ -106,34 +99,6 @@ def write_stimuli(design: Design, material: Material, folder: Path) -> None:
         dance = material.dances[design.stimuli[token][0]]
         assert dance.video is not None  # gather() made sure
         _write(folder / f"{token}.mp4", dance.video, wav, rates[token], material.seconds)
-
-
-def equally_loud(
-    waves: Mapping[str, Wave], rates: Mapping[str, int], target: float = LOUDNESS
-) -> dict[str, Wave]:
-    """The sounds (N,) at one loudness: `target` LUFS, or what the one with the highest peak allows.
-
-    Silence stays silence.
-    """
-    levels = {name: loudness(wav, rates[name]) for name, wav in waves.items()}
-    gains = {name: target - level for name, level in levels.items() if np.isfinite(level)}
-    headroom = [20 * np.log10(PEAK / np.abs(waves[name]).max()) - gain for name, gain in gains.items()]
-    lowered = min([0.0, *headroom])
-    return {
-        name: (wav * 10 ** ((gains[name] + lowered) / 20)).astype(np.float32) if name in gains else wav
-        for name, wav in waves.items()
-    }
-
-
-def loudness(wav: Wave, sample_rate: int) -> float:
-    """Integrated loudness (LUFS) of a sound (N,) by ITU-R BS.1770; -inf for silence."""
-    import torch
-    from torchaudio.functional import loudness as bs1770
-
-    block = round(0.4 * sample_rate) + 1  # one gating block
-    padded = np.pad(wav, (0, max(0, block - wav.size)))
-    level = float(bs1770(torch.from_numpy(padded)[None], sample_rate))
-    return level if np.isfinite(level) else -np.inf
 
 
 def _music(material: Material, clip: str, system: str) -> tuple[Wave, int]:
