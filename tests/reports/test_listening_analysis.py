@@ -58,7 +58,7 @@ def test_the_design_has_every_system_with_every_dance(design: Design) -> None:
     assert sorted(map(tuple, design.stimuli.values())) == sorted((c, s) for c in CLIPS for s in OPINION)
     pairs = [sorted(design.stimuli[token][1] for token in pair) for pair in design.comparisons.values()]
     assert (
-        pairs.count(["weak", "strong"]) == 5
+        pairs.count(["strong", "weak"]) == 5
         and pairs.count(["reference", "shuffled"]) == 2
         and len(pairs) == 7
     )
