@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ..errors import UserError
 from .common import stderr
 
 app = typer.Typer(no_args_is_help=True, help="Make a corpus to train on.")
@@ -33,25 +34,80 @@ def prepare_folder_command(
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     visual_encoder: Annotated[str, typer.Option(help="inception_i3d or i3d_r50.")] = "inception_i3d",
     visual_weights: Annotated[Path | None, typer.Option(help="File with the encoder's weights.")] = None,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Parts to divide the videos into, for several machines that see the same folders."
+        ),
+    ] = None,
+    shard_index: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Make the clips of this part alone, from 0. When all parts are done, the same command without "
+            "--shards and --shard-index chooses the splits.",
+        ),
+    ] = None,
+    slurm: Annotated[
+        bool,
+        typer.Option(
+            "--slurm", help="Submit a SLURM job for each of --shards, and one that chooses the splits."
+        ),
+    ] = False,
+    slurm_partition: Annotated[str | None, typer.Option(help="SLURM's partition.")] = None,
+    slurm_account: Annotated[str | None, typer.Option(help="SLURM's account.")] = None,
+    slurm_minutes: Annotated[int, typer.Option(help="Longest time of a job; then it is queued again.")] = 240,
+    slurm_memory: Annotated[float, typer.Option(help="Memory of a job (GB).")] = 16.0,
+    slurm_option: Annotated[
+        list[str] | None,
+        typer.Option(help="Anything else that sbatch takes, as NAME=VALUE; may be given several times."),
+    ] = None,
 ) -> None:
     """Videos → features, sound, splits that share no song, manifests. Interrupted, it goes on where it was.
 
     Example: `pn-diffusion prepare folder my_videos outputs/corpora/mine`
+
+    On two machines: `pn-diffusion prepare folder VIDEOS CORPUS --shards 2 --shard-index 0`, with 1 on the other, then
+    once `pn-diffusion prepare folder VIDEOS CORPUS`.
+
+    On a cluster: `pn-diffusion prepare folder VIDEOS CORPUS --shards 16 --slurm --slurm-partition NAME --jobs 8`
     """
     from ..data.features import FeatureSpec
     from ..data.prepare import prepare_folder
 
-    report = prepare_folder(
-        src,
-        dst,
-        spec=FeatureSpec(visual_encoder=visual_encoder),
-        metadata=metadata,
-        jobs=jobs,
-        seed=seed,
-        splits=split,
-        visual_weights=visual_weights,
-    )
-    tell(report)
+    options: dict[str, Any] = {
+        "spec": FeatureSpec(visual_encoder=visual_encoder),
+        "metadata": metadata,
+        "seed": seed,
+        "splits": split,
+        "visual_weights": visual_weights,
+    }
+    if slurm:
+        from ..data.cluster import Cluster, prepare_on_cluster
+
+        if shards is None or shard_index is not None:
+            raise UserError("--slurm submits all shards: give --shards N, and no --shard-index")
+        more = dict(name_and_value(text) for text in slurm_option or ())
+        cluster = Cluster("slurm", slurm_partition, slurm_account, slurm_minutes, slurm_memory, jobs, more)
+        return tell(prepare_on_cluster(src, dst, shards, cluster, **options))
+    if (shards is None) != (shard_index is None):
+        raise UserError(
+            "--shards and --shard-index go together (or --shards with --slurm): give both or neither"
+        )
+    shard = None
+    if shards is not None and shard_index is not None:
+        from ..data.runs import Shard
+
+        shard = Shard(shard_index, shards)
+    tell(prepare_folder(src, dst, jobs=jobs, shard=shard, **options))
+
+
+def name_and_value(text: str) -> tuple[str, str]:
+    """An option of sbatch as it is written on the command line."""
+    name, equals, value = text.lstrip("-").partition("=")
+    if not (name and equals):
+        raise UserError(f"--slurm-option {text}: write NAME=VALUE")
+    return name.replace("-", "_"), value
 
 
 @app.command("mini")
@@ -79,9 +135,10 @@ def prepare_mini_command(
 def tell(report: Any) -> None:
     """What `prepare` did; exit code 1 when a video failed."""
     splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
+    settled = f"splits: {splits}; songs shared between splits: {report.leak_check}"
     stderr.print(
         f"{len(report.done)} clips made, {len(report.skipped)} were there, {len(report.failed)} failed "
-        f"in {report.seconds:.0f} s; splits: {splits}; songs shared between splits: {report.leak_check}"
+        f"in {report.seconds:.0f} s; {settled if splits else 'no splits yet: call it without --shards'}"
     )
     for _, reason in report.failed:
         stderr.print(f"failed: {reason}", markup=False, highlight=False, soft_wrap=True)

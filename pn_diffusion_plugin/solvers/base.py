@@ -152,7 +152,7 @@ class PluginSolver(base.StandardSolver):
 
     def _run_parts(self, index: int, batch: Any, loader: Any) -> Iterator[tuple[dict[str, Any], float]]:
         """`run_step` on each part of a worker's batch; gives its metrics with its share of the update's clips."""
-        clips, parts = len(batch[0]), self.cfg.optim.accumulate
+        clips, parts = len(batch[0]), self.cfg.optim.accumulate if self.is_training else 1
         rank, world = flashy.distrib.rank(), flashy.distrib.world_size()
         sampler = loader.sampler
         whole = clips * world
