@@ -4,13 +4,15 @@ them. Nothing is downloaded: both collections come with terms that the user has 
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import UserError
 from .common import stderr
-from .prepare import tell
+from .prepare import name_and_value, tell
 
 if TYPE_CHECKING:
     from ..data.corpora.selection import Selection
@@ -30,6 +32,22 @@ Seed = Annotated[int, typer.Option(help="Of the split `ours`.")]
 Jobs = Annotated[int, typer.Option(help="Processes.")]
 Encoder = Annotated[str, typer.Option(help="inception_i3d or i3d_r50.")]
 Weights = Annotated[Path | None, typer.Option(help="File with the encoder's weights.")]
+Shards = Annotated[
+    int | None, typer.Option(min=1, help="Parts to divide the videos into, as `prepare folder` does.")
+]
+ShardIndex = Annotated[
+    int | None,
+    typer.Option(
+        min=0, help="Make the clips of this part alone; at last, the same command without both options."
+    ),
+]
+Slurm = Annotated[
+    bool, typer.Option("--slurm", help="Submit a SLURM job for each of --shards, and one that ends the work.")
+]
+SlurmOption = Annotated[
+    list[str] | None,
+    typer.Option(help="What sbatch takes, as NAME=VALUE, e.g. partition=long. Repeat it."),
+]
 
 
 def prepare_aistpp(
@@ -63,6 +81,10 @@ def prepare_aistpp(
     seed: Seed = 0,
     visual_encoder: Encoder = "inception_i3d",
     visual_weights: Weights = None,
+    shards: Shards = None,
+    shard_index: ShardIndex = None,
+    slurm: Slurm = False,
+    slurm_option: SlurmOption = None,
 ) -> None:
     """AIST++: solo dances of the AIST Dance Video Database, labelled by their names, with the published splits.
 
@@ -81,7 +103,8 @@ def prepare_aistpp(
         music=music,
         seed=seed,
     )
-    _prepare(selection, dst, jobs, seed, visual_encoder, visual_weights)
+    how = _how(jobs, shards, shard_index, slurm, slurm_option)
+    _prepare(selection, dst, how, seed, visual_encoder, visual_weights)
 
 
 def prepare_tiktok(
@@ -93,6 +116,10 @@ def prepare_tiktok(
     seed: Seed = 0,
     visual_encoder: Encoder = "inception_i3d",
     visual_weights: Weights = None,
+    shards: Shards = None,
+    shard_index: ShardIndex = None,
+    slurm: Slurm = False,
+    slurm_option: SlurmOption = None,
 ) -> None:
     """The TikTok Dance-Music dataset of D2M-GAN; the videos named BATCH_SONG_VIDEO.mp4 as in its lists.
 
@@ -101,24 +128,46 @@ def prepare_tiktok(
     from ..data.corpora.tiktok import select_tiktok
 
     selection = select_tiktok(src, dst, split=split, lists=split_file or (), seed=seed)
-    _prepare(selection, dst, jobs, seed, visual_encoder, visual_weights)
+    how = _how(jobs, shards, shard_index, slurm, slurm_option)
+    _prepare(selection, dst, how, seed, visual_encoder, visual_weights)
+
+
+def _how(
+    jobs: int, shards: int | None, shard_index: int | None, slurm: bool, slurm_option: list[str] | None
+) -> dict[str, Any]:
+    """Where the work is done, as arguments of `prepare_selection`."""
+    if slurm:
+        from ..data.cluster import Cluster, prepare_on_cluster
+
+        if shards is None or shard_index is not None:
+            raise UserError("--slurm submits all shards: give --shards N, and no --shard-index")
+        cluster = Cluster(
+            "slurm", cpus=jobs, options=dict(name_and_value(text) for text in slurm_option or ())
+        )
+        return {"run": partial(prepare_on_cluster, shards=shards, cluster=cluster)}
+    if (shards is None) != (shard_index is None):
+        raise UserError(
+            "--shards and --shard-index go together (or --shards with --slurm): give both or neither"
+        )
+    if shards is None or shard_index is None:
+        return {"jobs": jobs}
+    from ..data.runs import Shard
+
+    return {"jobs": jobs, "shard": Shard(shard_index, shards)}
 
 
 def _prepare(
-    selection: Selection, dst: Path, jobs: int, seed: int, visual_encoder: str, visual_weights: Path | None
+    selection: Selection,
+    dst: Path,
+    how: dict[str, Any],
+    seed: int,
+    visual_encoder: str,
+    visual_weights: Path | None,
 ) -> None:
     from ..data.corpora.selection import prepare_selection
     from ..data.features import FeatureSpec
 
     for note in selection.notes:
         stderr.print(note, markup=False, highlight=False, soft_wrap=True)
-    tell(
-        prepare_selection(
-            selection,
-            dst,
-            spec=FeatureSpec(visual_encoder=visual_encoder),
-            jobs=jobs,
-            seed=seed,
-            visual_weights=visual_weights,
-        )
-    )
+    spec = FeatureSpec(visual_encoder=visual_encoder)
+    tell(prepare_selection(selection, dst, spec=spec, seed=seed, visual_weights=visual_weights, **how))
