@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from ..data.dance_attributes import DanceAttributes
 from ..data.dance_condition import POSITIVE
-from ..modules.alignment import average_tokens, fold_to_columns, time_positions
+from ..modules.alignment import average_tokens, fold_to_columns, group_any, time_positions
 from ..modules.conditioners import DanceConditioner, DanceConditioningProvider
 from ..modules.dance_encoder import TEMPORAL, Temporal
 
@@ -89,7 +89,8 @@ class DanceLMProvider(DanceConditioningProvider):
 
     Shape:
         `{"dance_tokens": (B, T', dim)}` and with `aligned` also `{"dance_frames": (B, S, dim)}`,
-        S = seconds · frame_rate; all masks are True, since learned tokens stand in where nobody was found.
+        S = seconds · frame_rate; all masks are True, since learned tokens stand in where nobody was found (and
+        audiocraft's attention knows no mask). The segments of a batch are of one length, as their codes are.
     """
 
     def __init__(
@@ -134,6 +135,8 @@ class DanceLMProvider(DanceConditioningProvider):
 
     def forward(self, tokenized: dict[str, Any]) -> Conditions:
         dance = tokenized[POSITIVE]
+        if len(set(dance.seconds)) > 1:
+            raise ValueError(f"a batch mixes segments of {sorted(set(dance.seconds))} s: give one length")
         embedding, mask = super().forward({POSITIVE: dance})[POSITIVE]
         mask = mask & tokenized[GIVEN][:, None]
         embedding = torch.where(mask[..., None], embedding, self.null_token.to(embedding.dtype))
@@ -141,10 +144,16 @@ class DanceLMProvider(DanceConditioningProvider):
         if self.position is not None:
             at = time_positions(tokens.shape[1], self.token_rate, self.position_dim, tokens.device)
             tokens = tokens + self.position(at.to(tokens.dtype))
-        conditions = {ATTENDED: _unmasked(self.attended(average_tokens(tokens, self.attention_stride)))}
+        # Of a group of tokens those count that were seen; where none was, the learned ones.
+        seen = group_any(mask, self.attention_stride).repeat_interleave(self.attention_stride, dim=1)
+        counted = mask | ~seen[:, : mask.shape[1]]
+        averaged = average_tokens(tokens, self.attention_stride, counted)
+        conditions = {ATTENDED: _unmasked(self.attended(averaged))}
         if self.fold is not None:
             frames = round(max(dance.seconds) * self.frame_rate)
-            folded = fold_to_columns(embedding, self.token_rate, frames, 1 / self.frame_rate, self.moments)
+            folded = fold_to_columns(
+                embedding, self.token_rate, frames, 1 / self.frame_rate, self.moments, mask
+            )
             conditions[FRAMES] = _unmasked(self.fold(folded).transpose(1, 2))
         return conditions
 

@@ -111,6 +111,19 @@ def test_where_nobody_is_found_and_without_dance_the_learned_token_stands(
         assert not torch.allclose(conditions(model, samples)[name][0][0], values[0])
 
 
+def test_a_glimpse_of_nobody_does_not_blur_what_was_seen(make_features: MakeFeatures) -> None:
+    """Of the tokens averaged for attention only those count in which somebody was found."""
+    model = tiny_musicgen({"conditioning.attention_stride": 2, "conditioning.motion.dim": 0})
+    torch.nn.init.zeros_(model.lm.condition_provider.position.weight)
+    whole, part = (attributes(make_features(3.0, 1)) for _ in range(2))
+    part.dance[POSITIVE].detected[0, 1:64:2] = False  # the visual stream is steady over two poses
+    a, b = (conditions(model, [x]) for x in (whole, part))
+    assert torch.allclose(a[ATTENDED][0], b[ATTENDED][0], atol=1e-6)
+    assert not torch.allclose(a[FRAMES][0], b[FRAMES][0])
+    with pytest.raises(ValueError, match=r"mixes segments of \[2.0, 2.56\] s"):
+        conditions(model, [whole, attributes(make_features(3.0, 1), 2.0)])
+
+
 def test_dropout_takes_the_dance_from_single_clips_in_training(make_features: MakeFeatures) -> None:
     samples = [attributes(make_features(3.0, 1))] * 2000
     dropout = DanceDropout(0.3)
