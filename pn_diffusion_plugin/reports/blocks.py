@@ -192,5 +192,7 @@ def _markdown_block(block: Block, files: _Files) -> str:
         case Code():
             longest = max((len(run) for run in re.findall(r"`+", block.text)), default=0)
             fence = "`" * max(3, longest + 1)
-            title = f"{escape_markdown(block.summary)}:\n\n" if block.summary else ""
-            return f"{title}{fence}\n{block.text.rstrip()}\n{fence}"
+            code = f"{fence}\n{block.text.rstrip()}\n{fence}"
+            if not block.summary:
+                return code
+            return f"<details><summary>{html.escape(block.summary)}</summary>\n\n{code}\n\n</details>"

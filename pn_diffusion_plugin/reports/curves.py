@@ -49,7 +49,8 @@ def curve_blocks(
 ) -> list[Block]:
     """Pictures of scores over a setting, one for every split on which the setting takes at least two values.
 
-    Evaluations that differ in anything else (but the seed) are on curves of their own, named by what differs.
+    Evaluations that differ in anything else (but the seed) are on curves of their own, named by what differs; one that
+    is alone on its curve is left out.
 
     Args:
         sources: all evaluations.
@@ -61,9 +62,7 @@ def curve_blocks(
     blocks: list[Block] = []
     for split, group in by_split(sources).items():
         known = [(x, s) for s in group if (x := setting(s.config)) is not None and _row(s, "model")]
-        if len({x for x, _ in known}) < 2:
-            continue
-        others = [key for key in differing([s.config for _, s in known]) if key not in keys]
+        known, others = _on_curves(known, keys)
         curves: dict[str, list[Point]] = {}
         levels: dict[str, dict[str, float]] = {}
         for name in scores:
@@ -87,7 +86,7 @@ def curve_blocks(
             told = ", ".join(others)
             blocks += [
                 Picture(
-                    f"curve-{axis.split()[0]}",
+                    f"curve-{keys[0].replace('.', '-')}",
                     curve_figure(curves, axis, levels, log=wide and "evaluations" in axis),
                     f"Scores on {split} over {axis}, each evaluation with its 95 % interval over clips",
                 ),
@@ -96,6 +95,22 @@ def curve_blocks(
                 else Text("The evaluations differ in this setting alone (and, it may be, the seed)."),
             ]
     return blocks
+
+
+def _on_curves(
+    known: Sequence[tuple[float, Source]], keys: Sequence[str]
+) -> tuple[list[tuple[float, Source]], list[str]]:
+    """Those that share all other settings with one of another value, and the other settings they differ in."""
+    kept = list(known)
+    while True:
+        others = [key for key in differing([source.config for _, source in kept]) if key not in keys]
+        values: dict[str, set[float]] = {}
+        for x, source in kept:
+            values.setdefault(_series(source, others), set()).add(x)
+        lonely = {series for series, found in values.items() if len(found) < 2}
+        if not lonely:
+            return kept, others
+        kept = [(x, source) for x, source in kept if _series(source, others) not in lonely]
 
 
 def _row(source: Source, name: str) -> Mapping[str, Any]:

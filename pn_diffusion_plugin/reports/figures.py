@@ -83,7 +83,7 @@ def curve_figure(
         levels: heading → label → score, drawn as level lines (null and ceiling rows).
         log: logarithmic x axis.
     """
-    figure = _figure(4.6 * len(curves), 3.8)
+    figure = _figure(max(6.5, 4.6 * len(curves)), 3.8)
     panels = figure.subplots(1, len(curves), squeeze=False)[0]
     for axes, (title, points) in zip(panels, curves.items(), strict=True):
         for number, series in enumerate(dict.fromkeys(point.series for point in points)):
@@ -105,6 +105,10 @@ def curve_figure(
         axes.set_xlabel(_plain(xlabel))
         if log:
             axes.set_xscale("log")
+        ticks = sorted({p.x for p in points})
+        if len(ticks) <= 10:
+            axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
+            axes.set_xticks([], minor=True)
         axes.grid(alpha=0.3)
         if axes.get_legend_handles_labels()[1]:
             axes.legend(fontsize=7)

@@ -68,6 +68,15 @@ def test_one_value_makes_no_curve(evaluation: Path, tmp_path: Path) -> None:
     assert curve_blocks(seeds, alpha, ["negative.alpha"], "α") == []
 
 
+def test_who_is_alone_on_a_curve_is_left_out(evaluation: Path, tmp_path: Path) -> None:
+    settings: list[dict[str, object]] = [{"negative__alpha": a, "unet__width": 8} for a in (0.2, 0.6)]
+    settings += [{"negative__alpha": 0.9, "unet__width": 16}, {"negative__alpha": 0.9, "unet__width": 32}]
+    sources = experiments(evaluation, tmp_path, settings)
+    picture, text = curve_blocks(sources, alpha, ["negative.alpha"], "α")
+    assert isinstance(picture, Picture) and picture.name == "curve-negative-alpha"
+    assert isinstance(text, Text) and "this setting alone" in text.text
+
+
 def test_what_has_no_such_setting_is_no_point(evaluation: Path, tmp_path: Path) -> None:
     settings: list[dict[str, object]] = [{"sampling__steps": 5}, {"sampling__steps": 50}, {"other__key": 1}]
     sources = experiments(evaluation, tmp_path, settings)
