@@ -23,10 +23,20 @@ def generate(
     wav: Annotated[Path | None, typer.Option(help="Write the music alone, too.")] = None,
     seed: Annotated[int, typer.Option(help="Another seed, other music.")] = 0,
     steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="ddim, ddpm or dpm++.")] = None,
+    sampler: Annotated[str | None, typer.Option(help="ddim, ddpm, dpm++ or unipc.")] = None,
     guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance; 1: off.")] = None,
     negative_guidance: Annotated[
-        float | None, typer.Option(help="Push away from the reversed dance; 0: off.")
+        float | None, typer.Option(help="Push away from the negative dance; 0: off.")
+    ] = None,
+    guidance_rescale: Annotated[
+        float | None, typer.Option(help="Share of the contrast that guidance adds to be taken back, 0 to 1.")
+    ] = None,
+    eta: Annotated[float | None, typer.Option(help="Noise on the way with ddim, 0 to 1.")] = None,
+    overlap: Annotated[
+        float | None, typer.Option(help="Of neighbouring windows of a long video, in parts of a window.")
+    ] = None,
+    windows_per_call: Annotated[
+        int | None, typer.Option(help="Windows denoised at once: fewer need less memory.")
     ] = None,
     visual_weights: Annotated[
         Path | None, typer.Option(help="File with the visual encoder's weights.")
@@ -34,6 +44,8 @@ def generate(
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
     """Make music for a dance video.
+
+    Of any length from the model's window on: a long video is denoised in overlapping windows.
 
     Example: `pn-diffusion generate dance.mp4 -o dance_with_music.mp4 --seed 3`
     """
@@ -48,7 +60,16 @@ def generate(
         check_output(wav, ".wav", ".flac")
     probe(video)  # a video that cannot be used is told before the model is loaded
     model = PNDiffusion.get_pretrained(checkpoint, device)
-    given = {"steps": steps, "sampler": sampler, "guidance": guidance, "negative_guidance": negative_guidance}
+    given = {
+        "steps": steps,
+        "sampler": sampler,
+        "guidance": guidance,
+        "negative_guidance": negative_guidance,
+        "guidance_rescale": guidance_rescale,
+        "eta": eta,
+        "overlap": overlap,
+        "windows_per_call": windows_per_call,
+    }
     model.set_generation_params(**{name: value for name, value in given.items() if value is not None})
     with progress_bar() as bar:
         task = bar.add_task("looking at the dance", total=None)

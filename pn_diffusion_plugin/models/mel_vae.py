@@ -6,12 +6,16 @@ A thin frame around diffusers' `AutoencoderKL`: it owns the latent's scale, whic
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import nn
+
+from ..modules.chunks import in_chunks, in_crossfaded_chunks
 
 
 class MelVAE(nn.Module):
@@ -23,7 +27,14 @@ class MelVAE(nn.Module):
         layers_per_block: residual layers a level.
         norm_num_groups: groups of the group normalisation.
         mid_attention: global attention at the smallest level (paper: yes; its cost grows with length squared).
+
+    Without gradients, pictures longer than `chunk_frames` mel frames are encoded and decoded in chunks, so that memory
+    does not grow with the length: to rounding as in one piece, except that `mid_attention` looks within a chunk only
+    (chunks are cross-faded then).
     """
+
+    #: Mel frames of a chunk, a multiple of f.
+    chunk_frames = 1024
 
     latent_mean: torch.Tensor
     latent_std: torch.Tensor
@@ -71,13 +82,58 @@ class MelVAE(nn.Module):
                 f"a mel picture of {mel.shape[-2]} x {mel.shape[-1]} cannot be compressed "
                 f"{self.factor} times: pad both sides to multiples of {self.factor}"
             )
-        posterior = self.autoencoder.encode(mel).latent_dist
-        assert isinstance(posterior, DiagonalGaussianDistribution)
-        return posterior
+        return DiagonalGaussianDistribution(
+            self._any_length(
+                lambda x: self.autoencoder.encode(x).latent_dist.parameters,
+                self.autoencoder.encoder,
+                mel,
+                self.chunk_frames,
+                self.encoder_reach,
+            )
+        )
 
     def decode_unscaled(self, latent: torch.Tensor) -> torch.Tensor:
         """Mel of a latent as the posterior gives it: what training needs."""
-        return self.autoencoder.decode(latent).sample
+        return self._any_length(
+            lambda x: self.autoencoder.decode(x).sample,
+            self.autoencoder.decoder,
+            latent,
+            self.chunk_frames // self.factor,
+            self.decoder_reach,
+        )
+
+    @property
+    def encoder_reach(self) -> int:
+        """Mel frames to each side that a latent column depends on, at most, without attention; a multiple of f."""
+        levels, layers = len(self.config["channels"]), self.config["layers_per_block"]
+        at_level = [2 * layers + (2 if i < levels - 1 else 4 + 1) for i in range(levels)]
+        frames = 1 + sum(count * 2**i for i, count in enumerate(at_level))
+        return math.ceil(frames / self.factor) * self.factor
+
+    @property
+    def decoder_reach(self) -> int:
+        """Latent columns to each side that a mel frame depends on, at most, without attention."""
+        levels, layers = len(self.config["channels"]), self.config["layers_per_block"]
+        # Two convolutions a residual layer; before them, at each level, that of the enlargement or the first one.
+        at_level = [2 * (layers + 1) + 1 + (4 if i == 0 else 0) for i in range(levels)]
+        at_level[-1] += 1
+        return math.ceil(sum(count / 2**i for i, count in enumerate(at_level))) + 1
+
+    def _any_length(
+        self,
+        network: Callable[[torch.Tensor], torch.Tensor],
+        part: nn.Module,
+        x: torch.Tensor,
+        size: int,
+        reach: int,
+    ) -> torch.Tensor:
+        """`network(x)`, in chunks of `size` columns where x is longer and no gradient is wanted."""
+        if x.shape[-1] <= size or torch.is_grad_enabled():
+            return network(x)
+        if self.config["mid_attention"]:
+            return in_crossfaded_chunks(network, x, size=size, overlap=min(2 * reach, size // 2))
+        norms = [module for module in part.modules() if isinstance(module, nn.GroupNorm)]
+        return in_chunks(network, norms, x, size=size, reach=reach)
 
     @torch.no_grad()
     def fit_scale(self, latents: torch.Tensor) -> None:

@@ -363,7 +363,7 @@ class PNDiffusion:
             """(W B, C, F, window) → (K, W B, C, F, window), all K branches in one call if it may hold them."""
             rows = prepared[group[0]]
             at_once = max(1, params.windows_per_call // len(z))
-            outputs = []
+            outputs: list[torch.Tensor] = []
             for i in range(0, len(rows), at_once):
                 part = rows[i : i + at_once]
                 joined = {key: torch.cat([one[key] for one in part]) for key in part[0]}

@@ -12,6 +12,11 @@ of overlapping frames decides how power is shared within a band. The signal keep
 
 With only half a window of overlap an iteration knows too little about the neighbouring frames, so frames are
 put in between, log-linear in time, until the hop is at most a quarter of the window.
+
+An iteration tells a frame of nothing but the frames whose windows touch its own, so after n of them a sample
+depends on n such steps to each side. A long picture is therefore searched in chunks with that much more around
+them, which begin with the same random phases wherever they share a frame: they agree, phases and all, with what
+one search over the whole would find, and stand edge to edge. One peak is found over all of them.
 """
 
 from __future__ import annotations
@@ -23,12 +28,15 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..modules.chunks import chunks
 from ..modules.mel import MelSpectrogram
 
 # A picture that nowhere comes within 60 dB of its reference is silence, not music to be amplified.
 SILENT_BELOW = 1e-6
 # Powers below -100 dB of a clip's loudest value count as none: keeps the ratios of the updates finite.
 POWER_FLOOR = 1e-10
+# Frames whose random phases come from one generator.
+PHASE_BLOCK = 1024
 
 
 class Vocoder(tp.Protocol):
@@ -47,6 +55,7 @@ class GriffinLim(nn.Module):
         momentum: share of the last change that is added to the next; 0 is plain Griffin-Lim.
         seed: of the random phases it begins with, the same for every clip.
         peak: largest absolute value of the result.
+        chunk_frames: mel frames searched at a time, which bounds the memory.
 
     Shape:
         input (B, 1, F, L) in [-1, 1], output (B, 1, n_samples), float32.
@@ -60,16 +69,20 @@ class GriffinLim(nn.Module):
         momentum: float = 0.99,
         seed: int = 0,
         peak: float = 0.95,
+        chunk_frames: int = 1024,
     ) -> None:
         super().__init__()
         if iterations < 0 or inversion_steps < 0:
             raise ValueError(f"iterations={iterations}, inversion_steps={inversion_steps}: give 0 or more")
+        if chunk_frames < 1:
+            raise ValueError(f"chunk_frames={chunk_frames}: give at least 1")
         self.mel = mel
         self.iterations = iterations
         self.inversion_steps = inversion_steps
         self.momentum = momentum
         self.seed = seed
         self.peak = peak
+        self.chunk_frames = chunk_frames
         self.oversampling = _oversampling(mel.n_fft, mel.hop_length)
 
     @torch.no_grad()
@@ -87,6 +100,8 @@ class GriffinLim(nn.Module):
                 f"{mel.shape[-1] * self.mel.hop_length} samples"
             )
         with torch.autocast(mel.device.type, enabled=False):
+            if mel.shape[-1] > self.chunk_frames:
+                return self._in_chunks(mel, n_samples)
             floor = 10 ** (-self.mel.dynamic_range_db / 10)
             power = (self.mel.to_power(mel[:, 0]) - floor).clamp(min=0)
             loudest = power.amax((1, 2), keepdim=True)
@@ -95,6 +110,35 @@ class GriffinLim(nn.Module):
             wav = self._search(power)[:, :n_samples]
             wav = self.peak * wav / wav.abs().amax(1, keepdim=True).clamp(min=1e-12)
             return torch.where(loudest > SILENT_BELOW, wav.unsqueeze(1), 0.0)
+
+    def _in_chunks(self, mel: torch.Tensor, n_samples: int) -> torch.Tensor:
+        """What `forward` gives, in memory that does not grow with the length (but for mel and result)."""
+        floor, hop, frames = 10 ** (-self.mel.dynamic_range_db / 10), self.mel.hop_length, mel.shape[-1]
+        loudest = (self.mel.to_power(mel.amax((1, 2, 3))) - floor).clamp(min=0)[:, None, None]
+        wav = mel.new_zeros(len(mel), 1, n_samples, dtype=torch.float32)
+        for piece in chunks(frames, self.chunk_frames, self.reach):
+            if piece.start * hop >= n_samples:
+                break
+            power = (self.mel.to_power(mel[:, 0, :, piece.first : piece.last]) - floor).clamp(min=0)
+            power = power / loudest.clamp(min=SILENT_BELOW)
+            if piece.last == frames:
+                power = F.pad(power, (0, 1), mode="replicate")
+            begin, end = piece.start * hop, min(piece.stop * hop, n_samples)
+            skipped = (piece.start - piece.first) * hop
+            found = self._search(power, piece.first)
+            wav[:, 0, begin:end] = found[:, skipped : skipped + end - begin]
+        low, high = wav.aminmax(dim=-1, keepdim=True)
+        gain = self.peak / torch.maximum(-low, high).clamp(min=1e-12)
+        wav *= torch.where(loudest > SILENT_BELOW, gain, 0.0)
+        return wav
+
+    @property
+    def reach(self) -> int:
+        """Mel frames to each side that a sample depends on, at most."""
+        hop = self.mel.hop_length // self.oversampling
+        # Windows that touch a window, and one frame of the picture for the powers in between.
+        a_step = math.ceil(self.mel.n_fft / hop) - 1 + self.oversampling - 1
+        return math.ceil(((self.iterations + 1) * a_step + 1) / self.oversampling) + 1
 
     def invert(self, power: torch.Tensor) -> torch.Tensor:
         """Powers (B, K, L) of the K frequencies whose mel powers come near ``power`` (B, F, L).
@@ -109,15 +153,19 @@ class GriffinLim(nn.Module):
             spectrum = spectrum * wanted / (filters.T @ (filters @ spectrum) + POWER_FLOOR * POWER_FLOOR)
         return spectrum
 
-    def _search(self, power: torch.Tensor) -> torch.Tensor:
-        """Waveforms (B, (L - 1) * hop_length) whose mel powers come near ``power`` (B, F, L), at most 1."""
+    def _search(self, power: torch.Tensor, first: int | None = None) -> torch.Tensor:
+        """Waveforms (B, (L - 1) * hop_length) whose mel powers come near ``power`` (B, F, L), at most 1.
+
+        Args:
+            power: shares of the loudest one.
+            first: where the frames stand in a longer picture; None: they are all there is.
+        """
         n_fft, hop = self.mel.n_fft, self.mel.hop_length // self.oversampling
         length = (power.shape[-1] - 1) * self.mel.hop_length
         filters, window = self.mel.filters, self.mel.window
         share = 1 / filters.sum(0).clamp(min=1e-9)[:, None]
         magnitude = self._between(self.invert(power)).sqrt()
-        generator = torch.Generator().manual_seed(self.seed)
-        angle = 2 * math.pi * torch.rand(magnitude.shape[1:], generator=generator)
+        angle = self._phases(magnitude.shape[-2], magnitude.shape[-1], first)
         spectrum = torch.polar(magnitude, angle.to(magnitude).expand_as(magnitude))
         before = torch.zeros_like(spectrum)
         for iteration in range(self.iterations + 1):
@@ -135,6 +183,19 @@ class GriffinLim(nn.Module):
             before = rebuilt
             spectrum = ahead * (magnitude / ahead.abs().clamp(min=1e-16))
         return wav
+
+    def _phases(self, rows: int, columns: int, first: int | None) -> torch.Tensor:
+        """Random phases (rows, columns) in radians, of the frames from mel frame ``first`` on."""
+        if first is None:
+            return 2 * math.pi * torch.rand(rows, columns, generator=torch.Generator().manual_seed(self.seed))
+        begin = first * self.oversampling
+        blocks = range(begin // PHASE_BLOCK, (begin + columns - 1) // PHASE_BLOCK + 1)
+        drawn = [
+            torch.rand(PHASE_BLOCK, rows, generator=torch.Generator().manual_seed(self.seed * 2**20 + block))
+            for block in blocks
+        ]
+        begin -= blocks[0] * PHASE_BLOCK
+        return 2 * math.pi * torch.cat(drawn)[begin : begin + columns].T
 
     def _between(self, frames: torch.Tensor) -> torch.Tensor:
         """Positive frames (B, K, L) with log-linear ones in between, (B, K, (L - 1) * oversampling + 1)."""

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch import nn
 
 from pn_diffusion_plugin.models.mel_vae import MelVAE
 
@@ -72,3 +73,50 @@ def test_samples_follow_their_generator_and_the_mode_is_one(vae: MelVAE) -> None
     assert not torch.equal(same[0], vae.encode(mel, torch.Generator().manual_seed(6)))
     assert torch.equal(vae.encode(mel, sample=False), vae.encode(mel, sample=False))
     assert torch.equal(vae.encode(mel, sample=False), vae.scale(vae.posterior(mel).mean))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("channels, layers", [((8, 8), 1), ((8, 8, 16), 1), ((8, 8, 16, 16), 2)])
+def test_a_long_picture_in_chunks_is_the_picture(channels: tuple[int, ...], layers: int) -> None:
+    """Also where loudness changes along the way, which a chunk's own normalisation would even out."""
+    torch.manual_seed(2)
+    vae = MelVAE(channels, 3, layers, norm_num_groups=4, mid_attention=False).eval()
+    for norm in vae.modules():
+        if isinstance(norm, nn.GroupNorm):
+            nn.init.normal_(norm.weight, 1.0, 0.5)
+            nn.init.normal_(norm.bias)
+    columns = 80
+    z = torch.randn(2, 3, 16 // vae.factor, columns) * torch.linspace(0.2, 3, columns)
+    mel = mels(2, columns * vae.factor) * torch.linspace(0.2, 1, columns * vae.factor)
+    latent, picture = vae.posterior(mel).parameters, vae.decode_unscaled(z)
+    for chunk in (1, 12, 33):
+        vae.chunk_frames = chunk * vae.factor
+        assert torch.allclose(vae.decode_unscaled(z), picture, atol=1e-5)
+        assert torch.allclose(vae.posterior(mel).parameters, latent, atol=1e-5)
+
+
+@torch.no_grad()
+def test_with_attention_chunks_are_joined_without_a_seam() -> None:
+    torch.manual_seed(2)
+    vae = MelVAE((8, 8, 8), 3, 1, norm_num_groups=4, mid_attention=True).eval()
+    z = torch.randn(1, 3, 4, 160)
+    whole = vae.decode(z)
+    vae.chunk_frames = 160
+    joined = vae.decode(z)
+    assert joined.shape == whole.shape and vae.encode(whole, sample=False).shape == z.shape
+    steps = joined.diff(dim=-1).abs().mean(dim=(0, 1, 2))
+    overlap = 2 * vae.decoder_reach
+    borders = [
+        b * 4 for start in range(40 - overlap, 160 - overlap, 40 - overlap) for b in (start, start + overlap)
+    ]
+    borders = [b for b in borders if b < len(steps)]
+    assert len(borders) > 6
+    assert steps[[b - 1 for b in borders]].max() <= steps.max() and steps[borders].mean() < 1.2 * steps.mean()
+
+
+def test_where_gradients_are_wanted_nothing_is_cut(vae: MelVAE) -> None:
+    vae.chunk_frames = 8
+    mel = mels(1)
+    vae.decode_unscaled(vae.posterior(mel).mode()).sum().backward()
+    first = vae.autoencoder.encoder.conv_in.weight.grad
+    assert first is not None and first.abs().sum() > 0

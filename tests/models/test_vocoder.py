@@ -171,3 +171,40 @@ def test_what_cannot_be_is_refused() -> None:
         vocoder(torch.zeros(1, 1, 64, 10), 5121)
     with pytest.raises(ValueError, match="iterations=-1"):
         GriffinLim(MelSpectrogram(), iterations=-1)
+    with pytest.raises(ValueError, match="chunk_frames=0"):
+        GriffinLim(MelSpectrogram(), chunk_frames=0)
+
+
+@pytest.mark.parametrize("chunk_frames", [1, 7, 40])
+@pytest.mark.parametrize("n_fft, n_mels, hop_length", [(1024, 64, 512), (2048, 128, 512), (1024, 64, 441)])
+def test_chunks_find_the_phases_of_one_search(
+    n_fft: int, n_mels: int, hop_length: int, chunk_frames: int
+) -> None:
+    """The same samples, not just the same sound, wherever a chunk begins; and to the sample as many."""
+    mel = MelSpectrogram(n_fft=n_fft, n_mels=n_mels, hop_length=hop_length)
+    picture = mel(music(np.arange(0.3, 2, 0.3), 2.0)[None, None])
+    frames, samples = picture.shape[-1], 44100 - 77
+    iterations = 3
+    one, apart = (
+        GriffinLim(mel, iterations=iterations, chunk_frames=n)(picture, samples)
+        for n in (frames - 1, chunk_frames)
+    )
+    assert one.shape == apart.shape == (1, 1, samples)
+    assert torch.allclose(one, apart, atol=1e-4)
+    assert GriffinLim(mel, iterations=iterations).reach < frames / 4  # there is something to be cut off
+
+
+def test_a_long_picture_sounds_as_it_does_in_one_piece() -> None:
+    """Loud and soft parts keep their ratio, silence stays silence, and there is one peak."""
+    wav = torch.cat([music(np.arange(0.3, 2, 0.3), 2.0), 0.05 * music(np.arange(0.3, 2, 0.4), 2.0)])
+    mel = MelSpectrogram()
+    picture = mel(wav[None, None])
+    whole, apart = (GriffinLim(mel, chunk_frames=n)(picture, len(wav)) for n in (1000, 60))
+    assert apart.abs().max().item() == pytest.approx(0.95)
+    errors = [(mel(x) - picture).abs().mean() for x in (whole, apart)]
+    assert errors[1] < 1.1 * errors[0]
+    soft, soft_apart = (x[..., 50000:].square().mean().sqrt() for x in (whole, apart))
+    assert soft_apart.item() == pytest.approx(soft.item(), rel=0.1)
+    # Each clip of a batch by itself, silent ones too.
+    both = GriffinLim(mel, chunk_frames=60)(torch.cat([picture, torch.full_like(picture, -1)]), len(wav))
+    assert torch.allclose(both[:1], apart, atol=1e-3) and (both[1] == 0).all()
