@@ -15,7 +15,7 @@ from .commands.evaluate import evaluate
 from .commands.export import export
 from .commands.generate import generate
 from .commands.grid import grid
-from .commands.listening_test import listening_test
+from .commands.listening import listening_test
 from .commands.prepare_published import prepare_aistpp, prepare_tiktok
 from .commands.report import report
 from .errors import UserError

@@ -16,7 +16,7 @@ PAGE, STIMULI = "page", "stimuli"
 
 def render(design: Design) -> str:
     """The page: HTML that knows tokens only."""
-    return environment().get_template("listening_test.html").render(test=design.public(), stimuli=STIMULI)
+    return environment().get_template("listening.html").render(test=design.public(), stimuli=STIMULI)
 
 
 def write_test(design: Design, material: Material, folder: Path) -> Path:
