@@ -100,7 +100,7 @@ def readings(launcher: Launcher, batch_size: int) -> None:
 
 def guidance(launcher: Launcher, batch_size: int, evaluations: int = 48) -> None:
     """One model, trained by the first cell, under weights w x g at equal numbers of network evaluations."""
-    base = with_negatives(batch_size)
+    base = {**with_negatives(batch_size), "negative.latent": "shared", "negative.cue": "shifted"}
     launcher(base)
     source = f"//sig/{signature(launcher, base)}"
     for g in (1, 2, 4):
@@ -112,7 +112,7 @@ def guidance(launcher: Launcher, batch_size: int, evaluations: int = 48) -> None
 
 def sampler_steps(launcher: Launcher, batch_size: int, most: int = 1000) -> None:
     """One model, trained by the first cell, under samplers and numbers of steps."""
-    base = with_negatives(batch_size)
+    base = positive_only(batch_size)
     launcher(base)
     source = f"//sig/{signature(launcher, base)}"
     for sampler in ("ddim", "dpm++", "unipc"):
@@ -132,4 +132,4 @@ def scale(launcher: Launcher, batch_size: int, widths: list[list[int]], clips: l
     for channels in widths:
         for number in clips:
             cell = {"unet.channels": channels, "dataset.train.clips": number}
-            launcher({**with_negatives(batch_size), **cell})
+            launcher({**positive_only(batch_size), **cell})

@@ -1,7 +1,7 @@
 """PN-Diffusion, its positive-only twin, the paper's form, a pooled condition and dance-MusicGen, beside null rows.
 
     dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true \\
-        negative.alpha=1 dataset.batch_size=64
+        seed=1
 
 is one of its cells.
 """

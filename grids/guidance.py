@@ -4,6 +4,7 @@ The first cell trains the model, the others only evaluate it: on a cluster submi
 (`dora grid guidance 0`).
 
     dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true \\
+        negative.alpha=0.6 negative.latent=shared negative.cue=shifted dataset.batch_size=32 \\
         sampling.guidance=4 sampling.steps=24 continue_from=//sig/SIG execute_only=evaluate
 
 is one of its cells.
