@@ -132,6 +132,8 @@ def _run(cfg: omegaconf.DictConfig) -> Any:
 main.dora.grid_package = "grids" if paths.IN_CHECKOUT else "pn_diffusion_plugin._grids"
 main.dora.dir = paths.resolve(AudioCraftEnvironment.get_dora_dir())
 main._base_cfg.slurm = get_slurm_parameters(main._base_cfg.slurm)
+if main._base_cfg.slurm.partition is None and AudioCraftEnvironment.get_slurm_partitions() != "default":
+    main._base_cfg.slurm.partition = AudioCraftEnvironment.get_slurm_partitions()
 sys.modules.setdefault("audiocraft.train", sys.modules[__name__])  # continue_from=//sig/… imports it
 
 if __name__ == "__main__":

@@ -1,0 +1,156 @@
+"""What all solvers have in common: a batch in parts, loss scaling, compiling, exact resuming."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from pn_diffusion_plugin.errors import UserError
+from pn_diffusion_plugin.solvers.workers import Share, ShareSampler, WeightedMeans
+
+MakeSolver = Callable[..., Any]
+
+
+def train(solver: Any, epochs: int = 1) -> list[dict[str, float]]:
+    """Train and valid stages of some epochs; their metrics."""
+    measured = []
+    for _ in range(epochs):
+        solver.seed_epoch()
+        measured.append(solver.run_stage("train", solver.train))
+        with torch.no_grad():
+            measured.append(solver.run_stage("valid", solver.valid))
+        solver.history.append({})  # the next epoch's number
+        solver._start_epoch()
+    return measured
+
+
+def weights(solver: Any) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in solver.model.state_dict().items()}
+
+
+def test_shares_are_dealt_out_in_turn() -> None:
+    whole = torch.arange(11)
+    for workers, parts in ((1, 1), (2, 1), (1, 3), (2, 2)):
+        shares = [Share(w + workers * p, workers * parts, 11) for w in range(workers) for p in range(parts)]
+        rows = [share.of(whole) for share in shares]
+        assert torch.cat(rows).sort().values.equal(whole)
+        assert [len(row) for row in rows] == [len(share) for share in shares]
+    with pytest.raises(ValueError, match="10 rows were drawn for an update of 11 clips"):
+        Share(0, 1, 11).of(torch.arange(10))
+
+
+def test_batches_of_all_workers_make_up_the_batch_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    import flashy
+
+    numbers = list(range(11))
+    dealt = []
+    for rank in range(2):
+        monkeypatch.setattr(flashy.distrib, "rank", lambda rank=rank: rank)
+        monkeypatch.setattr(flashy.distrib, "world_size", lambda: 2)
+        sampler = ShareSampler(torch.utils.data.SequentialSampler(numbers), 11)
+        dealt.append(list(sampler))
+        assert len(dealt[-1]) == len(sampler)
+        assert [sampler.clips(index, 2) for index in range(3)] == [4, 4, 3]  # four clips an update
+    assert dealt == [[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9]]
+
+
+def test_means_by_name_need_no_metric_everywhere() -> None:
+    means = WeightedMeans()
+    means.update({"loss": 1.0, "early": 3.0}, 0.25)
+    means.update({"loss": torch.tensor(5.0)}, 0.75)
+    means.update({"none": 1.0}, 0.0)
+    assert means.compute() == {"loss": 4.0, "early": 3.0}
+
+
+@pytest.mark.parametrize("kind", ["pn_diffusion", "mel_vae"])
+def test_a_batch_in_parts_gives_the_same_update(make_solver: MakeSolver, kind: str) -> None:
+    options = ["dataset.batch_size=8", "schedule.lr_scheduler=null"]
+    measured, learned = [], []
+    for parts in (1, 4):
+        solver = make_solver(kind, *options, f"optim.accumulate={parts}")
+        start = weights(solver)
+        rows: list[int] = []
+        module = solver.model.denoiser.unet if kind == "pn_diffusion" else solver.model.autoencoder.encoder
+        module.register_forward_hook(lambda _, args, out, rows=rows: rows.append(len(args[0])))
+        measured.append(train(solver, epochs=2))
+        learned.append(weights(solver))
+        streams = 2 if kind == "pn_diffusion" else 1
+        assert rows[: 2 * parts] == [8 * streams // parts] * 2 * parts  # two updates
+    assert any(not torch.equal(value, start[name]) for name, value in learned[0].items())
+    for one, other in zip(*measured, strict=True):
+        assert one.keys() == other.keys()
+        for name in one.keys() - {"duration"}:
+            assert one[name] == pytest.approx(other[name], rel=1e-4, abs=1e-5), name
+    for name, value in learned[0].items():
+        assert torch.allclose(value.float(), learned[1][name].float(), rtol=1e-4, atol=1e-5), name
+
+
+def test_in_parts_too_an_experiment_resumes_exactly(make_solver: MakeSolver) -> None:
+    options = ["dataset.batch_size=4", "optim.accumulate=2", "conditioning.dropout=0.5"]
+    solver = make_solver("pn_diffusion", *options)
+    train(solver)
+    stored = copy.deepcopy(solver.state_dict())
+    whole = train(solver)
+    again = make_solver("pn_diffusion", *options)
+    torch.rand(5)  # whatever was drawn in between
+    again.load_state_dict(stored)
+    resumed = train(again)
+    for one, other in zip(whole, resumed, strict=True):
+        assert {**one, "duration": 0} == {**other, "duration": 0}
+    assert all(torch.equal(value, solver.model.state_dict()[name]) for name, value in weights(again).items())
+
+
+def test_loss_scaling_changes_no_update_and_leaves_out_what_overflows(make_solver: MakeSolver) -> None:
+    learned = []
+    for scale in (None, 1024.0):
+        solver = make_solver("mel_vae", "schedule.lr_scheduler=null")
+        assert not solver.loss_scaler.is_enabled() and "loss_scaler" not in solver.state_dict()
+        if scale is not None:
+            solver.loss_scaler = torch.amp.GradScaler("cpu", init_scale=scale)
+        train(solver)
+        learned.append(weights(solver))
+    for name, value in learned[0].items():
+        assert torch.allclose(value, learned[1][name], rtol=1e-4, atol=1e-6), name
+
+    before, metrics = weights(solver), {}
+    weight = next(solver.model.parameters())
+    solver.optimize((weight * torch.tensor(float("inf"))).sum(), metrics)
+    assert all(torch.equal(value, before[name]) for name, value in weights(solver).items())
+    assert solver.loss_scaler.get_scale() == 512 and "grad_norm" not in metrics
+
+
+def test_a_compiled_u_net_learns_the_same_under_the_same_names(
+    make_solver: MakeSolver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = make_solver("pn_diffusion", "optim.updates_per_epoch=1")
+    expected, names = train(plain), set(plain.state_dict()["model"])
+    compiled = make_solver(
+        "pn_diffusion", "optim.updates_per_epoch=1", "compile.use=true", "compile.backend=eager"
+    )
+    assert compiled.xp.sig == plain.xp.sig  # how fast it runs is no part of what it is
+    assert compiled.model.denoiser.unet._compiled_call_impl is not None
+    measured = train(compiled)
+    for one, other in zip(expected, measured, strict=True):
+        assert one["loss"] == pytest.approx(other["loss"], rel=1e-5)
+    assert set(compiled.state_dict()["model"]) == names
+
+    # Music is made in other lengths and batches: nothing is compiled for them.
+    monkeypatch.setattr(torch._dynamo.config, "error_on_recompile", True)
+    denoiser = compiled.model.denoiser
+    z = torch.zeros(3, denoiser.latent_channels, denoiser.latent_rows, 2 * compiled.sequence.latent_columns)
+    dance = torch.zeros(3, 130, len(denoiser.null_token)), torch.ones(3, 130, dtype=torch.bool)
+    with torch.no_grad():
+        compiled.run_stage("generate", lambda: {"rows": len(denoiser(z, torch.zeros(3), dance))})
+        with pytest.raises(torch._dynamo.exc.RecompileError):
+            denoiser(z, torch.zeros(3), dance)
+
+
+def test_what_cannot_be_run_is_told(make_solver: MakeSolver) -> None:
+    with pytest.raises(UserError, match="fsdp.use=true: audiocraft's FSDP wrapper"):
+        make_solver("mel_vae", "fsdp.use=true")
+    with pytest.raises(UserError, match=r"a batch of 6 cannot be divided into 4 equal parts \(1 workers"):
+        make_solver("mel_vae", "dataset.batch_size=6", "optim.accumulate=4")
