@@ -23,6 +23,7 @@ from dora import XP, hydra_main
 from . import paths
 from ._compat import ensure_ffmpeg
 from .errors import UserError
+from .solvers import describe
 from .solvers import get_solver as build_solver
 from .solvers.workers import on_rank_zero, patient_group
 
@@ -110,6 +111,9 @@ def _run(cfg: omegaconf.DictConfig) -> Any:
     flashy.distrib.init(backend="nccl" if str(cfg.device).startswith("cuda") else "gloo")
     if flashy.distrib.is_distributed():
         patient_group()
+    if cfg.show and (text := describe(cfg)) is not None:
+        logger.info("%s", text)
+        return None
     if cfg.get("corpus") is not None and cfg.corpus.make:
         from .data.corpora import ensure_corpus
 

@@ -29,3 +29,17 @@ def get_solver(cfg: Any) -> Any:
     from audiocraft.solvers import builders
 
     return builders.get_solver(cfg)
+
+
+def describe(cfg: Any) -> str | None:
+    """What `show=true` tells, of the configuration alone: it needs no corpus, no autoencoder and no weights.
+
+    None for solvers that have to be built to be shown.
+    """
+    if cfg.solver not in ("mel_vae", "pn_diffusion"):
+        return None
+    from omegaconf import OmegaConf
+
+    from ..models.summary import describe as describe_models
+
+    return describe_models(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]

@@ -6,9 +6,9 @@ every clip of the evaluation split and scores it between null and ceiling rows; 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import flashy
@@ -20,22 +20,20 @@ from torch.nn import functional as F
 
 from ..data.dance_condition import NEGATIVE, POSITIVE, dance_conditions
 from ..data.dance_dataset import DanceDataset, DanceSegmentInfo
-from ..data.features import load_features
-from ..data.manifest import CorpusPaths, corpus_root
 from ..data.negatives import check_negative
 from ..errors import CheckpointError
 from ..models import builders
 from ..models.checkpoint import load_into, load_vae_weights, load_weights
 from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion
+from ..models.summary import describe
 from ..modules.diffusion import DualSample, masked_mse, reverse_music
 from .base import PluginSolver
 from .diagnostics import ClipAverages, update_by_timestep
 from .loaders import build_dance_loaders
 from .prerequisites import ensure_experiment
+from .statistics import fit_statistics, training_features
 from .workers import Share, on_rank_zero
-
-_STATISTICS_CLIPS = 256  # training clips on which features are measured
 
 
 class Draws(NamedTuple):
@@ -45,6 +43,20 @@ class Draws(NamedTuple):
     eps: torch.Tensor  # noise (B, C, F, L)
     posterior: torch.Tensor  # of the autoencoder's posterior (B, C, F, L)
     dropped: torch.Tensor  # clips that lose their dance (B,) of bool
+
+
+def vae_overrides(config: builders.Config) -> list[str]:
+    """Overrides of the run that trains the autoencoder: those of the configuration, and this experiment's own mel.
+
+    What `vae.overrides` names itself is left as it is there. Naming a value that is the default anyway changes nothing:
+    the run's signature is the same.
+    """
+    overrides = list(config["vae"]["overrides"])
+    given = {item.lstrip("+").split("=", 1)[0] for item in overrides}
+    wanted = {"sample_rate": config["sample_rate"]}
+    for section in ("mel", "mel_vae"):
+        wanted.update({f"{section}.{key}": value for key, value in config[section].items()})
+    return overrides + [f"{key}={json.dumps(value)}" for key, value in wanted.items() if key not in given]
 
 
 class PNDiffusionSolver(PluginSolver):
@@ -84,7 +96,7 @@ class PNDiffusionSolver(PluginSolver):
         """The frozen autoencoder; it must have been trained on the same kind of mel picture."""
         self.vae_source: str = self.cfg.vae.checkpoint
         if self.vae_source == "auto":
-            overrides = list(self.cfg.vae.overrides)
+            overrides = vae_overrides(self.config)
             if not any(item.startswith("device=") for item in overrides):
                 overrides.append(f"device={self.cfg.device}")  # no part of the autoencoder's signature
             self.vae_source = str(on_rank_zero(lambda: ensure_experiment(overrides)))
@@ -100,38 +112,20 @@ class PNDiffusionSolver(PluginSolver):
         return vae.to(self.device).eval().requires_grad_(False)
 
     def _fit_statistics(self) -> None:
-        """Mean and spread of every input dimension, on whole training clips (the first of the manifest)."""
-        encoder = self.model.provider.dance.encoder
-        spec = builders.build_feature_spec(self.config)
+        """Mean and spread of every input dimension; the dance that stands for others where the negative needs one."""
         dataset = self.dataloaders["train"].dataset
         assert isinstance(dataset, DanceDataset)
-
-        def features() -> Iterator[Any]:
-            for meta in dataset.meta[:_STATISTICS_CLIPS]:
-                paths = CorpusPaths(corpus_root(meta.path))
-                yield load_features(paths.features(Path(meta.path).stem), spec)
-
-        encoder.visual_norm.fit(torch.from_numpy(f.visual) for f in features())
-        encoder.motion_norm.fit(
-            encoder.motion_features(dance.motion, dance.motion_rate[0])
-            for dance in (dance_conditions(f)[0] for f in features())
-        )
+        spec = builders.build_feature_spec(self.config)
+        fit_statistics(self.model.provider.dance.encoder, dataset, spec)
         if self.model.other_dance is not None:
-            first = next(features())
+            first = next(training_features(dataset, spec))
             self.model.other_dance.store(dance_conditions(first, 0.0, self.sequence.seconds)[0])
 
     def modules_to_compile(self) -> Iterable[nn.Module]:
         return [self.model.denoiser.unet]
 
     def show(self) -> None:
-        self.log_model_summary(self.model)
-        for name, part in (
-            ("dance encoder", self.model.provider),
-            ("U-Net and fold", self.model.denoiser),
-            ("autoencoder (frozen)", self.vae),
-        ):
-            self.logger.info("%s: %.3f M parameters", name, sum(p.numel() for p in part.parameters()) / 1e6)
-        self.logger.info("Lengths: %s", self.sequence)
+        self.logger.info("%s", describe(self.config))
 
     @torch.no_grad()
     def encode(self, wav: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:

@@ -16,16 +16,21 @@ from ..modules.dance_encoder import DanceEncoder
 _CLIPS = 256  # training clips that are looked at
 
 
+def training_features(dataset: DanceDataset, spec: FeatureSpec) -> Iterator[Features]:
+    """Features of whole training clips: the manifest's first ones."""
+    for meta in dataset.meta[:_CLIPS]:
+        paths = CorpusPaths(corpus_root(meta.path))
+        yield load_features(paths.features(Path(meta.path).stem), spec)
+
+
 def fit_statistics(encoder: DanceEncoder, dataset: DanceDataset, spec: FeatureSpec) -> None:
-    """Store in the encoder mean and spread of every input dimension, over whole clips: the manifest's first ones."""
+    """Store in the encoder mean and spread of every input dimension, of what was seen rather than interpolated."""
+    encoder.visual_norm.fit(torch.from_numpy(clip.visual) for clip in training_features(dataset, spec))
 
-    def features() -> Iterator[Features]:
-        for meta in dataset.meta[:_CLIPS]:
-            paths = CorpusPaths(corpus_root(meta.path))
-            yield load_features(paths.features(Path(meta.path).stem), spec)
+    def motions() -> Iterator[torch.Tensor]:
+        for clip in training_features(dataset, spec):
+            dance = dance_conditions(clip)[0]
+            seen = dance.detected[..., None] & (dance.motion[..., 2] > 0)
+            yield encoder.motion_features(dance.motion, dance.motion_rate[0], seen)[seen]
 
-    encoder.visual_norm.fit(torch.from_numpy(clip.visual) for clip in features())
-    encoder.motion_norm.fit(
-        encoder.motion_features(dance.motion, dance.motion_rate[0])
-        for dance in (dance_conditions(clip)[0] for clip in features())
-    )
+    encoder.motion_norm.fit(motions())
