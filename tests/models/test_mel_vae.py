@@ -85,11 +85,11 @@ def test_a_long_picture_in_chunks_is_the_picture(channels: tuple[int, ...], laye
         if isinstance(norm, nn.GroupNorm):
             nn.init.normal_(norm.weight, 1.0, 0.5)
             nn.init.normal_(norm.bias)
-    columns = 80
+    columns = 60
     z = torch.randn(2, 3, 16 // vae.factor, columns) * torch.linspace(0.2, 3, columns)
     mel = mels(2, columns * vae.factor) * torch.linspace(0.2, 1, columns * vae.factor)
     latent, picture = vae.posterior(mel).parameters, vae.decode_unscaled(z)
-    for chunk in (1, 12, 33):
+    for chunk in (13, 25):
         vae.chunk_frames = chunk * vae.factor
         assert torch.allclose(vae.decode_unscaled(z), picture, atol=1e-5)
         assert torch.allclose(vae.posterior(mel).parameters, latent, atol=1e-5)
