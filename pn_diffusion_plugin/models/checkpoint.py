@@ -40,10 +40,11 @@ def resolve_checkpoint(name: str | Path) -> Path:
 
     Args:
         name: the name of weights that ship with the package; a folder, relative to where the program runs or to
-            the checkout; `//sig/SIG` or a bare Dora signature.
+            the checkout; `//sig/SIG` or a bare Dora signature; `OWNER/NAME` or `OWNER/NAME@REVISION` of an exported
+            model on the Hugging Face hub, which is downloaded, or taken from the hub's cache where it is in there.
 
     Raises:
-        CheckpointError: when there is no such thing.
+        CheckpointError: when there is no such thing, or the hub cannot be asked.
     """
     text = str(name)
     if re.fullmatch(r"\w[\w.-]*", text) and paths.weights_dir(text).is_dir():
@@ -58,10 +59,42 @@ def resolve_checkpoint(name: str | Path) -> Path:
         folder = dora_dir() / "xps" / sig
         if folder.is_dir():
             return folder
+    if _is_hub_id(text):
+        return _from_hub(text)
     raise CheckpointError(
         f"no checkpoint {text!r}: give the folder of an exported model, a Dora signature of "
-        f"{dora_dir()}, or the name of bundled weights"
+        f"{dora_dir()}, the name of bundled weights, or OWNER/NAME of a model on the Hugging Face hub"
     )
+
+
+def _is_hub_id(text: str) -> bool:
+    """Whether a name can be meant for the hub: two words, the first of which is no folder here."""
+    if not re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*(@[\w./-]+)?", text):
+        return False
+    owner = text.split("/")[0]
+    return owner != "outputs" and not any(Path(base, owner).is_dir() for base in (".", paths.base_dir()))
+
+
+def _from_hub(text: str) -> Path:
+    """Folder of a snapshot of a model on the Hugging Face hub."""
+    from huggingface_hub import snapshot_download
+
+    repository, _, revision = text.partition("@")
+    try:
+        folder = snapshot_download(
+            repository, revision=revision or None, allow_patterns=["*.safetensors", "*.yaml", "*.json"]
+        )
+    except Exception as error:  # many classes, some of its HTTP library's
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
+        raise CheckpointError(
+            f"no checkpoint {text!r}: there is no such folder here, and the Hugging Face hub did not give it "
+            f"({reason}): check the name and the connection, or give the folder of a downloaded model"
+        ) from error
+    if not Path(folder, _CONFIG).is_file():
+        raise CheckpointError(
+            f"{text!r} on the Hugging Face hub holds no {_CONFIG}: name a model that `pn-diffusion export` wrote"
+        )
+    return Path(folder)
 
 
 def dora_dir() -> Path:

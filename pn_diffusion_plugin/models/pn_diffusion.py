@@ -112,7 +112,9 @@ class PNDiffusion:
 
     @classmethod
     def get_pretrained(cls, name_or_path: str | Path, device: torch.device | str = "cpu") -> PNDiffusion:
-        """Load by the name of bundled weights, the folder of an exported model, or a Dora signature.
+        """Load by the name of bundled weights, an exported folder, a Dora signature, or OWNER/NAME on the hub.
+
+        See `resolve_checkpoint` for what a name may be.
 
         Raises:
             CheckpointError: when there is no such model, or it is damaged.

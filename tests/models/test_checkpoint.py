@@ -89,7 +89,9 @@ def test_a_file_of_the_folder_means_the_folder(exported: Path) -> None:
     assert resolve_checkpoint(exported / "config.yaml") == exported
 
 
-@pytest.mark.parametrize("name", ["nothing/here", "//sig/12345678", "12345678", "no_such_bundle"])
+@pytest.mark.parametrize(
+    "name", ["nothing/here/at-all", "outputs/nothing", "//sig/12345678", "12345678", "no_such_bundle"]
+)
 def test_a_checkpoint_that_is_not_there(name: str) -> None:
     fails_with(f"no checkpoint '{name}': give the folder", load_weights, name)
 

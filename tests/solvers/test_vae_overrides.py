@@ -29,5 +29,5 @@ def test_an_overridden_mel_reaches_the_autoencoder() -> None:
 
 
 def test_what_vae_overrides_names_itself_stays() -> None:
-    experiment = config("solver=pn_diffusion", "vae.overrides=[solver=mel_vae,mel.n_mels=16]")
+    experiment = config("solver=pn_diffusion", 'vae.overrides=["solver=mel_vae","mel.n_mels=16"]')
     assert [item for item in vae_overrides(experiment) if item.startswith("mel.n_mels=")] == ["mel.n_mels=16"]
