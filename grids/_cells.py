@@ -16,6 +16,8 @@ PN: Overrides = {
     "negative.latent": "mirrored",
     "negative.cue": "reversed",
     "conditioning.temporal": "aligned",
+    "sampling.guidance": 1.0,
+    "sampling.steps": 30,
 }
 PAPER: Overrides = {
     **PN,
@@ -25,8 +27,6 @@ PAPER: Overrides = {
     "diffusion.prediction": "epsilon",
     "diffusion.beta_schedule": "linear",
     "diffusion.zero_terminal_snr": False,
-    "sampling.guidance": 1.0,
-    "sampling.negative_guidance": 0.0,
 }
 SEEDS = (2036, 1, 2)
 

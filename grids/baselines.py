@@ -1,7 +1,7 @@
 """PN-Diffusion, its positive-only twin, the paper's form, a pooled condition and dance-MusicGen, beside null rows.
 
-    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true \\
-        seed=1
+    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true seed=1 sampling.guidance=1 \\
+        sampling.steps=30
 
 is one of its cells.
 """

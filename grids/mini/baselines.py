@@ -1,6 +1,6 @@
 """PN-Diffusion, its positive-only twin, the paper's form, a pooled condition and dance-MusicGen, beside null rows.
 
-    dora run solver=pn_diffusion optim.epochs=4 seed=1
+    dora run solver=pn_diffusion optim.epochs=4 seed=1 sampling.guidance=1 sampling.steps=30
 
 is one of its cells.
 """
