@@ -16,7 +16,7 @@ PN: Overrides = {
     "negative.latent": "mirrored",
     "negative.cue": "reversed",
     "conditioning.temporal": "aligned",
-    "sampling.guidance": 1.0,
+    "sampling.guidance": 1,
     "sampling.steps": 30,
 }
 PAPER: Overrides = {
