@@ -69,6 +69,30 @@ def test_an_exported_model_gives_the_same_music(
     assert PNDiffusion.get_pretrained(again.save_pretrained(exported / "again")).config == again.config
 
 
+@torch.no_grad()
+def test_what_was_measured_and_the_reading_of_the_negative_travel_too(
+    make_model: Make, tmp_path: Path
+) -> None:
+    changes = {"negative.branch_flag": True, "negative.cue": "mismatched", "negative.latent": "shared"}
+    model = make_model({**changes, "conditioning.motion.inputs": ["position", "velocity", "acceleration"]})
+    for module in (model.dual, model.vae):
+        for name, buffer in module.named_buffers():
+            if buffer.is_floating_point() and "adjacency" not in name:
+                buffer.copy_(torch.rand_like(buffer) + 0.5)
+    torch.nn.init.normal_(model.dual.denoiser.unet.class_embedding.weight)
+    again = PNDiffusion.get_pretrained(model.save_pretrained(tmp_path / "exported"))
+    for ours, theirs in ((model.dual, again.dual), (model.vae, again.vae)):
+        weights = theirs.state_dict()
+        assert all(torch.equal(value, weights[name]) for name, value in ours.state_dict().items())
+    assert "provider.conditioners.dance.encoder.motion_norm.mean" in again.dual.state_dict()
+    assert again.schedule.config() == model.schedule.config()
+    assert (again.negative_latent, again.negative_cue, again.dual.denoiser.branch_flag) == (
+        "shared",
+        "mismatched",
+        True,
+    )
+
+
 def test_an_experiment_and_its_export_are_the_same_model(make_model: Make, tmp_path: Path) -> None:
     model = make_model()
     vae = write_experiment(tmp_path / "vae", "mel_vae", model.config, model.vae)
