@@ -60,7 +60,7 @@ def test_ours_costs_what_the_paper_costs(paper: list[Part], ours: list[Part]) ->
     assert pass_of_ours == pytest.approx(pass_of_paper, rel=0.1)
     for name in ("autoencoder, encoding", "autoencoder, decoding"):
         assert find(ours, name) == find(paper, name)
-    assert find(ours, "a clip").flops < find(paper, "a clip").flops / 10  # fewer steps
+    assert find(ours, "a clip").flops < find(paper, "a clip").flops / 5  # fewer steps
 
 
 def test_the_paper_by_the_letter() -> None:
