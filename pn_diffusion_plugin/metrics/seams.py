@@ -1,8 +1,9 @@
 """Is there a seam where sound was joined? Spectral flux at the joints against the same joints moved elsewhere.
 
 Music is full of sudden changes, so a high flux makes no joint a seam. What does is a flux that is not found where
-nothing was joined: higher (a jump), or lower (a fade, a gap). The joints are moved together, by every other distance up to half the smallest gap
-between them, which keeps their number and spacing: what they then find is what chance gives.
+nothing was joined: higher (a jump), or lower (a fade, a gap). The joints are moved together, by every other distance
+up to half the smallest gap between them, which keeps their number and spacing: what they then find is what chance
+gives.
 """
 
 from __future__ import annotations

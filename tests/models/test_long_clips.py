@@ -11,6 +11,8 @@ import torch
 
 from pn_diffusion_plugin.metrics.seams import find_seams
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
+from pn_diffusion_plugin.models.vocoder import GriffinLim
+from pn_diffusion_plugin.modules.st_gcn import STGCN
 from pn_diffusion_plugin.modules.windows import window_starts
 
 Make = Callable[..., Any]
@@ -71,3 +73,39 @@ def test_windows_that_are_only_laid_end_to_end_do(
     joined = np.concatenate([wav[0].numpy() for wav in singles])
     borders = list(range(20480, len(joined) - 1, 20480))
     assert find_seams([joined], [borders]).stand_out
+
+
+def test_nothing_that_is_computed_at_once_grows_with_the_length(
+    make_model: Make, make_features: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers that go into dance encoder, U-Net, decoder and vocoder at a time, at most."""
+    model: PNDiffusion = make_model(
+        {"vocoder": {"name": "griffin_lim", "iterations": 2, "chunk_frames": 200}}
+    )
+    model.set_generation_params(steps=1, guidance=2.0, windows_per_call=8)
+    model.vae.chunk_frames = 200
+    most: dict[str, int] = {}
+
+    def watch(name: str, value: torch.Tensor) -> None:
+        most[name] = max(most.get(name, 0), value.numel())
+
+    (encoder,) = (m for m in model.dual.modules() if isinstance(m, STGCN))
+    for name, module in (
+        ("encoder", encoder),
+        ("unet", model.dual.denoiser.unet),
+        ("decoder", model.vae.autoencoder.decoder),
+    ):
+        module.register_forward_pre_hook(lambda _, args, name=name: watch(name, args[0]))
+    search = GriffinLim._search
+
+    def watched(self: GriffinLim, power: torch.Tensor, first: int | None = None) -> torch.Tensor:
+        watch("vocoder", power)
+        return search(self, power, first)
+
+    monkeypatch.setattr(GriffinLim, "_search", watched)
+    found = []
+    for seconds in (30.0, 90.0):
+        most.clear()
+        model.generate_from_features([make_features(seconds)])
+        found.append(dict(most))
+    assert set(found[0]) == {"encoder", "unet", "decoder", "vocoder"} and found[0] == found[1]
