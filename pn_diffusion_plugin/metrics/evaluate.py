@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from pn_diffusion_plugin.errors import UserError
 from pn_diffusion_plugin.metrics import statistics
 from pn_diffusion_plugin.metrics.folders import read_clips, read_systems
+from pn_diffusion_plugin.metrics.memorisation import TrainingClips
+from pn_diffusion_plugin.metrics.quality import quality_metrics
 from pn_diffusion_plugin.metrics.report import SCHEMA
 from pn_diffusion_plugin.metrics.scoring import (
     BUILT_IN,
@@ -20,8 +22,12 @@ from pn_diffusion_plugin.metrics.scoring import (
     Audio,
     EvaluationClip,
     Scores,
-    score_systems,
+    row_sounds,
+    score_sounds,
 )
+from pn_diffusion_plugin.metrics.settings import Settings
+from pn_diffusion_plugin.metrics.trackers import beat_tracker
+from pn_diffusion_plugin.metrics.training_music import leaks, read_training
 
 __all__ = ["EvaluationClip", "aggregate", "evaluate_folders", "evaluate_systems"]
 
@@ -32,13 +38,6 @@ BUILT_IN_LABELS = {
     "silence": "silence",
 }
 DEFAULT_LABELS = {"model": "model", "ceiling": "reference through autoencoder and vocoder", **BUILT_IN_LABELS}
-
-NOT_RUN = {
-    "fad": "needs a Fréchet Audio Distance model on disk",
-    "kld": "needs the PaSST classifier on disk",
-    "frechet_musicnn": "needs the musicnn embedding",
-}
-"""Quality metrics of METRICS that are not computed here, each with what it would need."""
 
 PAIRED = ("beat_f70", "onset_f50", "bas_dance_to_music", "bas_music_to_dance")
 """Scores whose difference to the shuffled row, clip by clip, is reported too."""
@@ -88,6 +87,8 @@ def evaluate_systems(
     command: str = "",
     seeds: Sequence[int] = (),
     quality: Mapping[str, Mapping[str, Any]] | None = None,
+    settings: Settings | None = None,
+    training: TrainingClips | None = None,
 ) -> dict[str, Any]:
     """Score `systems` and the null rows on `clips` and return the report (the content of report.json).
 
@@ -101,15 +102,22 @@ def evaluate_systems(
         leak_check: "ok", "LEAKING: …" or "unknown: …".
         command: the command that makes this report.
         seeds: seeds the systems were trained or sampled with.
-        quality: row name → metric name → {"mean", …} or {"not_run": why}, added to the rows (quality metrics
-            are computed elsewhere); what is not given is reported as not run.
+        quality: row name → metric name → {"mean", …} or {"not_run": why}, what was computed elsewhere; added to
+            the rows.
+        settings: which quality metrics are computed here and which tracker finds the beats; None: none, and
+            librosa's.
+        training: the training music, for the distance to the nearest training clip.
     Raises:
-        UserError: see `score_systems`; also a leak check of another form.
+        UserError: see `score_systems` and `beat_tracker`; also a leak check of another form.
     """
     if leak_check != "ok" and not leak_check.startswith(("LEAKING: ", "unknown: ")):
         raise UserError(f"the leak check is {leak_check!r}: give 'ok', 'LEAKING: …' or 'unknown: …'")
     names = {**DEFAULT_LABELS, **(labels or {})}
-    scores = score_systems(clips, systems, seed=seed)
+    settings = settings or Settings()
+    tracker = beat_tracker(settings.beat_tracker, settings.tracker_options())
+    sounds = row_sounds(clips, systems, seed=seed)
+    scores = score_sounds(clips, sounds, tracker)
+    computed, memorisation = quality_metrics(clips, sounds, settings, training=training, seed=seed)
     no_dance = all(clip.kinematic_beats is None for clip in clips)
     rows: list[dict[str, Any]] = []
     for system in (*systems, *BUILT_IN):
@@ -118,7 +126,7 @@ def evaluate_systems(
             row["metrics"] = aggregate(scores[system], seed=seed, no_dance=no_dance)
         else:
             row["metrics"] = {name: {"not_run": "needs at least two clips"} for name in rows[0]["metrics"]}
-        row["metrics"] |= {name: {"not_run": why} for name, why in NOT_RUN.items()}
+        row["metrics"] |= computed.get(system, {})
         row["metrics"] |= (quality or {}).get(system, {})
         if system in systems and SHUFFLED in scores:
             pairs = {
@@ -134,6 +142,8 @@ def evaluate_systems(
         "leak_check": leak_check,
         "command": command,
         "seeds": [int(s) for s in seeds],
+        "beat_tracker": settings.beat_tracker,
+        **({} if memorisation is None else {"memorisation": memorisation}),
         "rows": rows,
     }
 
@@ -149,10 +159,12 @@ def evaluate_folders(
     partial: bool = False,
     seed: int = 0,
     split: str = "unknown",
-    leak_check: str = "unknown: nothing is known of the training clips",
+    leak_check: str | None = None,
     command: str = "",
     seeds: Sequence[int] = (),
     quality: Mapping[str, Mapping[str, Any]] | None = None,
+    settings: Settings | None = None,
+    training: str | Path | None = None,
 ) -> dict[str, Any]:
     """Pair sound files by name, score them and return the report.
 
@@ -166,17 +178,28 @@ def evaluate_folders(
         ceiling: folder with the reference through autoencoder and vocoder.
         partial: score only the references for which every system has music; otherwise a missing one is an
             error.
-        labels, seed, split, leak_check, command, seeds, quality: see `evaluate_systems`.
+        training: folder of the training music, or a manifest: the references are looked for in it (the leak
+            check), and so is the generated music (the memorisation check).
+        leak_check: None: what the search in the training music says, "unknown" without any.
+        labels, seed, split, command, seeds, quality, settings: see `evaluate_systems`.
     Raises:
-        UserError: a folder without sound, a file without its partner, of another kind, unreadable or too
-            short.
+        UserError: see `evaluate_systems`; a folder without sound, a file without its partner, of another kind,
+            unreadable or too short.
     """
+    settings = settings or Settings()
+    beat_tracker(
+        settings.beat_tracker, settings.tracker_options()
+    )  # tells one that is not there before the work
     folders: dict[str, str | Path] = (
         dict(generated) if isinstance(generated, Mapping) else {"model": generated}
     )
     if ceiling is not None:
         folders["ceiling"] = ceiling
     clips = read_clips(reference, folders, videos=videos, features=features, partial=partial)
+    learnt = None if training is None else read_training(training)
+    if leak_check is None:
+        nothing = "unknown: nothing is known of the training clips"
+        leak_check = nothing if learnt is None else leaks(clips, learnt)
     return evaluate_systems(
         clips,
         read_systems(clips, folders),
@@ -187,4 +210,6 @@ def evaluate_folders(
         command=command,
         seeds=seeds,
         quality=quality,
+        settings=settings,
+        training=None if learnt is None else learnt.clips,
     )

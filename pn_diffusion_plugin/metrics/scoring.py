@@ -26,6 +26,7 @@ from pn_diffusion_plugin.metrics.beats import (
 )
 from pn_diffusion_plugin.metrics.dance import dance_music_alignment
 from pn_diffusion_plugin.metrics.nulls import click_track, repeat_to, shuffle_clips, silence
+from pn_diffusion_plugin.metrics.trackers import Tracker
 
 Audio = NDArray[np.float32]
 Scores = dict[str, NDArray[np.float64]]
@@ -64,15 +65,19 @@ class EvaluationClip:
 
 
 class EventCache:
-    """`music_events`, each sound heard once however often it occurs (clips of a length share a click row)."""
+    """`music_events`, each sound heard once however often it occurs (clips of a length share a click row).
 
-    def __init__(self) -> None:
+    `tracker` finds the beats; None: librosa's.
+    """
+
+    def __init__(self, tracker: Tracker | None = None) -> None:
+        self._tracker = tracker
         self._events: dict[tuple[int, bytes], MusicEvents] = {}
 
     def __call__(self, wav: Audio, sample_rate: int) -> MusicEvents:
         key = (sample_rate, hashlib.sha1(wav.tobytes()).digest())
         if key not in self._events:
-            self._events[key] = music_events(wav, sample_rate)
+            self._events[key] = music_events(wav, sample_rate, self._tracker)
         return self._events[key]
 
 
@@ -126,24 +131,16 @@ def clip_scores(
     }
 
 
-def score_systems(
+def row_sounds(
     clips: Sequence[EvaluationClip], systems: Mapping[str, Mapping[str, Audio]], *, seed: int = 0
-) -> dict[str, Scores]:
-    """Per-clip scores of the systems, then of the rows `reference`, `shuffled`, `click` and `silence`.
+) -> dict[str, list[Audio]]:
+    """What is heard in each row: the systems, then `reference`, `shuffled`, `click` and `silence`.
 
-    Args:
-        clips: what to score on; names must differ.
-        systems: system name → clip name → sound (N,) at the clip's rate.
-        seed: which shuffle.
+    Args and errors as in `score_systems`.
     Returns:
-        row name → score name → (clips,) in the order of `clips`. `shuffled` is left out when there is only
-        one clip.
-    Raises:
-        UserError: no clips, a clip without sound, a sound that is missing or too short, a name used twice or
-            reserved.
+        row name → sounds (N,) in the order of `clips`, each at its clip's rate and as long as its reference.
     """
     _check(clips, systems)
-    hear = EventCache()
     references = {clip.name: clip.reference for clip in clips}
     sounds: dict[str, list[Audio]] = {
         system: [fit_length(wavs[clip.name], clip, f"{system}: {clip.name}") for clip in clips]
@@ -157,16 +154,47 @@ def score_systems(
         ]
     sounds["click"] = [click_track(clip.reference.size, clip.sample_rate) for clip in clips]
     sounds["silence"] = [silence(clip.reference.size) for clip in clips]
+    return sounds
 
+
+def score_sounds(
+    clips: Sequence[EvaluationClip], sounds: Mapping[str, Sequence[Audio]], tracker: Tracker | None = None
+) -> dict[str, Scores]:
+    """Per-clip scores of the rows of `row_sounds`: row name → score name → (clips,)."""
+    hear = EventCache(tracker)
     result: dict[str, Scores] = {}
     for system, wavs in sounds.items():
         rows = []
         for clip, wav in zip(clips, wavs, strict=True):
-            reference = hear(references[clip.name], clip.sample_rate)
+            reference = hear(clip.reference, clip.sample_rate)
             beats = reference.beats if clip.beats is None else as_times(clip.beats, reference.seconds)
             rows.append(clip_scores(reference, beats, hear(wav, clip.sample_rate), clip.kinematic_beats))
         result[system] = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return result
+
+
+def score_systems(
+    clips: Sequence[EvaluationClip],
+    systems: Mapping[str, Mapping[str, Audio]],
+    *,
+    seed: int = 0,
+    tracker: Tracker | None = None,
+) -> dict[str, Scores]:
+    """Per-clip scores of the systems, then of the rows `reference`, `shuffled`, `click` and `silence`.
+
+    Args:
+        clips: what to score on; names must differ.
+        systems: system name → clip name → sound (N,) at the clip's rate.
+        seed: which shuffle.
+        tracker: finds the beats of every row; None: librosa's.
+    Returns:
+        row name → score name → (clips,) in the order of `clips`. `shuffled` is left out when there is only
+        one clip.
+    Raises:
+        UserError: no clips, a clip without sound, a sound that is missing or too short, a name used twice or
+            reserved.
+    """
+    return score_sounds(clips, row_sounds(clips, systems, seed=seed), tracker)
 
 
 def _borrowed(references: Mapping[str, Audio], source: EvaluationClip, clip: EvaluationClip) -> Audio:

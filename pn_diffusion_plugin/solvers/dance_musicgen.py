@@ -105,6 +105,7 @@ class DanceMusicGenSolver(PluginSolver, MusicGenSolver):
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
         """Cross entropy of the evaluation split; music for its clips, scored between null and ceiling rows."""
+        from ..metrics.settings import Settings
         from .evaluation import evaluate_corpus, flat_metrics
 
         metrics = dict(self.common_train_valid("evaluate")) if self.cfg.evaluate.metrics.base else {}
@@ -118,5 +119,7 @@ class DanceMusicGenSolver(PluginSolver, MusicGenSolver):
             seed=self.cfg.seed,
             command=f"dora run -f {self.xp.sig}",
             label="MusicGen",
+            settings=Settings.from_config(self.cfg),
+            training=self.cfg.datasource.train,
         )
         return {**metrics, **flat_metrics(report)}

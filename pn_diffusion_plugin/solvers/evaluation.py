@@ -19,8 +19,12 @@ from ..errors import CorpusError
 from ..metrics.beats import resample
 from ..metrics.dance import dance_beats
 from ..metrics.evaluate import PAIRED, evaluate_systems
+from ..metrics.memorisation import TrainingClips
 from ..metrics.report import write_report
 from ..metrics.scoring import EvaluationClip
+from ..metrics.settings import Settings, load_settings
+from ..metrics.trackers import beat_tracker
+from ..metrics.training_music import read_training
 from ..models.pn_diffusion import SHORTFALL, Progress
 from ..sequence import SequenceConfig
 from ..utils.files import atomic_path
@@ -103,6 +107,8 @@ def evaluate_corpus(
     label: str = "PN-Diffusion",
     clips: list[CorpusClip] | None = None,
     others: Mapping[str, MusicModel] | None = None,
+    settings: Settings | None = None,
+    training: str | Path | None = None,
 ) -> dict[str, Any]:
     """Generate for every clip of a split, write the waves, score them, write `report.json` and `report.md`.
 
@@ -113,6 +119,8 @@ def evaluate_corpus(
         seed: of generation: clip i has seed + i.
         clips: what `read_split` gave, to spare reading it again.
         others: further models by name, for rows of their own: same clips, same seeds.
+        settings: beat tracker and quality metrics; None: the defaults of `config/solver/default.yaml`.
+        training: manifest of the training clips, for the distance to the nearest; None: the corpus's own.
 
     Returns:
         The report (METRICS.md, report.json).
@@ -120,6 +128,10 @@ def evaluate_corpus(
     Raises:
         CorpusError: see `read_split`; or every clip is too short.
     """
+    settings = load_settings() if settings is None else settings
+    beat_tracker(
+        settings.beat_tracker, settings.tracker_options()
+    )  # tells one that is not there before the work
     clips = read_split(manifest, limit) if clips is None else clips
     clips = [_at_rate(clip, model.sample_rate) for clip in clips]
     clips = _long_enough(clips, max(one.sequence.seconds for one in (model, *(others or {}).values())))
@@ -145,9 +157,24 @@ def evaluate_corpus(
         leak_check=leak_check(root),
         command=command,
         seeds=seeds,
+        settings=settings,
+        training=_training(root, training, settings),
     )
     write_report(report, out / "report.json")
     return report
+
+
+def _training(root: Path, manifest: str | Path | None, settings: Settings) -> TrainingClips | None:
+    """The training clips, where they are asked for and there are any."""
+    source = CorpusPaths(root).manifest("train") if manifest is None else Path(manifest)
+    if "nearest_training" not in settings.metrics:
+        return None
+    try:
+        limit = (settings.options.get("nearest_training") or {}).get("clips")
+        return read_training(source, limit).clips
+    except CorpusError as error:  # a corpus of test clips alone
+        logger.warning("no distance to training clips: %s", error)
+        return None
 
 
 def _at_rate(clip: CorpusClip, sample_rate: int) -> CorpusClip:

@@ -231,6 +231,7 @@ class PNDiffusionSolver(PluginSolver):
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
         """Music for every clip of the evaluation split, scored; the report is written to `evaluate/report.json`."""
+        from ..metrics.settings import Settings
         from .evaluation import evaluate_corpus, flat_metrics
 
         self.model.eval()
@@ -242,6 +243,8 @@ class PNDiffusionSolver(PluginSolver):
             self.folder / "evaluate",
             seed=self.cfg.seed,
             command=f"dora run -f {self.xp.sig}",
+            settings=Settings.from_config(self.cfg),
+            training=self.cfg.datasource.train,
         )
         return flat_metrics(report)
 
