@@ -175,6 +175,10 @@ def test_generate_names_the_checkpoint_that_cannot_be_used(
         ("--steps", "0", "steps is 0: give 1 to 1000"),
         ("--sampler", "euler", "sampler is euler: give one of ddpm, ddim, dpm++"),
         ("--negative-guidance", "-1", "negative_guidance is -1.0"),
+        ("--guidance-rescale", "2", "guidance_rescale is 2.0: give 0 to 1"),
+        ("--eta", "2", "eta is 2.0: give 0 to 1"),
+        ("--overlap", "1", "overlap is 1.0"),
+        ("--windows-per-call", "0", "windows_per_call is 0: give at least 1"),
         ("--device", "cuda", "no GPU"),
     ],
 )
