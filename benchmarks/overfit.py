@@ -2,8 +2,9 @@
 
     python benchmarks/overfit.py paper ours -o outputs/overfit.json
 
-Both systems in small form on the same 8 clips of the embedded corpus (1.49 s each: a batch that fits a minute of CPU),
-each with its own schedule, prediction, conditioning, objective and sampler, and only its widths made smaller. Latents
+Both systems in small form on the same 8 clips of the embedded corpus (1.49 s each, to be done in two minutes),
+each with its own schedule, prediction, conditioning, objective and sampler (of DDPM 100 steps), its widths made
+smaller. Latents
 are those of the bundled "mini" autoencoder. Then music is made from noise for the 8 dances and compared with the mel
 pictures that were learned: what should come out is the clip itself, so the correlation says how much of it does
 (`other`: with the next clip's picture, what no condition at all would get; `ceiling`: through the autoencoder alone).
