@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from ..data.dance_attributes import DanceAttributes
 from ..data.dance_condition import POSITIVE, dance_conditions
 from ..data.features import Features
-from ..errors import CheckpointError, FeatureFileError, UserError, VideoError
+from ..errors import CheckpointError, UserError
 from ..modules.windows import window_starts
 from ..utils.files import atomic_path
 from .builders import Config, build_feature_spec
@@ -23,7 +23,15 @@ from .checkpoint import EXPORT_SCHEMA, load_experiment, load_into, resolve_check
 from .dance_musicgen_builders import LM_KEYS, build_dance_lm, build_lm_sequence
 from .dance_musicgen_codec import Codec, build_codec, load_codec
 from .dance_musicgen_lm import DanceLM
-from .pn_diffusion import SHORTFALL, Progress
+from .requests import (
+    Progress,
+    batches_by_length,
+    changed,
+    check_features,
+    check_length,
+    check_possible,
+    seeds_and_names,
+)
 
 _CONFIG, _MODEL, _CODEC = "config.yaml", "model.safetensors", "codec.safetensors"
 
@@ -118,19 +126,15 @@ class DanceMusicGen:
         Raises:
             UserError: for an unknown name, an impossible value, or a guidance that the model was not trained for.
         """
-        try:
-            wanted = replace(self.params, **params)
-        except TypeError as error:
-            raise UserError(f"unknown generation parameter: {error}") from error
-        for name, possible, remedy in (
+        wanted = changed(self.params, params)
+        rules = (
             ("temperature", wanted.temperature > 0, "more than 0"),
             ("top_k", wanted.top_k >= 0, "at least 0"),
             ("top_p", 0 <= wanted.top_p <= 1, "0 to 1"),
             ("overlap", 0 <= wanted.overlap < 1, "at least 0 and less than 1"),
             ("batch_size", wanted.batch_size >= 1, "at least 1"),
-        ):
-            if not possible:
-                raise UserError(f"{name} is {getattr(wanted, name)}: give {remedy}")
+        )
+        check_possible(wanted, rules)
         if wanted.guidance != 1 and not self.config["conditioning"]["dropout"]:
             raise UserError(
                 "guidance needs a model trained with conditioning.dropout, and this one never saw a clip "
@@ -160,22 +164,13 @@ class DanceMusicGen:
             FeatureFileError: features were made otherwise than the model's.
             UserError: not as many seeds as clips.
         """
-        seeds = list(range(len(features))) if seeds is None else list(seeds)
-        if len(seeds) != len(features):
-            raise UserError(f"{len(seeds)} seeds for {len(features)} clips: give one a clip")
-        names = [f"clip {index}" for index in range(len(features))] if names is None else list(names)
-        groups: dict[int, list[int]] = {}
-        for index, (name, clip) in enumerate(zip(names, features, strict=True)):
-            self._check(name, clip)
-            samples = round(clip.header.seconds * self.sample_rate)
-            frames = max(self.sequence.columns_for(samples), self.sequence.latent_columns)
-            groups.setdefault(frames, []).append(index)
-        size = self.params.batch_size
-        batches = [
-            (frames, members[at : at + size])
-            for frames, members in groups.items()
-            for at in range(0, len(members), size)
-        ]
+        seeds, names = seeds_and_names(len(features), seeds, names)
+        for name, clip in zip(names, features, strict=True):
+            check_length(name, clip.header.seconds, self.sequence.seconds)
+            check_features(name, clip, self.feature_spec)
+        samples = [round(clip.header.seconds * self.sample_rate) for clip in features]
+        frames_of = [max(self.sequence.columns_for(n), self.sequence.latent_columns) for n in samples]
+        batches = batches_by_length(frames_of, self.params.batch_size)
         total, done = sum(frames for frames, _ in batches), 0
         waves: dict[int, torch.Tensor] = {}
         for frames, members in batches:
@@ -187,8 +182,7 @@ class DanceMusicGen:
 
             codes = self._codes([features[i] for i in members], frames, [seeds[i] for i in members], made)
             for i, one in zip(members, codes, strict=True):
-                samples = round(features[i].header.seconds * self.sample_rate)
-                waves[i] = self.codec.decode(one[None])[0, :, :samples].cpu()
+                waves[i] = self.codec.decode(one[None])[0, :, : samples[i]].cpu()
             done += frames
         return [waves[i] for i in range(len(features))]
 
@@ -222,24 +216,6 @@ class DanceMusicGen:
         """The dance of the window that begins at frame `start`, as in training."""
         positive, _ = dance_conditions(clip, start * self.sequence.column_seconds, self.sequence.seconds)
         return DanceAttributes(dance={POSITIVE: positive})
-
-    def _check(self, name: str, clip: Features) -> None:
-        """Raise unless music can be made for the clip."""
-        if clip.header.seconds < self.sequence.seconds - SHORTFALL:
-            raise VideoError(
-                f"{name} is {clip.header.seconds:.2f} s long and the model needs at least "
-                f"{self.sequence.seconds:g} s: give a longer video"
-            )
-        wrong = [
-            f"{key} is {getattr(clip.header, key)}, not {wanted}"
-            for key, wanted in asdict(self.feature_spec).items()
-            if getattr(clip.header, key) != wanted
-        ]
-        if wrong:
-            raise FeatureFileError(
-                f"the features of {name} are not those the model was trained on ({'; '.join(wrong)}): "
-                "extract them as its configuration says"
-            )
 
     @torch.no_grad()
     def reconstruct(self, wav: torch.Tensor) -> torch.Tensor:

@@ -7,7 +7,7 @@ Every rung of the ladder is a method that calls the one below:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition, dance_con
 from ..data.features import Features, extract_features
 from ..data.negatives import shifted_dance
 from ..data.video import probe
-from ..errors import CheckpointError, FeatureFileError, UserError, VideoError
+from ..errors import CheckpointError, UserError
 from ..modules.guidance import Branch, Guidance, guided_together
 from ..modules.sampling import SAMPLERS, SPACINGS, clip_generators, sample
 from ..modules.windows import window_starts, windowed
@@ -27,12 +27,19 @@ from .checkpoint import Weights, load_into, load_weights, save_exported
 from .dual import DualDiffusion
 from .latent_diffusion import Condition
 from .mel_vae import MelVAE
+from .requests import (
+    Progress,
+    batches_by_length,
+    changed,
+    check_features,
+    check_length,
+    check_possible,
+    seeds_and_names,
+)
 
-Progress = Callable[[int, int], None]  # network evaluations done, of how many
 WindowConditions = Callable[
     [list[int]], dict[str, Condition]
 ]  # first columns of windows → rows, windows first
-SHORTFALL = 0.05  # seconds a video may lack of a window: a dropped last frame is no reason to refuse it
 
 
 @dataclass(frozen=True)
@@ -149,12 +156,8 @@ class PNDiffusion:
         Raises:
             UserError: for an unknown name, an impossible value, or a guidance that the model was not trained for.
         """
-        try:
-            wanted = replace(self.params, **params)
-        except TypeError as error:
-            raise UserError(f"unknown generation parameter: {error}") from error
-        most = self.schedule.num_train_timesteps
-        for name, possible, remedy in (
+        wanted, most = changed(self.params, params), self.schedule.num_train_timesteps
+        rules = (
             ("sampler", wanted.sampler in SAMPLERS, f"one of {', '.join(SAMPLERS)}"),
             ("steps", 1 <= wanted.steps <= most, f"1 to {most}"),
             ("negative_guidance", wanted.negative_guidance >= 0, "at least 0"),
@@ -164,9 +167,8 @@ class PNDiffusion:
             ("overlap", 0 <= wanted.overlap < 1, "at least 0 and less than 1"),
             ("batch_size", wanted.batch_size >= 1, "at least 1"),
             ("windows_per_call", wanted.windows_per_call >= 1, "at least 1"),
-        ):
-            if not possible:
-                raise UserError(f"{name} is {getattr(wanted, name)}: give {remedy}")
+        )
+        check_possible(wanted, rules)
         if wanted.eta and wanted.sampler != "ddim":
             raise UserError(f"eta is {wanted.eta} and belongs to ddim: leave it at 0 for {wanted.sampler}")
         if wanted.spacing == "leading" and self.schedule.zero_terminal_snr:
@@ -206,7 +208,7 @@ class PNDiffusion:
         from ..data.visual import build_visual_encoder
 
         for video in videos:  # before the slow part
-            self._check_length(str(video), probe(video).seconds)
+            check_length(str(video), probe(video).seconds, self.sequence.seconds)
         pose = PoseExtractor()
         encoder = build_visual_encoder(self.feature_spec.visual_encoder, visual_weights)
         features = [extract_features(Path(video), self.feature_spec, pose, encoder) for video in videos]
@@ -233,24 +235,13 @@ class PNDiffusion:
             FeatureFileError: features were made otherwise than the model's.
             UserError: not as many seeds as clips.
         """
-        seeds = list(range(len(features))) if seeds is None else list(seeds)
-        if len(seeds) != len(features):
-            raise UserError(f"{len(seeds)} seeds for {len(features)} clips: give one a clip")
-        names = [f"clip {index}" for index in range(len(features))] if names is None else list(names)
-        samples = [round(f.header.seconds * self.sample_rate) for f in features]
+        seeds, names = seeds_and_names(len(features), seeds, names)
         for name, f in zip(names, features, strict=True):
-            self._check_length(name, f.header.seconds)
-            self._check_features(name, f)
-        groups: dict[int, list[int]] = {}
-        for index, count in enumerate(samples):
-            columns = max(self.sequence.columns_for(count), self.sequence.latent_columns)
-            groups.setdefault(columns, []).append(index)
-        size = self._clips_at_once()
-        batches = [
-            (columns, members[at : at + size])
-            for columns, members in groups.items()
-            for at in range(0, len(members), size)
-        ]
+            check_length(name, f.header.seconds, self.sequence.seconds)
+            check_features(name, f, self.feature_spec)
+        samples = [round(f.header.seconds * self.sample_rate) for f in features]
+        columns_of = [max(self.sequence.columns_for(n), self.sequence.latent_columns) for n in samples]
+        batches = batches_by_length(columns_of, self._clips_at_once())
         total, done = self.params.steps * len(batches), 0
         waves: dict[int, torch.Tensor] = {}
         for columns, members in batches:
@@ -293,25 +284,6 @@ class PNDiffusion:
         """Clips denoised together: no more than one network call can hold with all their branches."""
         branches = self.params.guidance_rule(self.negative_latent).branches
         return min(self.params.batch_size, max(1, self.params.windows_per_call // len(branches)))
-
-    def _check_length(self, name: str, seconds: float) -> None:
-        if seconds < self.sequence.seconds - SHORTFALL:
-            raise VideoError(
-                f"{name} is {seconds:.2f} s long and the model needs at least "
-                f"{self.sequence.seconds:g} s: give a longer video"
-            )
-
-    def _check_features(self, name: str, features: Features) -> None:
-        wrong = [
-            f"{key} is {getattr(features.header, key)}, not {wanted}"
-            for key, wanted in asdict(self.feature_spec).items()
-            if getattr(features.header, key) != wanted
-        ]
-        if wrong:
-            raise FeatureFileError(
-                f"the features of {name} are not those the model was trained on ({'; '.join(wrong)}): "
-                "extract them as its configuration says"
-            )
 
     def _streams(self) -> tuple[str, ...]:
         return (POSITIVE, NEGATIVE) if self.params.negative_guidance else (POSITIVE,)

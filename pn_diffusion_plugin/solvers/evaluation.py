@@ -25,7 +25,7 @@ from ..metrics.scoring import EvaluationClip
 from ..metrics.settings import Settings, load_settings
 from ..metrics.trackers import beat_tracker
 from ..metrics.training_music import read_training
-from ..models.pn_diffusion import SHORTFALL, Progress
+from ..models.requests import SHORTFALL, Progress
 from ..sequence import SequenceConfig
 from ..utils.files import atomic_path
 
