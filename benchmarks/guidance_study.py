@@ -44,6 +44,11 @@ METRICS = {
 Cell = tuple[float, float]  # w, g
 
 
+def name(w: float, g: float) -> str:
+    """A cell's row in a report."""
+    return f"w={w:g} g={g:g}"
+
+
 def branches(cell: Cell) -> int:
     """U-Net rows a step: P, and N and O where they count."""
     w, g = cell
@@ -91,21 +96,22 @@ def run_model(
             steps=evaluations // branches((w, g)), negative_guidance=w, guidance=g, guidance_rescale=rescale
         )
         waves = model.generate_from_features(features, list(range(len(clips))))
-        systems[f"w={w:g} g={g:g}"] = {
+        systems[name(w, g)] = {
             clip.info.name: wave[0].numpy()[: len(clip.reference)]
             for clip, wave in zip(clips, waves, strict=True)
         }
     report = evaluate_systems([evaluation_of(clip) for clip in clips], systems)
     return {
-        row["name"]: {name: row["metrics"][name] for name in METRICS if name in row["metrics"]}
+        row["name"]: {metric: row["metrics"][metric] for metric in METRICS if metric in row["metrics"]}
         for row in report["rows"]
     }
 
 
 def render(result: dict[str, Any]) -> str:
-    """The study as Markdown: a table a metric, models down and weights across."""
+    """The study as Markdown: a table a metric, models and g down, w across."""
     lines = [f"`{result['command']}`", "", result["setting"], ""]
-    cells = [f"w={w:g} g={g:g}" for w, g in result["cells"]]
+    cells: list[Cell] = [(w, g) for w, g in result["cells"]]
+    columns = sorted({w for w, _ in cells})
 
     def number(value: dict[str, float] | None) -> str:
         if not value or "mean" not in value:
@@ -113,19 +119,18 @@ def render(result: dict[str, Any]) -> str:
         return f"{value['mean']:.2f} [{value['low']:.2f}, {value['high']:.2f}]"
 
     for metric, title in METRICS.items():
-        lines += [
-            f"### {title}",
-            "",
-            "| model | " + " | ".join(cells) + " |",
-            "|---" * (len(cells) + 1) + "|",
-        ]
+        lines += [f"### {title}", "", "| model | g | " + " | ".join(f"w = {w:g}" for w in columns) + " |"]
+        lines.append("|---" * (len(columns) + 2) + "|")
         nulls: dict[str, Any] = {}
-        for label, rows in result["models"].items():
-            shown = [number(rows["rows"].get(cell, {}).get(metric)) for cell in cells]
-            lines.append(f"| {label} | " + " | ".join(shown) + " |")
-            nulls = {name: row[metric] for name, row in rows["rows"].items() if name in ("shuffled", "click")}
-        told = ", ".join(f"{name} {number(value)}" for name, value in nulls.items())
-        lines += ["", f"Null rows: {told}.", ""]
+        for label, model in result["models"].items():
+            rows = model["rows"]
+            for g in sorted({g for _, g in cells}):
+                shown = [number(rows.get(name(w, g), {}).get(metric)) for w in columns]
+                if set(shown) != {"–"}:
+                    lines.append(f"| {label} | {g:g} | " + " | ".join(shown) + " |")
+            nulls = {null: rows[null][metric] for null in ("reference", "shuffled", "click") if null in rows}
+        told = ", ".join(f"{null} {number(value)}" for null, value in nulls.items())
+        lines += ["", f"For comparison: {told}.", ""]
     return "\n".join(lines)
 
 
