@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -53,3 +55,10 @@ def fixed_seeds() -> None:
 def repository() -> Path:
     """Root folder of the checkout the tests belong to."""
     return Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """The command `pn-diffusion` silences warnings of its process; the next test wants to see them."""
+    yield
+    logging.disable(logging.NOTSET)
