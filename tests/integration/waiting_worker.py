@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -45,4 +46,6 @@ def work(rank: int, port: int, folder: str) -> None:
     found["means"] = means.compute(everywhere=True)
     found["clips"] = gather_clips(torch.arange(rank + 1.0)).tolist()
     Path(folder, f"{rank}.json").write_text(json.dumps(found))
+    wait_for_all()  # nobody leaves while another still talks to it
     distributed.destroy_process_group()
+    os._exit(0)  # gloo's threads may abort a process that ends in the ordinary way
