@@ -37,8 +37,8 @@ ExtractorFactory = Callable[["FeatureSpec", "Path | None"], Extractor]
 
 
 def build_extractor(spec: FeatureSpec, visual_weights: Path | None) -> Extractor:
-    """The extractor of `features.py`: BlazePose, and the visual encoder that `spec` names."""
-    from .features import extract_features
+    """The extractor of `extraction.py`: BlazePose, and the visual encoder that `spec` names."""
+    from .extraction import extract_features
     from .pose import PoseExtractor
     from .visual import build_visual_encoder
 

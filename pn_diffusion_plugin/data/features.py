@@ -7,7 +7,6 @@ that does not match what is asked for is refused with the reason, never resample
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -16,17 +15,10 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
-from pn_diffusion_plugin.data.pose import JOINTS, POSE_SIDE, PoseExtractor, PoseSource
-from pn_diffusion_plugin.data.video import probe, read_frames
-from pn_diffusion_plugin.data.visual import (
-    PICTURE_SIZE,
-    VisualEncoder,
-    WindowEncoder,
-    build_visual_encoder,
-    window_indices,
-)
+from pn_diffusion_plugin.data.pose import JOINTS
+from pn_diffusion_plugin.data.visual import window_indices
 from pn_diffusion_plugin.errors import FeatureFileError, UserError
-from pn_diffusion_plugin.utils.files import atomic_path, sha256_file
+from pn_diffusion_plugin.utils.files import atomic_path
 
 SCHEMA = 1
 UNITS = "keypoints: x, y in shares of the picture's width and height, visibility 0 to 1; time in seconds"
@@ -164,68 +156,6 @@ class Features:
             visual=self.visual_reverse,
             visual_reverse=self.visual,
         )
-
-
-def extract_features(
-    video: str | Path,
-    spec: FeatureSpec | None = None,
-    pose: PoseSource | None = None,
-    encoder: VisualEncoder | None = None,
-) -> Features:
-    """Watch a video once, with both eyes.
-
-    Args:
-        video: video file; shorter than one visual window is allowed (its last picture is repeated).
-        spec: what to extract; None: the defaults.
-        pose: finds the dancer; None: a new `PoseExtractor`.
-        encoder: sees the dance; None: the one `spec` names.
-
-    Raises:
-        VideoError: the file cannot be used (see `probe`), or nobody is in it.
-        UserError: `encoder` is not the one `spec` names.
-    """
-    video = Path(video)
-    spec = FeatureSpec() if spec is None else spec
-    info = probe(video)
-    pose = PoseExtractor() if pose is None else pose
-    encoder = build_visual_encoder(spec.visual_encoder) if encoder is None else encoder
-    if encoder.name != spec.visual_encoder:
-        raise UserError(f"the encoder given is {encoder.name}, the features want {spec.visual_encoder}")
-
-    count = max(1, round(info.seconds * spec.visual_fps))
-    forward = window_indices(count, spec.visual_window, spec.visual_hop)
-    backward = window_indices(count, spec.visual_window, spec.visual_hop, backward=True)
-    windows = WindowEncoder(encoder, np.concatenate([forward, backward]))
-    every = spec.pose_fps / spec.visual_fps
-    shared = every >= 1 and abs(every - round(every)) < 1e-9
-    frames: Iterable[np.ndarray] = read_frames(video, spec.pose_fps, size=POSE_SIDE)
-    if shared:
-        frames = _tap(frames, windows, round(every))
-    keypoints, detected = pose.extract(frames, spec.pose_fps, name=str(video))
-    if not shared:
-        for picture in read_frames(video, spec.visual_fps, size=PICTURE_SIZE):
-            windows.push(picture)
-    visual = windows.finish()
-    header = FeatureHeader(
-        seconds=info.seconds,
-        aspect=info.width / info.height,
-        **asdict(spec),
-        pose_extractor=pose.name,
-        pose_weights_sha256=pose.weights_sha256,
-        visual_dim=encoder.dim,
-        visual_weights_sha256=encoder.weights_sha256,
-        video_sha256=sha256_file(video),
-        detected_share=float(detected.mean()),
-    )
-    return Features(header, keypoints, detected, visual[: len(forward)], visual[len(forward) :])
-
-
-def _tap(frames: Iterable[np.ndarray], windows: WindowEncoder, every: int) -> Iterator[np.ndarray]:
-    """Pass the pictures on, and each `every`-th one to `windows` too."""
-    for number, picture in enumerate(frames):
-        if number % every == 0:
-            windows.push(picture)
-        yield picture
 
 
 def save_features(path: str | Path, features: Features) -> None:

@@ -15,7 +15,8 @@ import torch
 
 from ..data.dance_attributes import DanceAttributes
 from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
-from ..data.features import Features, extract_features
+from ..data.extraction import extract_features
+from ..data.features import Features
 from ..data.negatives import shifted_dance
 from ..data.video import probe
 from ..errors import CheckpointError, UserError

@@ -8,33 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mean_colour import SPEC, MeanColour
 from safetensors.numpy import save_file
-from torch import Tensor
 
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.extraction import extract_features
 from pn_diffusion_plugin.data.features import (
     FeatureHeader,
     Features,
     FeatureSpec,
-    extract_features,
     load_features,
     save_features,
 )
 from pn_diffusion_plugin.data.pose import PoseExtractor
-from pn_diffusion_plugin.data.video import read_frames, reverse, write_video
-from pn_diffusion_plugin.data.visual import build_visual_encoder, window_features, window_indices
-from pn_diffusion_plugin.errors import FeatureFileError, UserError, VideoError
-
-SPEC = FeatureSpec(visual_window=8, visual_hop=8, visual_encoder="mean_colour")
-
-
-class MeanColour:
-    """The smallest encoder there is: the mean colour of every picture of a window."""
-
-    name, dim, weights_sha256 = "mean_colour", 24, "0" * 64
-
-    def __call__(self, windows: Tensor) -> Tensor:
-        return windows.mean(dim=(3, 4)).flatten(1)
+from pn_diffusion_plugin.data.video import read_frames
+from pn_diffusion_plugin.data.visual import window_features, window_indices
+from pn_diffusion_plugin.errors import FeatureFileError
 
 
 def mean_colours(pictures: np.ndarray) -> np.ndarray:
@@ -77,61 +66,6 @@ def pose() -> PoseExtractor:
 @pytest.fixture(scope="module")
 def features(video: Path, pose: PoseExtractor) -> Features:
     return extract_features(video, SPEC, pose, MeanColour())
-
-
-# Extraction
-
-
-def test_extraction_sees_what_each_part_sees_alone(
-    video: Path, pose: PoseExtractor, features: Features
-) -> None:
-    keypoints, detected = pose.extract(read_frames(video, 25), 25)
-    np.testing.assert_array_equal(features.keypoints, keypoints)
-    np.testing.assert_array_equal(features.detected, detected)
-    pictures = np.stack(list(read_frames(video, 12.5)))
-    np.testing.assert_allclose(features.visual, window_features(MeanColour(), pictures, 8, 8))
-    np.testing.assert_allclose(
-        features.visual_reverse, window_features(MeanColour(), reverse(pictures), 8, 8)
-    )
-    assert features.header.seconds == pytest.approx(1.6)
-    assert features.header.detected_share == detected.mean() > 0.9
-    assert (features.header.visual_dim, features.visual.shape) == (24, (3, 24))
-
-
-def test_rates_that_do_not_divide(video: Path, pose: PoseExtractor) -> None:
-    found = extract_features(video, replace(SPEC, pose_fps=20.0, visual_fps=15.0), pose, MeanColour())
-    assert found.keypoints.shape == (32, 33, 3) and found.visual.shape == (3, 24)
-    pictures = np.stack(list(read_frames(video, 15.0, size=224)))
-    np.testing.assert_allclose(found.visual, window_features(MeanColour(), pictures, 8, 8))
-
-
-def test_a_video_shorter_than_a_window(video: Path, pose: PoseExtractor, tmp_path: Path) -> None:
-    short = tmp_path / "short.mp4"
-    write_video(short, list(read_frames(video, 25))[:5], 25)
-    found = extract_features(short, SPEC, pose, MeanColour())
-    assert found.keypoints.shape == (5, 33, 3) and found.visual.shape == found.visual_reverse.shape == (1, 24)
-    segment = found.segment(0.0, 1.28)
-    assert segment.keypoints.shape == (32, 33, 3) and segment.visual.shape == (2, 24)
-
-
-def test_the_real_encoder_tells_the_directions_apart(video: Path, pose: PoseExtractor) -> None:
-    found = extract_features(video, FeatureSpec(), pose, build_visual_encoder("inception_i3d"))
-    assert found.visual.shape == found.visual_reverse.shape == (2, 1024)
-    difference = np.linalg.norm(found.visual - found.visual_reverse[::-1]) / np.linalg.norm(found.visual)
-    assert 0.02 < difference < 1.0
-
-
-def test_bad_videos_and_encoders_are_told(pose: PoseExtractor, video: Path, tmp_path: Path) -> None:
-    with pytest.raises(VideoError, match="does not exist"):
-        extract_features(tmp_path / "none.mp4", SPEC, pose, MeanColour())
-    empty = tmp_path / "empty.mp4"
-    write_video(empty, np.zeros((5, 64, 64, 3), np.uint8), 25)
-    with pytest.raises(VideoError, match=r"nobody was found in the 0\.2 s of .*empty\.mp4"):
-        extract_features(empty, SPEC, pose, MeanColour())
-    with pytest.raises(UserError, match="mean_colour"):
-        extract_features(video, FeatureSpec(), pose, MeanColour())
-    with pytest.raises(UserError, match="pose_fps must be greater than 0, not 0"):
-        FeatureSpec(pose_fps=0)
 
 
 # Segments and reversal

@@ -222,7 +222,7 @@ class AistExtractor:
     annotations: Path
 
     def __call__(self, spec: FeatureSpec, visual_weights: Path | None) -> Extractor:
-        from ..features import extract_features
+        from ..extraction import extract_features
         from ..visual import build_visual_encoder
 
         pose, encoder = AistPose(self.annotations), build_visual_encoder(spec.visual_encoder, visual_weights)

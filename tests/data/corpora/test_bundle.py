@@ -16,11 +16,11 @@ from pn_diffusion_plugin.data.corpora.mini.bundle import (
     write_bundle,
 )
 from pn_diffusion_plugin.data.corpora.mini.prepare import prepare_mini
+from pn_diffusion_plugin.data.extraction import extract_features
 from pn_diffusion_plugin.data.features import (
     FeatureHeader,
     Features,
     FeatureSpec,
-    extract_features,
     load_features,
 )
 from pn_diffusion_plugin.data.manifest import CorpusPaths, load_manifest
