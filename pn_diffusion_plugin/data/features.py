@@ -1,13 +1,17 @@
 """The feature file of a clip: what BlazePose and I3D see in a dance, played forward and backward.
 
-One safetensors file a clip: four arrays, and a header in its metadata that says how they were made. A file
-that does not match what is asked for is refused with the reason, never resampled in silence.
+One safetensors file a clip: four arrays, and in its metadata a header that says how they were made, with a checksum
+of all. A file that does not match what is asked for is refused with the reason, never resampled in silence.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
+import math
+import textwrap
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from pn_diffusion_plugin.data.pose import JOINTS
-from pn_diffusion_plugin.data.visual import window_indices
+from pn_diffusion_plugin.data.visual import window_count
 from pn_diffusion_plugin.errors import FeatureFileError, UserError
 from pn_diffusion_plugin.utils.files import atomic_path
 
@@ -166,8 +170,11 @@ def save_features(path: str | Path, features: Features) -> None:
         "visual": np.ascontiguousarray(features.visual, dtype=np.float32),
         "visual_reverse": np.ascontiguousarray(features.visual_reverse, dtype=np.float32),
     }
+    header = asdict(features.header)
+    header["sha256"] = _checksum(header, arrays)
     with atomic_path(path) as temporary:
-        save_file(arrays, str(temporary), metadata={"header": json.dumps(asdict(features.header))})
+        # One entry: safetensors writes several in any order, and the same features are to give the same file.
+        save_file(arrays, str(temporary), metadata={"header": json.dumps(header)})
 
 
 def load_features(path: str | Path, expect: FeatureSpec | None = None) -> Features:
@@ -178,7 +185,8 @@ def load_features(path: str | Path, expect: FeatureSpec | None = None) -> Featur
         expect: refuse a file made otherwise; None: take it as it is.
 
     Raises:
-        FeatureFileError: missing, damaged, of another schema, or not what `expect` asks for.
+        FeatureFileError: missing, damaged, of another schema, or not what `expect` asks for. Files of earlier
+            versions carry no checksum; all else is checked in them too.
     """
     path = Path(path)
     if not path.exists():
@@ -187,20 +195,25 @@ def load_features(path: str | Path, expect: FeatureSpec | None = None) -> Featur
         with safe_open(str(path), framework="np") as file:
             text = (file.metadata() or {})["header"]
             arrays = {name: file.get_tensor(name) for name in file.keys()}
-        values: dict[str, Any] = json.loads(text)
-    except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        values = json.loads(text)
+    except (SafetensorError, OSError, LookupError, ValueError, TypeError, RecursionError) as error:
         raise FeatureFileError(f"{path} is no whole feature file: delete it and prepare again") from error
-    if values.get("schema") != SCHEMA:
+    if not isinstance(values, dict) or values.get("schema") != SCHEMA:
+        schema = values.get("schema") if isinstance(values, dict) else None
         raise FeatureFileError(
-            f"{path} is of schema {values.get('schema')}, this version reads {SCHEMA}:"
-            " prepare the corpus again"
+            f"{path} is of schema {_short(schema)}, this version reads {SCHEMA}: prepare the corpus again"
         )
     try:
+        told = values.pop("sha256", None)
+        if told is not None and told != _checksum(values, arrays):
+            raise ValueError("its contents are not those of its checksum")
         header = FeatureHeader(**values)
+        _check_header(header)
         features = Features(header, **arrays)
-        _check_shapes(features)
-    except (TypeError, ValueError, AttributeError) as error:
-        raise FeatureFileError(f"{path} is damaged ({error}): delete it and prepare again") from error
+        _check_arrays(features)
+    except (TypeError, ValueError) as error:
+        reason = textwrap.shorten(str(error), 200, placeholder=" …")
+        raise FeatureFileError(f"{path} is damaged ({reason}): delete it and prepare again") from error
     if expect is not None:
         wrong = [
             f"{name} is {values[name]}, not {wanted}"
@@ -212,23 +225,54 @@ def load_features(path: str | Path, expect: FeatureSpec | None = None) -> Featur
     return features
 
 
-def _check_shapes(features: Features) -> None:
+def _checksum(header: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of the header and of every array's name, type, shape and bytes."""
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _short(value: object) -> str:
+    return textwrap.shorten(repr(value), 40, placeholder="…")
+
+
+def _check_header(head: FeatureHeader) -> None:
+    """Raise ValueError where a value is of the wrong kind or makes no sense."""
+    kinds: dict[Any, Any] = {"int": int, "float": (int, float), "str": str}
+    for field in fields(head):
+        value = getattr(head, field.name)
+        if isinstance(value, bool) or not isinstance(value, kinds[field.type]):
+            raise ValueError(f"{field.name} is {_short(value)}")
+    for name in ("seconds", "aspect", "pose_fps", "visual_fps", "visual_window", "visual_hop"):
+        if not 0 < getattr(head, name) < math.inf:
+            raise ValueError(f"{name} is {getattr(head, name)}")
+
+
+def _check_arrays(features: Features) -> None:
     """Raise ValueError where arrays and header do not agree."""
     head = features.header
-    if not head.aspect > 0:
-        raise ValueError(f"aspect is {head.aspect}")
-    frames = max(1, round(head.seconds * head.pose_fps))
-    count = max(1, round(head.seconds * head.visual_fps))
-    windows = len(window_indices(count, head.visual_window, head.visual_hop))
+    frames, count = (_frames(head.seconds, fps) for fps in (head.pose_fps, head.visual_fps))
+    windows = window_count(count, head.visual_window, head.visual_hop)
     wanted = {
-        "keypoints": (frames, head.joints, 3),
-        "detected": (frames,),
-        "visual": (windows, head.visual_dim),
-        "visual_reverse": (windows, head.visual_dim),
+        "keypoints": (np.float32, (frames, head.joints, 3)),
+        "detected": (np.bool_, (frames,)),
+        "visual": (np.float32, (windows, head.visual_dim)),
+        "visual_reverse": (np.float32, (windows, head.visual_dim)),
     }
-    for name, shape in wanted.items():
+    for name, (kind, shape) in wanted.items():
         array = getattr(features, name)
         if array.shape != shape:
             raise ValueError(f"{name} is {array.shape}, its header says {shape}")
+        if array.dtype != kind:
+            raise ValueError(f"{name} is of {array.dtype}")
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds numbers that are not finite")
+
+
+def _frames(seconds: float, fps: float) -> int:
+    if not seconds * fps < 1e9:
+        raise ValueError(f"{seconds} seconds of {fps} pictures each")
+    return max(1, round(seconds * fps))

@@ -171,6 +171,13 @@ def letterbox(picture: np.ndarray, size: int = PICTURE_SIZE) -> Tensor:
     return F.pad(x, (left, size - inner[1] - left, top, size - inner[0] - top), value=127)[0]
 
 
+def window_count(count: int, window: int, hop: int) -> int:
+    """How many windows a video of `count` pictures has: the last one reaches its end or past it."""
+    if count < 1 or window < 1 or hop < 1:
+        raise ValueError(f"count, window and hop must be at least 1, not {count}, {window} and {hop}")
+    return max(1, -(-(count - window) // hop) + 1)
+
+
 def window_indices(count: int, window: int, hop: int, *, backward: bool = False) -> np.ndarray:
     """Which pictures make up each window.
 
@@ -180,12 +187,10 @@ def window_indices(count: int, window: int, hop: int, *, backward: bool = False)
         backward: of the video played backward (numbers are still those of the video played forward).
 
     Returns:
-        (Tv, window) picture numbers, Tv = max(1, ceil((count - window) / hop) + 1). A window that reaches
-        past the end repeats the last picture shown.
+        (Tv, window) picture numbers, Tv as `window_count` has it. A window that reaches past the end repeats
+        the last picture shown.
     """
-    if count < 1 or window < 1 or hop < 1:
-        raise ValueError(f"count, window and hop must be at least 1, not {count}, {window} and {hop}")
-    windows = max(1, -(-(count - window) // hop) + 1)
+    windows = window_count(count, window, hop)
     played = np.minimum(np.arange(windows)[:, None] * hop + np.arange(window), count - 1)
     return count - 1 - played if backward else played
 

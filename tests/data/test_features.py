@@ -195,5 +195,60 @@ def test_other_schemas_and_lying_headers_are_refused(tmp_path: Path) -> None:
         load_features(path)
 
 
+def test_a_changed_bit_is_found(tmp_path: Path) -> None:
+    """In the middle of every array, where shapes stay and numbers stay finite."""
+    path = tmp_path / "clip.safetensors"
+    save_features(path, made_up())
+    whole = path.read_bytes()
+    begin = 8 + int.from_bytes(whole[:8], "little")
+    places = json.loads(whole[8:begin])
+    for name in ("keypoints", "detected", "visual", "visual_reverse"):
+        damaged = bytearray(whole)
+        damaged[begin + sum(places[name]["data_offsets"]) // 2] ^= 1
+        path.write_bytes(damaged)
+        with pytest.raises(FeatureFileError, match="its contents are not those of its checksum"):
+            load_features(path)
+    path.write_bytes(whole.replace(b'\\"aspect\\": 1.0', b'\\"aspect\\": 1.5'))
+    with pytest.raises(FeatureFileError, match="its contents are not those of its checksum"):
+        load_features(path)
+
+
+def write_old(path: Path, features: Features, **header: object) -> None:
+    """A file of an earlier version, which has no checksum."""
+    arrays = {name: value for name, value in vars(features).items() if name != "header"}
+    text = json.dumps({**vars(features.header), **header})
+    save_file(arrays, str(path), metadata={"header": text})
+
+
+def test_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "clip.safetensors"
+    write_old(path, made_up())
+    assert load_features(path, SPEC) == made_up()
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"seconds": "8"},
+        {"seconds": float("inf")},
+        {"seconds": 1e300, "pose_fps": 2e-299, "visual_fps": 1e-299},
+        {"visual_fps": 1e9},
+        {"visual_hop": 0},
+        {"visual_window": 10**18},
+        {"pose_fps": True},
+        {"joints": None},
+        {"visual_encoder": ["x"] * 1000},
+    ],
+)
+def test_headers_that_make_no_sense_are_refused_in_a_short_sentence(
+    tmp_path: Path, header: dict[str, object]
+) -> None:
+    path = tmp_path / "clip.safetensors"
+    write_old(path, made_up(), **header)
+    with pytest.raises(FeatureFileError, match=r"is damaged \(.*\): delete it and prepare again") as caught:
+        load_features(path)
+    assert len(str(caught.value)) < len(str(path)) + 300
+
+
 def replace_header(features: Features, **change: object) -> Features:
     return replace(features, header=replace(features.header, **change))  # type: ignore[arg-type]
