@@ -1,13 +1,16 @@
 """Where trained weights are: experiments of Dora, and exported folders with nothing pickled in them.
 
-An exported folder holds `config.yaml` (what of the configuration makes the model), `model.safetensors` (provider and
-denoiser) and `vae.safetensors`. An experiment's folder holds `checkpoint.th`, read with `weights_only=True`.
+An exported folder holds `config.yaml` (what of the configuration makes the model, and checksums of the weights),
+`model.safetensors` (provider and denoiser) and `vae.safetensors`. An experiment's folder holds `checkpoint.th`, read
+with `weights_only=True` after a look at the checksums that `torch.save` puts into it.
 """
 
 from __future__ import annotations
 
 import re
 import textwrap
+import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +23,7 @@ from safetensors.torch import load_file, save_file
 
 from .. import paths
 from ..errors import CheckpointError
-from ..utils.files import atomic_path
+from ..utils.files import atomic_path, sha256_file
 
 EXPORT_SCHEMA = 1
 _CONFIG, _MODEL, _VAE = "config.yaml", "model.safetensors", "vae.safetensors"
@@ -116,8 +119,12 @@ def load_experiment(folder: Path, solver: str) -> dict[str, Any]:
             f"{folder} holds no checkpoint.th: let the experiment finish an epoch, or name another one"
         )
     try:
+        check_whole(file)
         state = torch.load(file, "cpu", weights_only=True)
         config, _ = state["xp.cfg"], state["best_state"]["model"]
+        dict(config)
+    except CheckpointError:
+        raise
     except Exception as error:
         raise CheckpointError(
             f"{file} cannot be read ({type(error).__name__}): it is damaged or not a checkpoint "
@@ -128,6 +135,24 @@ def load_experiment(folder: Path, solver: str) -> dict[str, Any]:
             f"{file} is of solver {config.get('solver')!r}, {solver!r} is needed: name another checkpoint"
         )
     return state
+
+
+def check_whole(file: Path) -> None:
+    """Compare a checkpoint with the checksums (CRC-32 of each record) in it, which torch writes and does not read.
+
+    Raises:
+        CheckpointError: it was cut off or has changed.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        broken = str(error) or type(error).__name__
+    if broken is not None:
+        raise CheckpointError(
+            f"{file} is damaged ({textwrap.shorten(broken, 100)}), perhaps torn when the disk was full: delete it to "
+            "begin the experiment again, or put an earlier copy (checkpoint_EPOCH.th) in its place"
+        )
 
 
 def load_weights(name: str | Path) -> Weights:
@@ -158,26 +183,50 @@ def load_vae_weights(name: str | Path) -> Weights:
 
 
 def _load_exported(folder: Path) -> Weights:
+    config, sha256 = read_config(folder)
+    return Weights(config, *(read_tensors(folder / file, sha256.get(file)) for file in (_MODEL, _VAE)))
+
+
+def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Configuration of an exported model, and the checksums of its weight files (none in those of earlier versions).
+
+    Raises:
+        CheckpointError: it is missing, damaged, or of another schema.
+    """
+    file = folder / _CONFIG
     try:
-        config = yaml.safe_load((folder / _CONFIG).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
         raise CheckpointError(
-            f"{folder / _CONFIG} cannot be read ({type(error).__name__}): export the model again"
+            f"{file} cannot be read ({type(error).__name__}): export the model again"
         ) from error
     if not isinstance(config, dict) or config.get("schema") != EXPORT_SCHEMA:
-        raise CheckpointError(
-            f"{folder / _CONFIG} is not an exported model of schema {EXPORT_SCHEMA}: export it again"
-        )
-    return Weights(config, _tensors(folder / _MODEL), _tensors(folder / _VAE))
+        raise CheckpointError(f"{file} is not an exported model of schema {EXPORT_SCHEMA}: export it again")
+    sha256 = config.pop("sha256", {})
+    if not isinstance(sha256, dict):
+        raise CheckpointError(f"{file} names no checksums under sha256: export the model again")
+    return config, sha256
 
 
-def _tensors(file: Path) -> dict[str, torch.Tensor]:
+def read_tensors(file: Path, sha256: str | None = None) -> dict[str, torch.Tensor]:
+    """Weights of an exported model; with their checksum they must be those that it was written with.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or another one.
+    """
     if not file.is_file():
         raise CheckpointError(f"{file} is missing: export the model again")
     try:
-        return load_file(file)
-    except (SafetensorError, OSError) as error:
+        tensors = load_file(file)
+        found = sha256 and sha256_file(file)
+    except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(f"{file} is damaged ({error}): export the model again") from error
+    if found != sha256:
+        raise CheckpointError(
+            f"{file} is damaged, or of another export than {_CONFIG} beside it (their checksums differ): "
+            "export the model again"
+        )
+    return tensors
 
 
 def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: str) -> None:
@@ -204,11 +253,20 @@ def save_exported(folder: str | Path, weights: Weights, keys: tuple[str, ...]) -
         folder: made when missing.
         keys: of the configuration: what makes the model.
     """
-    folder = Path(folder)
     config = {"schema": EXPORT_SCHEMA, **{key: weights.config[key] for key in keys}}
-    for file, tensors in ((_MODEL, weights.model), (_VAE, weights.vae)):
+    return write_exported(folder, config, {_MODEL: weights.model, _VAE: weights.vae})
+
+
+def write_exported(
+    folder: str | Path, config: Mapping[str, Any], parts: Mapping[str, Mapping[str, torch.Tensor]]
+) -> Path:
+    """Write weight files (name → tensors) and then the configuration, which names their checksums."""
+    folder = Path(folder)
+    sha256 = {}
+    for file, tensors in parts.items():
         with atomic_path(folder / file) as temporary:
             save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
+            sha256[file] = sha256_file(temporary)
     with atomic_path(folder / _CONFIG) as temporary:
-        temporary.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        temporary.write_text(yaml.safe_dump({**config, "sha256": sha256}, sort_keys=False), encoding="utf-8")
     return folder

@@ -8,18 +8,22 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 
 from ..data.dance_attributes import DanceAttributes
 from ..data.dance_condition import POSITIVE, dance_conditions
 from ..data.features import Features
 from ..errors import CheckpointError, UserError
 from ..modules.windows import window_starts
-from ..utils.files import atomic_path
 from .builders import Config, build_feature_spec
-from .checkpoint import EXPORT_SCHEMA, load_experiment, load_into, resolve_checkpoint
+from .checkpoint import (
+    EXPORT_SCHEMA,
+    load_experiment,
+    load_into,
+    read_config,
+    read_tensors,
+    resolve_checkpoint,
+    write_exported,
+)
 from .dance_musicgen_builders import LM_KEYS, build_dance_lm, build_lm_sequence
 from .dance_musicgen_codec import Codec, build_codec, load_codec
 from .dance_musicgen_lm import DanceLM
@@ -98,22 +102,16 @@ class DanceMusicGen:
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model as safetensors and YAML, for `get_pretrained`. A codec of the hub is only named."""
-        folder = Path(folder)
         config: dict[str, Any] = {
             "schema": EXPORT_SCHEMA,
             "solver": "dance_musicgen",
             **{key: self.config[key] for key in LM_KEYS},
             "codec": {**self.codec.description, "codebooks": self.codec.model.num_codebooks},
         }
-        parts: dict[str, torch.nn.Module] = {_MODEL: self.lm}
+        parts = {_MODEL: self.lm.state_dict()}
         if "pretrained" not in self.codec.description:
-            parts[_CODEC] = self.codec.model
-        for file, module in parts.items():
-            with atomic_path(folder / file) as temporary:
-                save_file({key: value.contiguous() for key, value in module.state_dict().items()}, temporary)
-        with atomic_path(folder / _CONFIG) as temporary:
-            temporary.write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
-        return folder
+            parts[_CODEC] = self.codec.model.state_dict()
+        return write_exported(folder, config, parts)
 
     @property
     def sample_rate(self) -> int:
@@ -228,23 +226,19 @@ def _load_exported(
     folder: Path, device: torch.device | str
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor], Codec]:
     """Configuration, weights and codec of an exported folder."""
+    config, sha256 = read_config(folder)
+    if config.get("solver") != "dance_musicgen":
+        raise CheckpointError(f"{folder} is not an exported dance_musicgen model: name another one")
+    weights = read_tensors(folder / _MODEL, sha256.get(_MODEL))
     try:
-        config = yaml.safe_load((folder / _CONFIG).read_text(encoding="utf-8"))
-        if not isinstance(config, dict) or (config.get("schema"), config.get("solver")) != (
-            EXPORT_SCHEMA,
-            "dance_musicgen",
-        ):
-            raise CheckpointError(
-                f"{folder / _CONFIG} is not an exported dance_musicgen model of schema {EXPORT_SCHEMA}: export it again"
-            )
-        weights = load_file(folder / _MODEL)
         description = dict(config["codec"])
         codebooks = description.pop("codebooks")
         codec = build_codec(description, device)
         if "pretrained" not in description:
-            load_into(codec.model, load_file(folder / _CODEC), f"the codec of {folder}")
+            codec_weights = read_tensors(folder / _CODEC, sha256.get(_CODEC))
+            load_into(codec.model, codec_weights, f"the codec of {folder}")
         codec.model.set_num_codebooks(codebooks)
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, SafetensorError, KeyError) as error:
+    except (KeyError, TypeError) as error:
         raise CheckpointError(
             f"the exported model {folder} cannot be read ({type(error).__name__}: {error}): export it again"
         ) from error

@@ -150,6 +150,48 @@ def test_a_missing_or_damaged_weight_file_is_named(exported: Path, file: str) ->
     assert str(exported / file) in message
 
 
+def flip(file: Path, place: int) -> None:
+    """Change one bit."""
+    content = bytearray(file.read_bytes())
+    content[place] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "vae.safetensors"])
+def test_a_changed_bit_among_the_weights_is_found(exported: Path, file: str) -> None:
+    flip(exported / file, -3)
+    message = fails_with("their checksums differ", PNDiffusion.get_pretrained, exported)
+    assert str(exported / file) in message
+
+
+def test_files_of_two_exports_are_not_mixed(make_model: Make, exported: Path, tmp_path: Path) -> None:
+    """As an export over another one leaves them when it is killed half-way."""
+    other = make_model({"negative.alpha": 0.5})
+    with torch.no_grad():
+        other.dual.denoiser.null_token.add_(1)
+    other.save_pretrained(tmp_path / "other")
+    (tmp_path / "other" / "model.safetensors").rename(exported / "model.safetensors")
+    fails_with("or of another export than config.yaml", load_weights, exported)
+
+
+def test_exports_of_earlier_versions_are_read(exported: Path) -> None:
+    config = yaml.safe_load((exported / "config.yaml").read_text())
+    assert sorted(config.pop("sha256")) == ["model.safetensors", "vae.safetensors"]
+    (exported / "config.yaml").write_text(yaml.safe_dump(config))
+    assert load_weights(exported).config == config
+
+
+def test_a_changed_bit_in_a_checkpoint_is_found(make_model: Make, tmp_path: Path) -> None:
+    """torch reads it without a word: it does not look at the checksums that it writes."""
+    model = make_model()
+    folder = write_experiment(tmp_path / "vae", "mel_vae", model.config, model.vae)
+    value = max(model.vae.state_dict().values(), key=torch.numel).numpy().tobytes()
+    flip(folder / "checkpoint.th", (folder / "checkpoint.th").read_bytes().index(value))
+    torch.load(folder / "checkpoint.th", weights_only=True)
+    message = fails_with("is damaged .*checkpoint", load_experiment, folder, "mel_vae")
+    assert str(folder / "checkpoint.th") in message
+
+
 @pytest.mark.parametrize(
     "text, message",
     [
@@ -194,7 +236,7 @@ def test_a_damaged_or_foreign_experiment_is_named(make_model: Make, tmp_path: Pa
     whole = (folder / "checkpoint.th").read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"hello"):
         (folder / "checkpoint.th").write_bytes(content)
-        fails_with("cannot be read", load_experiment, folder, "mel_vae")
+        fails_with("is damaged .*: delete it to begin", load_experiment, folder, "mel_vae")
     torch.save({"model": {}}, folder / "checkpoint.th")
     fails_with("cannot be read", load_experiment, folder, "mel_vae")
 
