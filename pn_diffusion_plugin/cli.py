@@ -1,15 +1,19 @@
-"""The command `pn-diffusion`: its commands put together, and how an error is told."""
+"""The command `pn-diffusion`: its commands put together, and how an error is told.
+
+Exit codes: 0 success, 1 something could not be done, 2 wrong usage, 130 interrupted (Ctrl-C), 143 terminated.
+"""
 
 from __future__ import annotations
 
-import logging
+import signal
 import sys
-from typing import Annotated
+from types import FrameType
 
 import typer
+from rich.console import Console
 
 from .commands import prepare
-from .commands.common import stderr
+from .commands.common import Debug, Json, Quiet, mode, print_json, reset_mode, set_mode, with_common_options
 from .commands.demo import demo
 from .commands.evaluate import evaluate
 from .commands.export import export
@@ -18,7 +22,7 @@ from .commands.grid import grid
 from .commands.listening import listening_test
 from .commands.prepare_published import prepare_aistpp, prepare_tiktok
 from .commands.report import report
-from .errors import UserError
+from .errors import explain
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,40 +30,48 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Music for dance videos: PN-Diffusion (CVPR 2025) as a plugin of audiocraft.",
+    epilog="Examples: `pn-diffusion generate dance.mp4 -o out.mp4`, `pn-diffusion doctor`, "
+    "`pn-diffusion generate --help`",
 )
 for command in (generate, evaluate, grid, report, listening_test, export, demo):
-    app.command()(command)
-prepare.app.command("aistpp")(prepare_aistpp)
-prepare.app.command("tiktok")(prepare_tiktok)
+    app.command()(with_common_options(command))
+for name, preparation in (
+    ("folder", prepare.prepare_folder_command),
+    ("mini", prepare.prepare_mini_command),
+    ("aistpp", prepare_aistpp),
+    ("tiktok", prepare_tiktok),
+):
+    prepare.app.command(name)(with_common_options(preparation))
 app.add_typer(prepare.app, name="prepare")
-
-_debug = False
 
 
 @app.callback()
-def options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-) -> None:
+def options(json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
     """Options of every command."""
-    global _debug
-    _debug = debug
-    logging.basicConfig(level=logging.DEBUG if debug else logging.WARNING)
-    if not debug:
-        import warnings
-
-        warnings.filterwarnings("ignore")  # of the libraries: a user can do nothing about them
-        logging.disable(logging.WARNING)
+    set_mode(json, quiet, debug)
 
 
 def main() -> None:
-    """Entry point: one sentence on stderr and exit code 1 for a user's mistake."""
+    """Entry point: one sentence on stderr and exit code 1 for what a user can mend."""
+    reset_mode()
+    signal.signal(signal.SIGTERM, _terminated)
     try:
         app(standalone_mode=True)
-    except (UserError, OSError) as error:  # a folder that cannot be written to is no bug either
-        if _debug:
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None or mode.debug:
             raise
-        stderr.print(f"error: {error}", markup=False, highlight=False, soft_wrap=True)
+        if mode.json:
+            print_json({"error": sentence})
+        console = Console(stderr=True)
+        console.print("[red]error:[/red] ", end="")
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    """Leave as after Ctrl-C: what is half-written is removed on the way out."""
+    sys.exit(128 + number)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class UserError(ValueError):
     """Something the user gave cannot be used; the message says what and how to mend it."""
@@ -25,3 +27,36 @@ class CheckpointError(UserError):
 
 class CorpusError(UserError):
     """A prepared corpus, manifest or split that cannot be used."""
+
+
+_WHERE = "choose another folder with -o, or with PN_DIFFUSION_OUTPUTS for experiments and corpora"
+_SYSTEM = {
+    errno.ENOSPC: f"the disk is full: free some space, or {_WHERE}",
+    errno.EDQUOT: f"your share of the disk is used up: free some space, or {_WHERE}",
+    errno.EROFS: f"the file system may only be read: {_WHERE}",
+    errno.EACCES: f"you may not read or write it: change its permissions, or {_WHERE}",
+    errno.EPERM: f"you may not change it: change its owner or permissions, or {_WHERE}",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n), or give fewer --jobs",
+    errno.ENOMEM: "there is not enough memory: close other programs, or give fewer --jobs",
+}
+
+
+def explain(error: BaseException) -> str | None:
+    """One sentence for an error that a user can do something about, or None for a bug.
+
+    Libraries that write files by themselves (safetensors, torch, libsndfile) tell of a full disk in words only.
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return (
+            "there is not enough memory: give a smaller --windows-per-call or fewer --jobs, or a smaller "
+            "dataset.batch_size in training"
+        )
+    code = getattr(error, "errno", None)
+    if "No space left on device" in str(error):
+        code = errno.ENOSPC
+    if code in _SYSTEM:
+        name = getattr(error, "filename", None)
+        return f"{name}: {_SYSTEM[code]}" if name else _SYSTEM[code]
+    return str(error) if isinstance(error, OSError) else None

@@ -1,16 +1,137 @@
-"""What every command needs."""
+"""What every command has: `--json`, `--quiet` and `--debug`, and where it says what."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import inspect
+import json as json_module
+import logging
+import os
 import shlex
 import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any
 
-from rich.console import Console
+import typer
 
 from ..errors import UserError
+from ..utils.progress import stderr
 
-stderr = Console(stderr=True)
+_PANEL = "Of every command"
+Json = Annotated[
+    bool, typer.Option("--json", help="Print the result as JSON, nothing else.", rich_help_panel=_PANEL)
+]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.", rich_help_panel=_PANEL)]
+Debug = Annotated[bool, typer.Option("--debug", help="Show an error's traceback.", rich_help_panel=_PANEL)]
+
+
+@dataclass
+class Mode:
+    """How this call of the program talks."""
+
+    json: bool = False
+    quiet: bool = False
+    debug: bool = False
+    result: Mapping[str, Any] | None = None
+
+
+mode = Mode()
+
+
+def reset_mode() -> None:
+    """Forget an earlier call of the program in this process."""
+    mode.__dict__.update(Mode().__dict__)
+    stderr.quiet = False
+
+
+def set_mode(json: bool = False, quiet: bool = False, debug: bool = False) -> None:
+    """Turn on what was asked for, before or after the command's name; nothing is turned off again.
+
+    Warnings of libraries are not shown without `debug`: a user can do nothing about them.
+    """
+    mode.json |= json
+    mode.quiet |= quiet
+    mode.debug |= debug
+    stderr.quiet = mode.quiet
+    if mode.debug:
+        logging.disable(logging.NOTSET)
+        logging.basicConfig(level=logging.DEBUG, force=True)
+        warnings.resetwarnings()
+    else:
+        logging.basicConfig(level=logging.WARNING)
+        logging.disable(logging.WARNING)
+        warnings.filterwarnings("ignore")
+
+
+def with_common_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with `--json`, `--quiet` and `--debug` beside its own options."""
+    parameters = list(inspect.signature(command, eval_str=True).parameters.values())
+    for name, hint in (("json", Json), ("quiet", Quiet), ("debug", Debug)):
+        kind = inspect.Parameter.KEYWORD_ONLY
+        parameters.append(inspect.Parameter(name, kind, default=False, annotation=hint))
+
+    @functools.wraps(command)
+    def run(*, json: bool, quiet: bool, debug: bool, **arguments: Any) -> None:
+        set_mode(json, quiet, debug)
+        try:
+            with _stdout_on_stderr() if mode.json else contextlib.nullcontext():
+                command(**arguments)
+        except KeyboardInterrupt:
+            say("interrupted: nothing half-written is left")
+            raise typer.Exit(130) from None
+        finally:
+            if mode.result is not None:
+                print_json(mode.result)
+
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
+
+
+@contextlib.contextmanager
+def _stdout_on_stderr() -> Iterator[None]:
+    """Whatever is printed meanwhile, by programs that this one starts too, is no result: it goes to stderr."""
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def say(text: str) -> None:
+    """Tell people what happens, on stderr."""
+    stderr.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def show(text: str) -> None:
+    """Print a result that is text, such as a table, for people."""
+    if not (mode.json or mode.quiet):
+        print(text)
+
+
+def finish(result: Mapping[str, Any], failed: bool = False) -> None:
+    """The end of a command.
+
+    Args:
+        result: what it made, for `--json`; paths become text.
+        failed: that a part of the work could not be done: exit code 1.
+    """
+    if mode.json:
+        mode.result = result
+    if failed:
+        raise typer.Exit(1)
+
+
+def print_json(result: Mapping[str, Any]) -> None:
+    """A result or error for machines."""
+    print(json_module.dumps(result, ensure_ascii=False, indent=1, default=str))
 
 
 def command_line() -> str:

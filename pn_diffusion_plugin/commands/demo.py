@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 
-from .common import command_line, stderr
+from ..utils.progress import stderr
+from .common import command_line, finish, say
 
 
 def demo(
@@ -41,4 +42,6 @@ def demo(
         console=stderr,
         command=command_line(),
     )
-    stderr.print(f"done in {(time.monotonic() - start) / 60:.1f} minutes: {folder}")
+    seconds = time.monotonic() - start
+    say(f"done in {seconds / 60:.1f} minutes: {folder}")
+    finish({"folder": folder, "report": folder / "report.json", "seconds": round(seconds, 1)})

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import check_output, command_line
+from .common import check_output, command_line, finish, show
 
 
 def evaluate(
@@ -75,4 +75,5 @@ def evaluate(
         training=training,
     )
     write_report(report, output)
-    print(render_markdown(report))
+    show(render_markdown(report))
+    finish(report)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import stderr
+from .common import finish, say
 
 
 def export(
@@ -28,4 +28,5 @@ def export(
     experiment = resolve_checkpoint(checkpoint)
     if (experiment / "history.json").is_file():
         write_card(folder, training_card(experiment, hardware))
-    stderr.print(f"wrote {folder}")
+    say(f"wrote {folder}")
+    finish({"folder": folder, "files": sorted(file.name for file in folder.iterdir())})

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from .common import stderr
+from .common import finish, say
 
 
 def grid(
@@ -31,7 +31,6 @@ def grid(
         patterns or (),
         jobs,
         override or (),
-        lambda line: stderr.print(line, markup=False, highlight=False, soft_wrap=True),
+        say,
     )
-    if failed:
-        raise typer.Exit(1)
+    finish({"grid": name, "failed": failed}, failed=bool(failed))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import command_line, stderr
+from .common import command_line, finish, say, show
 
 
 def listening_test(
@@ -76,7 +76,8 @@ def listening_test(
         command=command_line(),
     )
     page = write_test(design, material, output)
-    stderr.print(f"wrote {page}: share the folder {page.parent}, keep {output / 'key.json'} to yourself")
+    say(f"wrote {page}: share the folder {page.parent}, keep {output / 'key.json'} to yourself")
+    finish({"page": page, "key": output / "key.json"})
 
 
 def _analyse(files: list[Path], folder: Path, screen: bool, seed: int) -> None:
@@ -87,6 +88,7 @@ def _analyse(files: list[Path], folder: Path, screen: bool, seed: int) -> None:
     design = Design.load(folder)
     analysis = analyse(design, read_answers(files, design), screen=screen, seed=seed)
     written = write_analysis(analysis, folder)
-    print(render_analysis(analysis))
+    show(render_analysis(analysis))
     for file in written:
-        stderr.print(f"wrote {file}")
+        say(f"wrote {file}")
+    finish({"analysis": analysis, "files": written})

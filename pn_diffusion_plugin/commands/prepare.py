@@ -9,12 +9,11 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UserError
-from .common import stderr
+from .common import finish, say
 
 app = typer.Typer(no_args_is_help=True, help="Make a corpus to train on.")
 
 
-@app.command("folder")
 def prepare_folder_command(
     src: Annotated[
         Path, typer.Argument(help="Folder of videos with their music, searched through and through.")
@@ -110,7 +109,6 @@ def name_and_value(text: str) -> tuple[str, str]:
     return name.replace("-", "_"), value
 
 
-@app.command("mini")
 def prepare_mini_command(
     dst: Annotated[Path | None, typer.Argument(help="Folder of the corpus.")] = None,
     rebuild: Annotated[
@@ -136,11 +134,18 @@ def tell(report: Any) -> None:
     """What `prepare` did; exit code 1 when a video failed."""
     splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
     settled = f"splits: {splits}; songs shared between splits: {report.leak_check}"
-    stderr.print(
+    say(
         f"{len(report.done)} clips made, {len(report.skipped)} were there, {len(report.failed)} failed "
         f"in {report.seconds:.0f} s; {settled if splits else 'no splits yet: call it without --shards'}"
     )
     for _, reason in report.failed:
-        stderr.print(f"failed: {reason}", markup=False, highlight=False, soft_wrap=True)
-    if report.failed:
-        raise typer.Exit(1)
+        say(f"failed: {reason}")
+    result = {
+        "made": len(report.done),
+        "were_there": len(report.skipped),
+        "failed": [{"video": str(video), "reason": reason} for video, reason in report.failed],
+        "seconds": round(report.seconds, 1),
+        "splits": dict(report.splits),
+        "leak_check": report.leak_check,
+    }
+    finish(result, failed=bool(report.failed))

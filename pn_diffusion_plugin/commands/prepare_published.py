@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UserError
-from .common import stderr
+from .common import say
 from .prepare import name_and_value, tell
 
 if TYPE_CHECKING:
@@ -168,6 +168,6 @@ def _prepare(
     from ..data.features import FeatureSpec
 
     for note in selection.notes:
-        stderr.print(note, markup=False, highlight=False, soft_wrap=True)
+        say(note)
     spec = FeatureSpec(visual_encoder=visual_encoder)
     tell(prepare_selection(selection, dst, spec=spec, seed=seed, visual_weights=visual_weights, **how))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import check_output, command_line, stderr
+from .common import check_output, command_line, finish, say
 
 
 def report(
@@ -45,5 +45,7 @@ def report(
         video=video,
         command=command_line(),
     )
-    for file in write_page(page, output):
-        stderr.print(f"wrote {file}")
+    files = write_page(page, output)
+    for file in files:
+        say(f"wrote {file}")
+    finish({"files": files})

@@ -1,16 +1,26 @@
-"""The progress bar of every long job: on stderr, with the time left."""
+"""The progress of every long job, on stderr: a bar with the time left, or plain lines where no terminal is."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+stderr = Console(stderr=True)
+"""Where everything is told that is no result; `stderr.quiet = True` silences it, bars too."""
+
+EVERY = 10.0
+"""Seconds between two plain lines of a job."""
 
 
 def progress_bar(shown: bool = True, console: Console | None = None) -> Progress:
@@ -18,14 +28,52 @@ def progress_bar(shown: bool = True, console: Console | None = None) -> Progress
 
     Args:
         shown: False for a bar that takes the calls and draws nothing.
-        console: where to draw; stderr by default.
+        console: where to draw; stderr by default. One that is no terminal gets a line now and then.
     """
-    return Progress(
+    console = console or stderr
+    columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        console=console or Console(stderr=True),
-        disable=not shown,
     )
+    if shown and not console.is_terminal:
+        return Lines(*columns, console=console, disable=True)
+    return Progress(*columns, console=console, disable=not shown)
+
+
+class Lines(Progress):
+    """Progress for log files: a line when a job is `EVERY` seconds further, and one at its end."""
+
+    def __init__(self, *columns: Any, **options: Any) -> None:
+        super().__init__(*columns, **options)
+        self._told: dict[TaskID, float] = {}
+        self._ended: set[TaskID] = set()
+
+    def update(self, task_id: TaskID, **changes: Any) -> None:
+        """See `rich.progress.Progress.update`."""
+        super().update(task_id, **changes)
+        with self._lock:
+            task, now = self._tasks[task_id], self.get_time()
+            ended = task.finished and task_id not in self._ended
+            if ended or (not task.finished and now - self._told.setdefault(task_id, now) >= EVERY):
+                self._told[task_id] = now
+                self._ended |= {task_id} if ended else set()
+                self.console.print(_line(task), markup=False, highlight=False, soft_wrap=True)
+
+
+def _line(task: Task) -> str:
+    """`videos: 3 of 12, 0:01:10 left`."""
+    done = f"{task.description}: {task.completed:g}"
+    if task.total is None:
+        return done
+    done += f" of {task.total:g}"
+    if task.finished or task.time_remaining is None:
+        return f"{done}, {_clock(task.elapsed or 0)}"
+    return f"{done}, {_clock(task.time_remaining)} left"
+
+
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02d}:{second:02d}"
