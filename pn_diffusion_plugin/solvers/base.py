@@ -26,6 +26,7 @@ from torch import nn
 
 from .._compat import plain
 from ..errors import UserError
+from .last_checkpoint import check_last_checkpoint
 from .workers import Share, ShareSampler, WeightedMeans, wait_for_all
 
 
@@ -89,6 +90,10 @@ class PluginSolver(base.StandardSolver):
 
     def state_dict(self) -> Any:
         return plain(super().state_dict())
+
+    def load_checkpoints(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
+        check_last_checkpoint(self.checkpoint_path())
+        return super().load_checkpoints(*args, **kwargs)
 
     def run(self) -> None:
         super().run()
