@@ -22,6 +22,7 @@ from .commands.grid import grid
 from .commands.listening import listening_test
 from .commands.prepare_published import prepare_aistpp, prepare_tiktok
 from .commands.report import report
+from .commands.serve import serve
 from .errors import explain
 
 app = typer.Typer(
@@ -33,7 +34,7 @@ app = typer.Typer(
     epilog="Examples: `pn-diffusion generate dance.mp4 -o out.mp4`, `pn-diffusion doctor`, "
     "`pn-diffusion generate --help`",
 )
-for command in (generate, evaluate, grid, report, listening_test, export, demo):
+for command in (generate, serve, evaluate, grid, report, listening_test, export, demo):
     app.command()(with_common_options(command))
 for name, preparation in (
     ("folder", prepare.prepare_folder_command),

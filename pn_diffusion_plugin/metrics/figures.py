@@ -21,8 +21,8 @@ def clip_figure(
     music_beats: object,
     reference_beats: object | None = None,
     title: str = "",
-) -> None:
-    """Write a PNG of a clip.
+) -> tuple[float, float]:
+    """Write a PNG of a clip; where its first and last second stand, in shares of the picture's width.
 
     Args:
         path: where to.
@@ -76,6 +76,8 @@ def clip_figure(
     beats.set_xlim(0, seconds)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=110, format="png")
+    place = beats.get_position()
+    return float(place.x0), float(place.x1)
 
 
 def _picture(mel: object) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""The web page: drop a dance video, get music (`pn-diffusion serve`)."""

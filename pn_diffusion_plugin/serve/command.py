@@ -1,0 +1,51 @@
+"""The command that makes a take again, without the page."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from .settings import Wish
+
+
+def repeat_command(
+    video: str, wish: Wish, seed: int, defaults: Mapping[str, Any], device: str = "cpu"
+) -> str:
+    """A line for a shell.
+
+    Args:
+        video: the file's name, as its owner knows it.
+        wish: what was asked for.
+        seed: of this take.
+        defaults: of the model's parameters: what equals them is not mentioned.
+        device: `cpu` is not mentioned.
+
+    >>> wish = Wish("mini", params={"steps": 30, "guidance": 2.0})
+    >>> repeat_command("my dance.mp4", wish, 3, {"steps": 24, "guidance": 2.0})
+    "pn-diffusion generate 'my dance.mp4' -o 'my dance_seed3.mp4' --seed 3 --steps 30"
+    """
+    source = f"./{video}" if video.startswith("-") else video
+    words = ["pn-diffusion", "generate", source, "-o", take_name(source, seed, "mp4"), "--seed", str(seed)]
+    if wish.model != "mini":
+        words += ["--checkpoint", wish.model]
+    for name, value in wish.params.items():
+        if value != defaults.get(name):
+            words += [f"--{name.replace('_', '-')}", _number(value)]
+    for name, value in (("start", wish.start), ("end", wish.end)):
+        if value is not None:
+            words += [f"--{name}", _number(value)]
+    if device != "cpu":
+        words += ["--device", device]
+    return shlex.join(words)
+
+
+def take_name(video: str, seed: int, suffix: str) -> str:
+    """File name of a take: `dance.mov`, 3, `mp4` → `dance_seed3.mp4`."""
+    stem = video.rpartition(".")[0] or video
+    return f"{stem}_seed{seed}.{suffix}"
+
+
+def _number(value: Any) -> str:
+    """As a shell takes it: 2.0 → 2, without loss."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
