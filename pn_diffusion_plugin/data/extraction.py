@@ -1,12 +1,20 @@
-"""From a video to its features: one decoding feeds BlazePose and the visual encoder."""
+"""From a video to its features: one decoding feeds BlazePose and the visual encoder.
+
+Where torch may use more than one core the two work side by side: the windows of pictures are encoded in a thread
+of their own, and decoding waits when it gets too far ahead, so that memory does not grow with the length. Windows are
+encoded one by one. Two or more at a time are slower on a CPU, whose caches hold the layers of one.
+"""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from pn_diffusion_plugin.data.features import FeatureHeader, Features, FeatureSpec
 from pn_diffusion_plugin.data.pose import POSE_SIDE, PoseExtractor, PoseSource
@@ -21,12 +29,15 @@ from pn_diffusion_plugin.data.visual import (
 from pn_diffusion_plugin.errors import UserError
 from pn_diffusion_plugin.utils.files import sha256_file
 
+AHEAD = 32  # pictures that may wait for the encoder (40 MB at POSE_SIDE)
+
 
 def extract_features(
     video: str | Path,
     spec: FeatureSpec | None = None,
     pose: PoseSource | None = None,
     encoder: VisualEncoder | None = None,
+    beside: bool | None = None,
 ) -> Features:
     """Watch a video once, with both eyes.
 
@@ -35,6 +46,8 @@ def extract_features(
         spec: what to extract; None: the defaults.
         pose: finds the dancer; None: a new `PoseExtractor`.
         encoder: sees the dance; None: the one `spec` names.
+        beside: whether `encoder` works in a thread beside `pose`; None: where torch may use more than one core.
+            Changes nothing in the result.
 
     Raises:
         VideoError: the file cannot be used (see `probe`), or nobody is in it.
@@ -56,7 +69,8 @@ def extract_features(
     shared = every >= 1 and abs(every - round(every)) < 1e-9
     frames: Iterable[np.ndarray] = read_frames(video, spec.pose_fps, size=POSE_SIDE)
     if shared:
-        frames = _tap(frames, windows, round(every))
+        beside = torch.get_num_threads() > 1 if beside is None else beside
+        frames = (_tap_beside if beside else _tap)(frames, windows, round(every))
     keypoints, detected = pose.extract(frames, spec.pose_fps, name=str(video))
     if not shared:
         for picture in read_frames(video, spec.visual_fps, size=PICTURE_SIZE):
@@ -82,3 +96,23 @@ def _tap(frames: Iterable[np.ndarray], windows: WindowEncoder, every: int) -> It
         if number % every == 0:
             windows.push(picture)
         yield picture
+
+
+def _tap_beside(frames: Iterable[np.ndarray], windows: WindowEncoder, every: int) -> Iterator[np.ndarray]:
+    """What `_tap` does, but `windows` takes its pictures in a thread beside whoever takes the others.
+
+    Ends when `windows` has taken all; what it raises comes out here.
+    """
+    waiting: deque[Future[None]] = deque()
+    with ThreadPoolExecutor(1, "windows") as pool:
+        try:
+            for number, picture in enumerate(frames):
+                if number % every == 0:
+                    waiting.append(pool.submit(windows.push, picture))
+                    if len(waiting) > AHEAD:
+                        waiting.popleft().result()
+                yield picture
+            for taken in waiting:
+                taken.result()
+        finally:
+            pool.shutdown(cancel_futures=True)

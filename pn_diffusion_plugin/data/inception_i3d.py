@@ -135,6 +135,11 @@ class InceptionI3DNet(nn.Module):
         x = F.avg_pool3d(x.float(), (min(2, x.shape[2]), x.shape[3], x.shape[4]), stride=1)
         return x.mean(dim=(2, 3, 4))
 
+    def body_to(self, dtype: torch.dtype) -> None:
+        """Keep the weights of `body` as `dtype`; it then takes what is of it, and gives float32 as ever."""
+        self.conv_2c.to(dtype)
+        self.blocks.to(dtype)
+
     def logits(self, x: Tensor) -> Tensor:
         """(N, 3, T, H, W) in [-1, 1] → (N, 400) Kinetics-400 logits."""
         return self.classifier(self(x))

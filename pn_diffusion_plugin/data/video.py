@@ -116,19 +116,19 @@ def read_frames(
     count = max(1, round(length * fps))
     # A picture counts from half a frame before its time: nearest at constant rate, on screen in long holds.
     wanted = start + np.arange(count) / fps + 0.5 * clock.frame_seconds - _TICK
-    shown: np.ndarray | None = None
+    shown: _Shown | None = None
     given = decoded = 0
     first = last = 0.0
-    for time, picture in _timed_pictures(path, clock, size, start):
+    for frame in _decoded(path, clock, start):
         if not decoded:
-            first = time
-        decoded, last = decoded + 1, time
-        while shown is not None and given < count and wanted[given] < time:
-            yield shown
+            first = frame.time
+        decoded, last = decoded + 1, frame.time
+        while shown is not None and given < count and wanted[given] < frame.time:
+            yield shown.picture(size)
             given += 1
         if given == count:
             break
-        shown = picture
+        shown = frame
     expected = int(np.count_nonzero(clock.times >= (first if start else 0.0) - _TICK))
     if given < count and (shown is None or decoded < (1 - _MISSING_SHARE) * expected):
         raise VideoError(
@@ -137,13 +137,37 @@ def read_frames(
         )
     for _ in range(given, count):
         assert shown is not None
-        yield shown
+        yield shown.picture(size)
 
 
-def _timed_pictures(
-    path: Path, clock: Clock, size: int | None, start: float
-) -> Iterator[tuple[float, np.ndarray]]:
-    """(time, picture) of every decodable picture, from the key picture before `start` on."""
+class _Shown:
+    """A decoded frame, made a picture of only if somebody asks: at 60 a second most are passed over."""
+
+    def __init__(
+        self, time: float, frame: VideoFrame, shape: tuple[int, int], scaler: VideoReformatter
+    ) -> None:
+        self.time, self._frame, self._shape, self._scaler = time, frame, shape, scaler
+        self._made: np.ndarray | None = None
+
+    def picture(self, size: int | None) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, upright, with square pixels, its longer side at most `size`."""
+        if self._made is None:
+            frame, (width, height) = self._frame, self._shape
+            scale = min(1.0, size / max(width, height)) if size else 1.0
+            width, height = max(1, round(width * scale)), max(1, round(height * scale))
+            same = (width, height) == (frame.width, frame.height)
+            how = "BILINEAR" if same else "AREA"
+            picture = self._scaler.reformat(frame, width, height, "rgb24", interpolation=how).to_ndarray()
+            swap, mirror_x, mirror_y = orientation(frame)
+            if swap:
+                picture = picture.transpose(1, 0, 2)
+            picture = picture[:: -1 if mirror_y else 1, :: -1 if mirror_x else 1]
+            self._made = np.ascontiguousarray(picture)
+        return self._made
+
+
+def _decoded(path: Path, clock: Clock, start: float) -> Iterator[_Shown]:
+    """Every decodable frame, from the key picture before `start` on."""
     scaler = VideoReformatter()
     with open_media(path) as container:
         stream = video_stream(container, path)
@@ -157,17 +181,7 @@ def _timed_pictures(
             time = index * clock.frame_seconds
             if frame.pts is not None:
                 time = float(frame.pts * base - clock.zero)
-            width, height = shown_size(frame, stream)
-            scale = min(1.0, size / max(width, height)) if size else 1.0
-            width, height = max(1, round(width * scale)), max(1, round(height * scale))
-            same = (width, height) == (frame.width, frame.height)
-            rgb = scaler.reformat(frame, width, height, "rgb24", interpolation="BILINEAR" if same else "AREA")
-            picture = rgb.to_ndarray()
-            swap, mirror_x, mirror_y = orientation(frame)
-            if swap:
-                picture = picture.transpose(1, 0, 2)
-            picture = picture[:: -1 if mirror_y else 1, :: -1 if mirror_x else 1]
-            yield time, np.ascontiguousarray(picture)
+            yield _Shown(time, frame, shown_size(frame, stream), scaler)
 
 
 def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:

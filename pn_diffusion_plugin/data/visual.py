@@ -76,13 +76,14 @@ class InceptionI3D:
         self.net = load_inception_i3d(path).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.weights_sha256 = sha256_file(path)
         self.low_precision = precision == "bfloat16" or (precision == "auto" and _native_bfloat16())
+        if self.low_precision:  # once: autocast would turn the same weights for every window
+            self.net.body_to(torch.bfloat16)
 
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> Tensor:
         x = (windows * 2 - 1).contiguous(memory_format=torch.channels_last_3d)
         x = self.net.stem(x)
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.low_precision):
-            return self.net.body(x).float()
+        return self.net.body(x.bfloat16() if self.low_precision else x)
 
 
 class I3DR50:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from mean_colour import SPEC, MeanColour
+from torch import Tensor
 
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
-from pn_diffusion_plugin.data.extraction import extract_features
+from pn_diffusion_plugin.data.extraction import AHEAD, _tap_beside, extract_features
 from pn_diffusion_plugin.data.features import Features, FeatureSpec
 from pn_diffusion_plugin.data.pose import PoseExtractor
 from pn_diffusion_plugin.data.video import read_frames, reverse, write_video
-from pn_diffusion_plugin.data.visual import build_visual_encoder, window_features
+from pn_diffusion_plugin.data.visual import (
+    WindowEncoder,
+    build_visual_encoder,
+    window_features,
+    window_indices,
+)
 from pn_diffusion_plugin.errors import UserError, VideoError
 
 
@@ -84,3 +92,64 @@ def test_bad_videos_and_encoders_are_told(pose: PoseExtractor, video: Path, tmp_
         extract_features(video, FeatureSpec(), pose, MeanColour())
     with pytest.raises(UserError, match="pose_fps must be greater than 0, not 0"):
         FeatureSpec(pose_fps=0)
+
+
+class Failing(MeanColour):
+    """An encoder that breaks at its second window."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, windows: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls == 2:
+            raise RuntimeError("out of memory")
+        return super().__call__(windows)
+
+
+def test_side_by_side_gives_the_same_and_leaves_no_thread(
+    video: Path, pose: PoseExtractor, features: Features
+) -> None:
+    before = threading.active_count()
+    assert extract_features(video, SPEC, pose, MeanColour(), beside=True) == features
+    assert threading.active_count() == before
+
+
+def test_what_breaks_in_the_other_thread_comes_out(video: Path, pose: PoseExtractor) -> None:
+    with pytest.raises(RuntimeError, match="out of memory"):
+        extract_features(video, SPEC, pose, Failing(), beside=True)
+
+
+def test_decoding_waits_for_a_slow_encoder() -> None:
+    """However long the video, only so many of its pictures are held."""
+    release, made = threading.Event(), []
+
+    class Slow(MeanColour):
+        def __call__(self, windows: Tensor) -> Tensor:
+            release.wait(20)
+            return super().__call__(windows)
+
+    def pictures() -> Iterator[np.ndarray]:
+        for _ in range(200):
+            made.append(None)
+            if len(made) == AHEAD + 8:  # no room for more until the first window of 8 is done
+                release.set()
+            yield np.zeros((8, 8, 3), np.uint8)
+
+    windows = WindowEncoder(Slow(), window_indices(200, 8, 8))
+    taken = _tap_beside(pictures(), windows, 1)
+    for number, _ in enumerate(taken):
+        if number == AHEAD:
+            assert len(made) == AHEAD + 1
+    assert windows.finish().shape == (25, 24)
+
+
+def test_a_fast_video_shows_the_nearest_of_its_pictures(tmp_path: Path) -> None:
+    """Of 100 pictures a second every fourth is wanted: those are the ones that come, at the size asked for."""
+    path = tmp_path / "fast.mp4"
+    write_video(
+        path, np.arange(0, 200, 2, np.uint8)[:, None, None, None] + np.zeros((1, 64, 96, 3), np.uint8), 100
+    )
+    found = np.stack(list(read_frames(path, 25, size=48)))
+    assert found.shape == (25, 32, 48, 3)
+    np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), np.arange(0, 200, 8), atol=2)
