@@ -14,6 +14,7 @@ from diffusers import UNet2DConditionModel
 from einops import repeat
 from torch import nn
 
+from ..modules import cross_attention
 from ..modules.alignment import average_tokens, fold_to_columns, group_any, time_positions
 from ..modules.dance_encoder import TEMPORAL, Temporal
 
@@ -93,6 +94,7 @@ class LatentDiffusion(nn.Module):
             norm_num_groups=norm_num_groups,
             num_class_embeds=2 if branch_flag else None,
         )
+        cross_attention.install(self.unet)
         self.branch_flag = branch_flag
         if branch_flag:  # at first both branches are alike; what tells them apart is learned
             nn.init.zeros_(self.unet.class_embedding.weight)
@@ -165,8 +167,23 @@ class LatentDiffusion(nn.Module):
             prepared["attended"] = attended
         return prepared
 
+    def prepare_for_sampling(self, prepared: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """`prepare`'s result with cross attention's keys and values in place of the tokens, for many steps.
+
+        Floating-point tensors come in the precision of this network's weights.
+        """
+        dtype = self.null_token.dtype
+        of_sampling = {
+            name: value.to(dtype) if value.is_floating_point() else value for name, value in prepared.items()
+        }
+        return of_sampling | {"tokens": cross_attention.keys_and_values(self.unet, of_sampling["tokens"])}
+
     def denoise(self, z: torch.Tensor, t: torch.Tensor, prepared: dict[str, torch.Tensor]) -> torch.Tensor:
-        """One U-Net pass: z (B, C, F, L), t (B,) → (B, C, F, L)."""
+        """One U-Net pass: z (B, C, F, L), t (B,) → (B, C, F, L), in the precision of z.
+
+        Args:
+            prepared: what `prepare` or `prepare_for_sampling` gave.
+        """
         if "extra" in prepared:
             z = torch.cat([z, prepared["extra"].to(z.dtype)], dim=1)
         return self.unet(

@@ -95,7 +95,7 @@ class MelVAE(nn.Module):
     def decode_unscaled(self, latent: torch.Tensor) -> torch.Tensor:
         """Mel of a latent as the posterior gives it: what training needs."""
         return self._any_length(
-            lambda x: self.autoencoder.decode(x).sample,
+            lambda x: self.autoencoder.decode(x.to(self.autoencoder.dtype)).sample,
             self.autoencoder.decoder,
             latent,
             self.chunk_frames // self.factor,
@@ -161,6 +161,6 @@ class MelVAE(nn.Module):
         return self.scale(posterior.mean + posterior.std * noise.to(posterior.mean.device))
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
-        """Mel (B, 1, F, L) in [-1, 1] of a scaled latent."""
+        """Mel (B, 1, F, L) in [-1, 1] of a scaled latent, in its precision, whatever that of the weights."""
         latent = z * self.latent_std[:, None, None] + self.latent_mean[:, None, None]
-        return self.decode_unscaled(latent).clamp(-1, 1)
+        return self.decode_unscaled(latent).to(z.dtype).clamp(-1, 1)

@@ -7,7 +7,6 @@ Every rung of the ladder is a method that calls the one below:
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,74 +19,23 @@ from ..data.features import Features
 from ..data.negatives import shifted_dance
 from ..data.video import probe
 from ..errors import CheckpointError, UserError
-from ..modules.guidance import Branch, Guidance, guided_together
-from ..modules.sampling import SAMPLERS, SPACINGS, clip_generators, sample
+from ..modules.guidance import Branch, guided_together
+from ..modules.sampling import clip_generators, sample
 from ..modules.windows import window_starts, windowed
 from . import builders
 from .checkpoint import Weights, load_into, load_weights, save_exported
 from .dual import DualDiffusion
-from .latent_diffusion import Condition
+from .generation_params import GenerationParams
+from .inference import PRECISIONS, for_inference
+from .latent_diffusion import Condition, LatentDiffusion
 from .mel_vae import MelVAE
-from .requests import (
-    Progress,
-    batches_by_length,
-    changed,
-    check_features,
-    check_length,
-    check_possible,
-    seeds_and_names,
-)
+from .requests import Progress, batches_by_length, changed, check_features, check_length, seeds_and_names
+
+__all__ = ["GenerationParams", "PNDiffusion"]
 
 WindowConditions = Callable[
     [list[int]], dict[str, Condition]
 ]  # first columns of windows → rows, windows first
-
-
-@dataclass(frozen=True)
-class GenerationParams:
-    """How to sample.
-
-    With P, N' and O the network's estimates under the dance, the negative dance and no dance (see
-    `modules.guidance`), g = `guidance` and w or h = `negative_guidance`, what is denoised with is
-
-        P + w (P - N')                      where guidance is 1
-        O + g (P - O) - h (N' - O)          where it is not
-
-    Attributes:
-        sampler: `ddim`, `ddpm`, `dpm++` or `unipc`.
-        steps: denoising steps.
-        guidance: weight g of classifier-free guidance; 1: off.
-        negative_guidance: how far to push away from the negative dance; 0: off, its branch is not computed.
-        guidance_rescale: share in [0, 1] of a guided estimate brought back to the spread that P has.
-        spacing: of the timesteps: `trailing` begins at pure noise, `leading` ends at the least noise.
-        eta: noise of the `ddim` sampler, from 0 (none) to 1 (as much as `ddpm`).
-        overlap: of neighbouring windows, in parts of a window.
-        batch_size: clips of equal length denoised together.
-        windows_per_call: rows of one call of the network; a window of a clip takes one, with guidance one for each
-            branch. Bounds the memory, changes nothing in the result.
-    """
-
-    sampler: str = "ddim"
-    steps: int = 30
-    guidance: float = 1.0
-    negative_guidance: float = 0.0
-    guidance_rescale: float = 0.0
-    spacing: str = "trailing"
-    eta: float = 0.0
-    overlap: float = 0.5
-    batch_size: int = 8
-    windows_per_call: int = 16
-
-    def guidance_rule(self, negative_latent: str) -> Guidance:
-        """The rule for combining the branches of a model of this reading of the negative."""
-        plain = self.guidance == 1
-        return Guidance(
-            w=self.negative_guidance if plain else 0.0,
-            g=self.guidance,
-            h=0.0 if plain else self.negative_guidance,
-            negative_latent=negative_latent,
-            rescale=self.guidance_rescale,
-        )
 
 
 class PNDiffusion:
@@ -115,6 +63,7 @@ class PNDiffusion:
         self.negative_latent: str = config["negative"]["latent"]
         self.negative_cue: str = config["negative"].get("cue", "reversed")
         self.trained_negative: bool = config["negative"]["alpha"] < 1
+        self._fast: tuple[tuple[str, bool, bool], LatentDiffusion, MelVAE] | None = None
         self.params = GenerationParams()
         self.set_generation_params(**config["sampling"])
 
@@ -157,21 +106,8 @@ class PNDiffusion:
         Raises:
             UserError: for an unknown name, an impossible value, or a guidance that the model was not trained for.
         """
-        wanted, most = changed(self.params, params), self.schedule.num_train_timesteps
-        rules = (
-            ("sampler", wanted.sampler in SAMPLERS, f"one of {', '.join(SAMPLERS)}"),
-            ("steps", 1 <= wanted.steps <= most, f"1 to {most}"),
-            ("negative_guidance", wanted.negative_guidance >= 0, "at least 0"),
-            ("guidance_rescale", 0 <= wanted.guidance_rescale <= 1, "0 to 1"),
-            ("spacing", wanted.spacing in SPACINGS, f"one of {', '.join(SPACINGS)}"),
-            ("eta", 0 <= wanted.eta <= 1, "0 to 1"),
-            ("overlap", 0 <= wanted.overlap < 1, "at least 0 and less than 1"),
-            ("batch_size", wanted.batch_size >= 1, "at least 1"),
-            ("windows_per_call", wanted.windows_per_call >= 1, "at least 1"),
-        )
-        check_possible(wanted, rules)
-        if wanted.eta and wanted.sampler != "ddim":
-            raise UserError(f"eta is {wanted.eta} and belongs to ddim: leave it at 0 for {wanted.sampler}")
+        wanted = changed(self.params, params)
+        wanted.check(self.schedule.num_train_timesteps)
         if wanted.spacing == "leading" and self.schedule.zero_terminal_snr:
             raise UserError(
                 "spacing is leading, which never sees the pure noise that a model with zero_terminal_snr "
@@ -281,6 +217,18 @@ class PNDiffusion:
             waves += [self._to_wave(latent[None], self.sequence.samples)[0] for latent in z]
         return waves
 
+    def _networks(self) -> tuple[LatentDiffusion, MelVAE]:
+        """Denoiser and autoencoder in the precision and form that the parameters ask for.
+
+        Copies are made at the first use, of the weights as they are then.
+        """
+        p = self.params
+        wanted = (p.precision, p.channels_last, p.compile)
+        if self._fast is None or self._fast[0] != wanted:
+            denoiser = for_inference(self.dual.denoiser, *wanted[:2], "unet" if p.compile else None)
+            self._fast = wanted, denoiser, for_inference(self.vae, *wanted[:2])
+        return self._fast[1:]
+
     def _clips_at_once(self) -> int:
         """Clips denoised together: no more than one network call can hold with all their branches."""
         branches = self.params.guidance_rule(self.negative_latent).branches
@@ -323,27 +271,25 @@ class PNDiffusion:
             seeds: B of them.
             on_step: told how many steps are done.
         """
-        params, denoiser = self.params, self.dual.denoiser
+        params, denoiser = self.params, self._networks()[0]
+        dtype = PRECISIONS[params.precision]
         window, hop = self.sequence.latent_columns, self._window_hop()
         guidance = params.guidance_rule(self.negative_latent)
         branches = guidance.branches
         per_call = max(1, params.windows_per_call // (len(seeds) * len(branches)))
         starts = window_starts(columns, window, hop)
         prepared = {
-            starts[i]: self._prepare(conditions(starts[i : i + per_call]), branches)
+            starts[i]: self._prepare(denoiser, conditions(starts[i : i + per_call]), branches)
             for i in range(0, len(starts), per_call)
         }
 
         def denoise_windows(z: torch.Tensor, t: torch.Tensor, group: list[int]) -> torch.Tensor:
             """(W B, C, F, window) → (K, W B, C, F, window), all K branches in one call if it may hold them."""
-            rows = prepared[group[0]]
-            at_once = max(1, params.windows_per_call // len(z))
+            z = z.to(dtype)
             outputs: list[torch.Tensor] = []
-            for i in range(0, len(rows), at_once):
-                part = rows[i : i + at_once]
-                joined = {key: torch.cat([one[key] for one in part]) for key in part[0]}
-                out = denoiser.denoise(z.repeat(len(part), 1, 1, 1), t.repeat(len(part)), joined)
-                outputs += out.chunk(len(part))
+            for rows in prepared[group[0]]:
+                k = len(rows["tokens"]) // len(z)
+                outputs += denoiser.denoise(z.repeat(k, 1, 1, 1), t.repeat(k), rows).float().chunk(k)
             return torch.stack(outputs)
 
         evaluations = 0
@@ -368,23 +314,32 @@ class PNDiffusion:
         )
 
     def _prepare(
-        self, conditions: dict[str, Condition], branches: Sequence[Branch]
+        self, network: LatentDiffusion, conditions: dict[str, Condition], branches: Sequence[Branch]
     ) -> list[dict[str, torch.Tensor]]:
-        """What the U-Net is told of some windows, for every branch."""
+        """What the U-Net is told of some windows under every branch, branches first: a dictionary a call.
+
+        Computed by the trained network, then made ready for the steps by the one that does them.
+        """
         denoiser, window = self.dual.denoiser, self.sequence.latent_columns
         of_branch: dict[Branch, Callable[[], Condition]] = {
             "positive": lambda: conditions[POSITIVE],
             "negative": lambda: conditions[NEGATIVE],
             "none": lambda: denoiser.null_condition(conditions[POSITIVE]),
         }
-        return [
+        rows = [
             denoiser.prepare(of_branch[name](), window, branch=1 if name == "negative" else 0)
             for name in branches
+        ]
+        at_once = max(1, self.params.windows_per_call // len(rows[0]["tokens"]))
+        parts = [rows[i : i + at_once] for i in range(0, len(rows), at_once)]
+        return [
+            network.prepare_for_sampling({key: torch.cat([one[key] for one in part]) for key in part[0]})
+            for part in parts
         ]
 
     def _to_wave(self, z: torch.Tensor, samples: int) -> torch.Tensor:
         """Latents (B, C, F, L) → waves (B, 1, samples) on the CPU."""
-        mel = self.vae.decode(z)
+        mel = self._networks()[1].decode(z)
         mel = mel[..., : self.mel.frames(samples)]
         return self.vocoder(mel, samples).cpu()
 

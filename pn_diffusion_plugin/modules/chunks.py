@@ -49,6 +49,11 @@ def chunks(length: int, size: int, context: int) -> list[Chunk]:
     ]
 
 
+def _wide(x: torch.Tensor) -> torch.Tensor:
+    """In single precision at least: what a normalisation computes with, whatever the precision around it."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 class _Moments:
     """Mean and variance of each clip and group, chunk by chunk (Chan, Golub and LeVeque 1979)."""
 
@@ -59,7 +64,7 @@ class _Moments:
 
     def add(self, x: torch.Tensor) -> None:
         """Some more values, (B, G, N)."""
-        variance, mean = torch.var_mean(x, dim=-1, correction=0)
+        variance, mean = torch.var_mean(_wide(x), dim=-1, correction=0)
         count, moved = x.shape[-1], mean.double() - self.mean.to(mean.device)
         total = self.count + count
         self.squares = (
@@ -109,7 +114,7 @@ class _SharedNorms:
 
     def _normalise(self, norm: nn.Module, args: tuple[torch.Tensor, ...], _: torch.Tensor) -> torch.Tensor:
         scale, shift = self.known[norm]
-        return torch.addcmul(shift, args[0], scale)
+        return torch.addcmul(shift, _wide(args[0]), scale).to(args[0].dtype)
 
     def end_of_pass(self) -> bool:
         """Take what was measured into account; whether everything was known already."""
@@ -121,7 +126,8 @@ class _SharedNorms:
         mean, spread = (m.repeat_interleave(each, dim=1)[..., None, None] for m in (moments.mean, spread))
         scale = spread * norm.weight.double()[:, None, None]
         shift = norm.bias.double()[:, None, None] - mean * scale
-        self.known[norm] = scale.to(norm.weight.dtype), shift.to(norm.weight.dtype)
+        dtype = torch.promote_types(norm.weight.dtype, torch.float32)
+        self.known[norm] = scale.to(dtype), shift.to(dtype)
         return False
 
 

@@ -1,0 +1,86 @@
+"""How to sample: what a user may choose when music is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import UserError
+from ..modules.guidance import Guidance
+from ..modules.sampling import SAMPLERS, SPACINGS
+from .inference import PRECISIONS
+from .requests import check_possible
+
+
+@dataclass(frozen=True)
+class GenerationParams:
+    """How to sample.
+
+    With P, N' and O the network's estimates under the dance, the negative dance and no dance (see
+    `modules.guidance`), g = `guidance` and w or h = `negative_guidance`, what is denoised with is
+
+        P + w (P - N')                      where guidance is 1
+        O + g (P - O) - h (N' - O)          where it is not
+
+    Attributes:
+        sampler: `ddim`, `ddpm`, `dpm++` or `unipc`.
+        steps: denoising steps.
+        guidance: weight g of classifier-free guidance; 1: off.
+        negative_guidance: how far to push away from the negative dance; 0: off, its branch is not computed.
+        guidance_rescale: share in [0, 1] of a guided estimate brought back to the spread that P has.
+        spacing: of the timesteps: `trailing` begins at pure noise, `leading` ends at the least noise.
+        eta: noise of the `ddim` sampler, from 0 (none) to 1 (as much as `ddpm`).
+        overlap: of neighbouring windows, in parts of a window.
+        batch_size: clips of equal length denoised together.
+        windows_per_call: rows of one call of the network; a window of a clip takes one, with guidance one for each
+            branch. Bounds the memory, changes nothing in the result.
+        precision: of the U-Net's and the decoder's weights: `float32`, `bfloat16` or `float16`.
+        channels_last: memory format of their convolutions; which is faster depends on processor and size.
+        compile: `torch.compile` of the U-Net: the first call of each batch size takes minutes, the others less time.
+    """
+
+    sampler: str = "ddim"
+    steps: int = 30
+    guidance: float = 1.0
+    negative_guidance: float = 0.0
+    guidance_rescale: float = 0.0
+    spacing: str = "trailing"
+    eta: float = 0.0
+    overlap: float = 0.5
+    batch_size: int = 8
+    windows_per_call: int = 16
+    precision: str = "float32"
+    channels_last: bool = False
+    compile: bool = False
+
+    def guidance_rule(self, negative_latent: str) -> Guidance:
+        """The rule for combining the branches of a model of this reading of the negative."""
+        plain = self.guidance == 1
+        return Guidance(
+            w=self.negative_guidance if plain else 0.0,
+            g=self.guidance,
+            h=0.0 if plain else self.negative_guidance,
+            negative_latent=negative_latent,
+            rescale=self.guidance_rescale,
+        )
+
+    def check(self, most_steps: int) -> None:
+        """Raise UserError for a value that cannot be.
+
+        Args:
+            most_steps: timesteps of the model's schedule.
+        """
+        rules = (
+            ("sampler", self.sampler in SAMPLERS, f"one of {', '.join(SAMPLERS)}"),
+            ("steps", 1 <= self.steps <= most_steps, f"1 to {most_steps}"),
+            ("negative_guidance", self.negative_guidance >= 0, "at least 0"),
+            ("guidance_rescale", 0 <= self.guidance_rescale <= 1, "0 to 1"),
+            ("spacing", self.spacing in SPACINGS, f"one of {', '.join(SPACINGS)}"),
+            ("eta", 0 <= self.eta <= 1, "0 to 1"),
+            ("overlap", 0 <= self.overlap < 1, "at least 0 and less than 1"),
+            ("batch_size", self.batch_size >= 1, "at least 1"),
+            ("windows_per_call", self.windows_per_call >= 1, "at least 1"),
+            ("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
+        )
+        check_possible(self, rules)
+        if self.eta and self.sampler != "ddim":
+            raise UserError(f"eta is {self.eta} and belongs to ddim: leave it at 0 for {self.sampler}")
