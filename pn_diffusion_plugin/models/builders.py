@@ -13,8 +13,8 @@ import torch
 
 from ..data.features import FeatureSpec
 from ..data.visual import visual_dim
-from ..modules.conditioners import DanceConditioner, DanceConditioningProvider
 from ..modules.dance_encoder import DanceEncoder
+from ..modules.dance_streams import DanceEmbedder, DanceStreams
 from ..modules.diffusion import BiDirectionalObjective, NoiseSchedule
 from ..modules.mel import MelSpectrogram
 from ..sequence import SequenceConfig
@@ -72,7 +72,7 @@ def build_objective(config: Config, schedule: NoiseSchedule) -> BiDirectionalObj
     )
 
 
-def build_conditioner(config: Config, device: torch.device | str = "cpu") -> DanceConditioner:
+def build_conditioner(config: Config, device: torch.device | str = "cpu") -> DanceEmbedder:
     """Dance encoder with its projection: PN-Diffusion's and the MusicGen baseline's alike."""
     spec, conditioning = build_feature_spec(config), config["conditioning"]
     encoder = DanceEncoder(
@@ -86,7 +86,7 @@ def build_conditioner(config: Config, device: torch.device | str = "cpu") -> Dan
         dropout=conditioning["motion"]["dropout"],
         temporal=conditioning["temporal"],
     )
-    return DanceConditioner(encoder, conditioning["output_dim"], device=device)
+    return DanceEmbedder(encoder, conditioning["output_dim"], device=device)
 
 
 def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> DualDiffusion:
@@ -119,7 +119,7 @@ def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> 
             motion_rate=spec.pose_fps,
             seconds=sequence.seconds,
         )
-    provider = DanceConditioningProvider(conditioner, device=device)
+    provider = DanceStreams(conditioner, device=device)
     return DualDiffusion(provider, denoiser, other_dance).to(device)
 
 

@@ -24,8 +24,9 @@ from torch.nn import functional as F
 from ..data.dance_attributes import DanceAttributes
 from ..data.dance_condition import POSITIVE
 from ..modules.alignment import average_tokens, fold_to_columns, group_any, time_positions
-from ..modules.conditioners import DanceConditioner, DanceConditioningProvider
+from ..modules.conditioners import DanceConditioningProvider
 from ..modules.dance_encoder import TEMPORAL, Temporal
+from ..modules.dance_streams import DanceEmbedder
 
 ATTENDED, FRAMES = "dance_tokens", "dance_frames"
 #: A text attribute that says whether the dance counts. audiocraft's dropout of conditions and its null conditions of
@@ -95,7 +96,7 @@ class DanceLMProvider(DanceConditioningProvider):
 
     def __init__(
         self,
-        conditioner: DanceConditioner,
+        conditioner: DanceEmbedder,
         *,
         dim: int,
         temporal: Temporal,

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition
-from ..modules.conditioners import DanceConditioningProvider
+from ..modules.dance_streams import DanceStreams
 from ..modules.diffusion import DualSample
 from .latent_diffusion import LatentDiffusion
 
@@ -78,7 +78,7 @@ class DualDiffusion(nn.Module):
 
     def __init__(
         self,
-        provider: DanceConditioningProvider,
+        provider: DanceStreams,
         denoiser: LatentDiffusion,
         other_dance: StoredDance | None = None,
     ) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 
-from ..data.dance_attributes import DanceAttributes
 from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
 from ..data.extraction import extract_features
 from ..data.features import Features
@@ -207,8 +206,7 @@ class PNDiffusion:
         waves: list[torch.Tensor] = []
         for at in range(0, len(dances), size):
             group = dances[at : at + size]
-            attributes = [DanceAttributes(dance={name: dance[name] for name in streams}) for dance in group]
-            conditions = self.dual.provider(self.dual.provider.tokenize(attributes, streams))
+            conditions = self.dual.provider(self.dual.provider.collate(group, streams))
 
             def of_all(_: list[int], conditions: dict[str, Condition] = conditions) -> dict[str, Condition]:
                 return conditions
@@ -242,7 +240,7 @@ class PNDiffusion:
 
     def _window_conditions(self, features: Sequence[Features], starts: Sequence[int]) -> dict[str, Condition]:
         """Conditions of every window of every clip, windows first: each as in training."""
-        attributes = []
+        dances = []
         for start in starts:
             for f in features:
                 at = start * self.sequence.column_seconds
@@ -251,9 +249,9 @@ class PNDiffusion:
                     negative = self.dual.other_dance.condition()
                 elif self.negative_cue == "shifted":
                     negative = shifted_dance(f, at, self.sequence.seconds)
-                attributes.append(DanceAttributes(dance={POSITIVE: positive, NEGATIVE: negative}))
+                dances.append({POSITIVE: positive, NEGATIVE: negative})
         streams = self._streams()
-        return self.dual.provider(self.dual.provider.tokenize(attributes, streams))
+        return self.dual.provider(self.dual.provider.collate(dances, streams))
 
     def _latents(
         self,
@@ -271,7 +269,7 @@ class PNDiffusion:
             seeds: B of them.
             on_step: told how many steps are done.
         """
-        params, denoiser = self.params, self._networks()[0]
+        params, denoiser = self.params, self.networks()[0]
         dtype = PRECISIONS[params.precision]
         window, hop = self.sequence.latent_columns, self._window_hop()
         guidance = params.guidance_rule(self.negative_latent)
@@ -339,7 +337,7 @@ class PNDiffusion:
 
     def _to_wave(self, z: torch.Tensor, samples: int) -> torch.Tensor:
         """Latents (B, C, F, L) → waves (B, 1, samples) on the CPU."""
-        mel = self._networks()[1].decode(z)
+        mel = self.networks()[1].decode(z)
         mel = mel[..., : self.mel.frames(samples)]
         return self.vocoder(mel, samples).cpu()
 

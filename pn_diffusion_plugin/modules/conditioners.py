@@ -1,117 +1,20 @@
-"""The dance as an audiocraft condition: one encoder, two streams.
+"""The dance as an audiocraft condition.
 
 `DanceConditioningProvider` is an ordinary audiocraft `ConditioningProvider`: tokenize, then forward gives
-`{name: (embedding (B, T, D), mask (B, T))}`, so the same provider can feed audiocraft's language models.
+`{name: (embedding (B, T, D), mask (B, T))}`, so the same provider can feed audiocraft's language models. What the
+classes do stands in `dance_streams.py`; their weights have the same names there and here.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from audiocraft.modules.conditioners import BaseConditioner, ConditioningProvider
-from torch import nn
 
-from ..data.dance_attributes import DanceAttributes
-from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition, collate_dance
-from .dance_encoder import DanceEncoder
+from .dance_streams import DanceEmbedder, DanceStreams
 
 
-class DanceConditioner(BaseConditioner):
-    """`DanceCondition` (batched) → (embedding (B, T, D), mask (B, T)).
-
-    The mask is False where nobody was found and where a segment reaches past its clip's end. A batch may mix
-    segments of different length: beyond a segment's own tokens the embedding is exactly zero, and only there, so that
-    a model that attends to "nobody seen here" can tell that nothing is there at all.
-
-    Args:
-        encoder: shared by all streams.
-        output_dim: width of the embedding; None keeps the encoder's own (the paper: no projection).
-    """
-
-    def __init__(
-        self, encoder: DanceEncoder, output_dim: int | None = None, device: torch.device | str = "cpu"
-    ) -> None:
-        super().__init__(encoder.output_dim, output_dim or encoder.output_dim)
-        if output_dim is None:
-            self.output_proj = nn.Identity()  # type: ignore[assignment]
-        self.encoder = encoder
-        self.device = device
-
-    def tokenize(self, conditions: list[DanceCondition]) -> DanceCondition:
-        """Collate a list of conditions of one clip each and move them to the device."""
-        return collate_dance(conditions).to(self.device)
-
-    def forward(self, inputs: DanceCondition) -> tuple[torch.Tensor, torch.Tensor]:
-        rates = set(inputs.motion_rate)
-        if len(rates) > 1:
-            raise ValueError(
-                f"a batch mixes keypoints of {sorted(rates)} frames a second: prepare all clips alike"
-            )
-        sizes = [
-            (max(1, round(seconds * visual_rate)), max(1, round(seconds * motion_rate)))
-            for seconds, visual_rate, motion_rate in zip(
-                inputs.seconds, inputs.visual_rate, inputs.motion_rate, strict=True
-            )
-        ]
-        tokens, mask = self.encoder(
-            inputs.visual,
-            inputs.motion,
-            inputs.detected,
-            rates.pop(),
-            inputs.visual_length,
-            inputs.motion_length,
-            sizes,
-        )
-        embedding = self.output_proj(tokens)
-        if self.encoder.temporal != "pooled" and len(set(sizes)) > 1:
-            own = torch.tensor([frames for _, frames in sizes], device=embedding.device)[:, None]
-            there = torch.arange(embedding.shape[1], device=embedding.device)[None] < own
-            embedding = embedding * there[..., None].to(embedding.dtype)
-        return embedding, mask
+class DanceConditioner(DanceEmbedder, BaseConditioner):  # type: ignore[misc]  # output_proj may be none
+    """`DanceEmbedder` as an audiocraft conditioner."""
 
 
-class DanceConditioningProvider(ConditioningProvider):
-    """Conditions of a dance, keys `dance` (played forward: positive) and `dance_reverse` (backward: negative).
-
-    Both keys go through the *same* conditioner: a reversed dance is a dance, and the objective compares the two.
-    """
-
-    def __init__(self, conditioner: DanceConditioner, device: torch.device | str = "cpu") -> None:
-        super().__init__({POSITIVE: conditioner}, device=device)
-
-    @property
-    def dance(self) -> DanceConditioner:
-        """The shared conditioner."""
-        conditioner = self.conditioners[POSITIVE]
-        assert isinstance(conditioner, DanceConditioner)
-        return conditioner
-
-    def tokenize(  # type: ignore[override]
-        self, inputs: list[DanceAttributes], streams: tuple[str, ...] = (POSITIVE, NEGATIVE)
-    ) -> dict[str, Any]:
-        """Collate the wanted streams of the attributes: {name: DanceCondition (B, …)}.
-
-        Raises:
-            ValueError: when an attribute lacks a stream.
-        """
-        for x in inputs:
-            missing = [name for name in streams if name not in x.dance]
-            if missing:
-                raise ValueError(
-                    f"a clip has no stream {missing[0]!r} (it has: {', '.join(x.dance) or 'none'})"
-                )
-        return {name: self.dance.tokenize([x.dance[name] for x in inputs]) for name in streams}
-
-    def forward(self, tokenized: dict[str, Any]) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        """Embed every stream in one batched pass of the encoder."""
-        if not tokenized:
-            return {}
-        names = list(tokenized)
-        first = tokenized[names[0]]
-        joined = first if len(names) == 1 else collate_dance([tokenized[name] for name in names])
-        embedding, mask = self.dance(joined)
-        return {
-            name: (e, m)
-            for name, e, m in zip(names, embedding.chunk(len(names)), mask.chunk(len(names)), strict=True)
-        }
+class DanceConditioningProvider(DanceStreams, ConditioningProvider):  # type: ignore[misc]  # tokenize takes more
+    """`DanceStreams` as an audiocraft provider."""
