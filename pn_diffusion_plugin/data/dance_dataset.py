@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import random
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import soundfile
 import torch
 import torch.nn.functional as F
 from audiocraft.data.audio import audio_read
@@ -115,6 +118,7 @@ class DanceDataset(InfoAudioDataset):
         expect: refuse feature files made otherwise, with the reason.
         negative_cue: what the stream `dance_reverse` holds: `reversed` (the same seconds backward), `shifted`
             or `mismatched`; see `negatives`. What is random about the last two depends on epoch and index alone.
+        start_every: random segments begin at multiples of so many seconds; None: anywhere.
         cache_bytes: memory for features, in every loader process.
         kwargs: as `audiocraft.data.audio_dataset.AudioDataset`. Unlike there the default is mono at 22 050
             Hz with `return_info=True`.
@@ -129,6 +133,7 @@ class DanceDataset(InfoAudioDataset):
         load_features: bool = True,
         expect: FeatureSpec | None = None,
         negative_cue: str = "reversed",
+        start_every: float | None = None,
         cache_bytes: int = 1 << 30,
         **kwargs: Any,
     ):
@@ -140,7 +145,12 @@ class DanceDataset(InfoAudioDataset):
         super().__init__(
             meta, segment_duration=segment_duration, min_segment_ratio=min_segment_ratio, **kwargs
         )
+        if start_every is not None and not start_every > 0:
+            raise UserError(f"start_every={start_every}: give seconds greater than 0, or null for any moment")
         self.load_features = load_features
+        self.start_every = start_every
+        #: Gives what stands for a segment's sound, and its number of real samples; None: the sound itself.
+        self.latents: Callable[[AudioMeta, float], tuple[torch.Tensor, int]] | None = None
         self.negative_cue = negative_cue
         self._features = FeatureCache(cache_bytes, expect)
         self._infos: dict[str, tuple[DanceInfo, CorpusPaths]] = {}
@@ -162,34 +172,99 @@ class DanceDataset(InfoAudioDataset):
         return cls([AudioMeta.from_dict(line) for line in load_manifest(root)[:clips]], **kwargs)
 
     def __getitem__(self, index: int) -> Any:
-        wav, info = self._read_fixed(index) if self.segments else self._read_as_audiocraft(index)
-        return (wav, self._with_dance(info, index)) if self.return_info else wav
+        if self.segment_duration is None:
+            return_info, self.return_info = self.return_info, True
+            try:
+                sound, info = super().__getitem__(index)
+                assert isinstance(info, AudioInfo)
+            finally:
+                self.return_info = return_info
+        else:
+            meta, start = self.segment(index)
+            sound, n_frames = (self.latents or self.read)(meta, start)
+            info = AudioInfo(
+                meta,
+                start,
+                n_frames=n_frames,
+                total_frames=int(self.segment_duration * self.sample_rate),  # as audiocraft
+                sample_rate=self.sample_rate,
+                channels=self.channels,
+            )
+        return (sound, self._with_dance(info, index)) if self.return_info else sound
 
-    def _read_as_audiocraft(self, index: int) -> tuple[torch.Tensor, AudioInfo]:
-        return_info, self.return_info = self.return_info, True
-        try:
-            wav, info = super().__getitem__(index)
-        finally:
-            self.return_info = return_info
-        assert isinstance(info, AudioInfo)
-        return wav, info
+    def start_epoch(self, epoch: int) -> None:
+        self._epoch.fill_(epoch)
 
-    def _read_fixed(self, index: int) -> tuple[torch.Tensor, AudioInfo]:
-        meta, seek_time = self.segments[index]
-        assert self.segment_duration is not None
-        wav, sample_rate = audio_read(meta.path, seek_time, self.segment_duration)
-        wav = convert_audio(wav, sample_rate, self.sample_rate, self.channels)
-        n_frames, total_frames = wav.shape[-1], int(self.segment_duration * self.sample_rate)  # as audiocraft
-        if self.pad:
-            wav = F.pad(wav, (0, total_frames - n_frames))
-        return wav, AudioInfo(
-            meta,
-            seek_time,
-            n_frames=n_frames,
-            total_frames=total_frames,
-            sample_rate=self.sample_rate,
-            channels=wav.shape[0],
+    @property
+    def current_epoch(self) -> int | None:
+        """What `start_epoch` was told, in every loader process."""
+        epoch = int(self._epoch)
+        return None if epoch < 0 else epoch
+
+    @current_epoch.setter
+    def current_epoch(self, epoch: int | None) -> None:
+        # Shared memory: loader processes that outlive an epoch see the next one's number. (audiocraft sets None.)
+        if not hasattr(self, "_epoch"):
+            self._epoch = torch.full((), -1).share_memory_()
+        self._epoch.fill_(-1 if epoch is None else epoch)
+
+    def segment(self, index: int) -> tuple[AudioMeta, float]:
+        """Clip and second at which segment `index` begins: a fixed one, or audiocraft's draw of them."""
+        if self.segments:
+            return self.segments[index]
+        rng = torch.Generator()
+        epoch = self.current_epoch
+        # Seeded as audiocraft does.
+        rng.manual_seed(
+            index
+            + self.num_samples * (random.randint(0, 2**24) if epoch is None else epoch + self.shuffle_seed)
         )
+        meta = self.sample_file(index, rng)
+        where = torch.rand(1, generator=rng).item()
+        if self.start_every is None:
+            return meta, where * self._last_start(meta)
+        starts = self.starts(meta)
+        return meta, starts[int(where * len(starts))]
+
+    def starts(self, meta: AudioMeta) -> list[float]:
+        """All the seconds at which segments of a clip may begin. Raises UserError when that is anywhere."""
+        if self.segments:
+            return [start for clip, start in self.segments if clip.path == meta.path]
+        if self.start_every is None:
+            raise UserError(
+                "start_every=null lets segments begin anywhere, too many places to cache: give it in seconds"
+            )
+        return [
+            k * self.start_every for k in range(int(self._last_start(meta) / self.start_every + 1e-6) + 1)
+        ]
+
+    def _last_start(self, meta: AudioMeta) -> float:
+        assert self.segment_duration is not None
+        return max(0.0, meta.duration - self.segment_duration * self.min_segment_ratio)
+
+    def read(self, meta: AudioMeta, start: float) -> tuple[torch.Tensor, int]:
+        """Sound (1, N) of a segment, padded with silence, and how many of its samples are real."""
+        assert self.segment_duration is not None
+        if Path(meta.path).suffix in (
+            ".wav",
+            ".flac",
+        ):  # audiocraft opens FFmpeg for every segment: ten times slower
+            rate = soundfile.info(meta.path).samplerate
+            samples, rate = soundfile.read(
+                meta.path,
+                start=int(start * rate),
+                frames=int(self.segment_duration * rate),
+                dtype="float32",
+                always_2d=True,
+            )
+            wav = torch.from_numpy(samples.T.copy())
+        else:
+            wav, rate = audio_read(meta.path, start, self.segment_duration)
+        wav = convert_audio(wav, rate, self.sample_rate, self.channels)
+        n_frames = wav.shape[-1]
+        if self.pad:
+            wav = F.pad(wav, (0, int(self.segment_duration * self.sample_rate) - n_frames))
+        return wav, n_frames
 
     def _clip(self, audio: str) -> tuple[DanceInfo, CorpusPaths]:
         """What is known of the clip whose sound is the file `audio`."""

@@ -49,6 +49,8 @@ def build_dance_loaders(config: Config, load_features: bool = True) -> dict[str,
             batch_size=batch_size,
             sampler=ShareSampler(order, len(dataset)),
             num_workers=num_workers,
+            persistent_workers=num_workers > 0,  # each takes seconds to import audiocraft
+            pin_memory=str(config["device"]).startswith("cuda"),
             collate_fn=dataset.collater,
         )
     return loaders

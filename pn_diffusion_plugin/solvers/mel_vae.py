@@ -7,14 +7,13 @@ from typing import Any
 import flashy
 import torch
 from audiocraft import adversarial
-from audiocraft.solvers import builders as audiocraft_builders
 from audiocraft.utils.samples.manager import SampleManager
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
 from ..models import builders
 from ..models.checkpoint import load_vae_weights
 from ..models.patch_discriminator import PatchDiscriminator
-from .base import PluginSolver
+from .base import PluginSolver, build_optimizer
 from .loaders import build_dance_loaders
 from .workers import gather_clips
 
@@ -41,7 +40,7 @@ class MelVAESolver(PluginSolver):
             discriminator = PatchDiscriminator(**self.config["discriminator"]).to(self.device)
             self.adversary = adversarial.AdversarialLoss(
                 discriminator,
-                audiocraft_builders.get_optimizer(discriminator.parameters(), self.cfg.optim),
+                build_optimizer(discriminator.parameters(), self.cfg.optim),
                 loss=adversarial.get_adv_criterion("hinge"),
                 loss_real=adversarial.get_real_criterion("hinge"),
                 loss_fake=adversarial.get_fake_criterion("hinge"),

@@ -15,21 +15,25 @@ import flashy
 import numpy as np
 import torch
 from audiocraft.utils.samples.manager import SampleManager
+from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import nn
 from torch.nn import functional as F
 
 from ..data.dance_condition import NEGATIVE, POSITIVE, dance_conditions
 from ..data.dance_dataset import DanceDataset, DanceSegmentInfo
+from ..data.latents import LatentStore
 from ..data.negatives import check_negative
-from ..errors import CheckpointError
+from ..errors import CheckpointError, UserError
 from ..models import builders
 from ..models.checkpoint import load_into, load_vae_weights, load_weights
 from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion
 from ..models.summary import describe
 from ..modules.diffusion import DualSample, masked_mse, reverse_music
+from ..paths import resolve
 from .base import PluginSolver
 from .diagnostics import ClipAverages, update_by_timestep
+from .latent_cache import use_latents, weights_hash, worth_caching
 from .loaders import build_dance_loaders
 from .prerequisites import ensure_experiment
 from .statistics import fit_statistics, training_features
@@ -89,6 +93,7 @@ class PNDiffusionSolver(PluginSolver):
         self.model = builders.build_dual_diffusion(self.config, self.device)
         self.inference()  # tells wrong `sampling` parameters now and not after the training
         self._fit_statistics()
+        self._cache_latents()
         self.build_optimizer()
         self.register_stateful("vae_source", write_only=True)
 
@@ -127,15 +132,41 @@ class PNDiffusionSolver(PluginSolver):
     def show(self) -> None:
         self.logger.info("%s", describe(self.config))
 
+    def _cache_latents(self) -> None:
+        """Keep what the autoencoder says of training and validation segments on disk, where that saves work."""
+        mode = self.cfg.latents.cache
+        if mode not in ("auto", True, False):
+            raise UserError(f"latents.cache={mode}: give auto, true or false")
+        recipe = {
+            **{key: self.config[key] for key in ("sample_rate", "mel", "mel_vae")},
+            "weights": weights_hash(self.vae),
+            "samples": self.sequence.samples,
+            "padded_samples": self.sequence.padded_samples,
+        }
+        store = LatentStore(resolve(self.cfg.latents.folder), recipe)
+        for stage in ("train", "valid"):
+            dataset = self.dataloaders[stage].dataset
+            assert isinstance(dataset, DanceDataset)
+            draws = self.cfg.optim.epochs * len(dataset)
+            if mode is True or (mode == "auto" and worth_caching(dataset, draws)):
+                use_latents(dataset, store, self.moments, self.logger, self.device)
+
     @torch.no_grad()
-    def encode(self, wav: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
-        """Clean latents z0 (B, C, F, L) of a batch of segments (B, 1, N).
+    def moments(self, wav: torch.Tensor) -> torch.Tensor:
+        """Means and log-variances (B, 2C, F, L) of the latents of segments (B, 1, N)."""
+        wav = F.pad(wav, (0, self.sequence.padded_samples - wav.shape[-1]))
+        return self.vae.posterior(self.mel(wav.to(self.device))).parameters
+
+    @torch.no_grad()
+    def encode(self, segments: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
+        """Clean latents z0 (B, C, F, L) of a batch.
 
         Args:
+            segments: sound (B, 1, N), or `moments` (B, 2C, F, L) of it.
             noise: (B, C, F, L) of N(0, 1) to sample the posterior with; None: its mode.
         """
-        wav = F.pad(wav, (0, self.sequence.padded_samples - wav.shape[-1]))
-        posterior = self.vae.posterior(self.mel(wav.to(self.device)))
+        moments = self.moments(segments) if segments.dim() == 3 else segments.to(self.device)
+        posterior = DiagonalGaussianDistribution(moments)
         z = posterior.mean if noise is None else posterior.mean + posterior.std * noise.to(posterior.mean)
         return self.vae.scale(z)
 
@@ -164,18 +195,18 @@ class PNDiffusionSolver(PluginSolver):
 
     def _mask(self, infos: list[DanceSegmentInfo]) -> torch.Tensor | None:
         """(B, 1, 1, L): 1 where there is music, 0 where a picture is padding; None where nothing is."""
-        samples = torch.tensor([info.n_frames for info in infos])
+        samples = [info.n_frames for info in infos]
         column = self.sequence.latent_factor * self.sequence.hop_length
-        if int(samples.min()) > self.sequence.padded_samples - column:
+        if min(samples) > self.sequence.padded_samples - column:
             return None
-        return self.sequence.column_mask(samples).to(self.device)
+        return self.sequence.column_mask(torch.tensor(samples)).to(self.device)
 
     def run_step(self, idx: int, batch: Any, metrics: dict[str, Any]) -> dict[str, Any]:
-        wav, infos = batch
+        segments, infos = batch
         streams = (POSITIVE, NEGATIVE) if self.objective.uses_negative else (POSITIVE,)
         tokenized = self.model.provider.tokenize([info.to_condition_attributes() for info in infos], streams)
-        draws = self._draw(self.epoch if self.is_training else 0, idx, self.share(len(wav)))
-        z0, mask = self.encode(wav, draws.posterior), self._mask(infos)
+        draws = self._draw(self.epoch if self.is_training else 0, idx, self.share(len(infos)))
+        z0, mask = self.encode(segments, draws.posterior), self._mask(infos)
         backward = reverse_music(z0, mask) if self.cfg.negative.music == "reversed" else None
         sample = self.objective.corrupt(z0, draws.eps, draws.t, backward)
         with self.autocast:

@@ -85,27 +85,34 @@ class WeightedMeans:
     """
 
     def __init__(self) -> None:
-        self.sums: dict[str, tuple[float, float]] = {}  # name → (weighted sum, weight)
+        # name → (weighted sum, weight); a sum of tensors stays on their device until somebody asks
+        self.sums: dict[str, tuple[Any, float]] = {}
 
     def update(self, metrics: Mapping[str, Any], weight: float = 1.0) -> None:
         """Add scalars; `weight` is the share of an update's clips that they were measured on."""
-        self._add({name: (weight * float(value), weight) for name, value in metrics.items()})
+        self._add({name: (weight * _exact(value), weight) for name, value in metrics.items()})
 
-    def _add(self, sums: Mapping[str, tuple[float, float]]) -> None:
+    def _add(self, sums: Mapping[str, tuple[Any, float]]) -> None:
         for name, (total, weight) in sums.items():
             before = self.sums.get(name, (0.0, 0.0))
             self.sums[name] = (before[0] + total, before[1] + weight)
 
     def compute(self, everywhere: bool = False) -> dict[str, float]:
         """The means, without those of weight 0; `everywhere`: over all workers, who must all ask."""
-        merged = self
+        merged = WeightedMeans()
+        merged.sums = {name: (float(total), weight) for name, (total, weight) in self.sums.items()}
         if everywhere and flashy.distrib.is_distributed():
             gathered: list[Any] = [None] * flashy.distrib.world_size()
-            distributed.all_gather_object(gathered, self.sums)
+            distributed.all_gather_object(gathered, merged.sums)
             merged = WeightedMeans()
             for sums in gathered:
                 merged._add(sums)
         return {name: total / weight for name, (total, weight) in merged.sums.items() if weight}
+
+
+def _exact(value: Any) -> Any:
+    """A scalar in double precision, where it is: (on a GPU) nobody waits for it."""
+    return value.detach().double() if isinstance(value, torch.Tensor) else float(value)
 
 
 def gather_clips(mine: torch.Tensor) -> torch.Tensor:

@@ -14,7 +14,7 @@ from pn_diffusion_plugin.data.dance_condition import DanceAttributes, collate_da
 from pn_diffusion_plugin.data.dance_dataset import DanceDataset, DanceSegmentInfo, FeatureCache
 from pn_diffusion_plugin.data.features import FeatureSpec
 from pn_diffusion_plugin.data.manifest import CorpusPaths
-from pn_diffusion_plugin.errors import CorpusError, FeatureFileError
+from pn_diffusion_plugin.errors import CorpusError, FeatureFileError, UserError
 
 LENGTHS = [8.0, 8.0, 3.0, 12.0]
 
@@ -147,3 +147,61 @@ def test_cache_forgets_what_was_used_longest_ago(manifest):
 def test_dataset_goes_to_loader_processes(manifest):
     dataset = pickle.loads(pickle.dumps(train_set(manifest, shuffle=False)))
     assert dataset[0][1].name == "clip0"
+
+
+def test_segments_begin_on_a_grid(manifest):
+    dataset = train_set(manifest, start_every=0.25, num_samples=200)
+    dataset.start_epoch(0)
+    drawn: dict[str, set[float]] = {}
+    for index in range(len(dataset)):
+        meta, start = dataset.segment(index)
+        assert start in dataset.starts(meta)
+        drawn.setdefault(meta.path, set()).add(start)
+    for meta in dataset.meta:
+        last = max(0.0, meta.duration - 5.2)
+        assert dataset.starts(meta) == [0.25 * k for k in range(int(last / 0.25) + 1)]
+    assert any(drawn[meta.path] == set(dataset.starts(meta)) for meta in dataset.meta)
+    with pytest.raises(UserError, match="start_every=0"):
+        train_set(manifest, start_every=0)
+    with pytest.raises(UserError, match="anywhere"):
+        train_set(manifest).starts(dataset.meta[0])
+
+
+def test_without_a_grid_segments_are_audiocrafts_draws(manifest):
+    from audiocraft.data.info_audio_dataset import InfoAudioDataset
+
+    ours = train_set(manifest)
+    theirs = InfoAudioDataset(
+        list(ours.meta), segment_duration=5.2, num_samples=20, sample_rate=22050, channels=1, return_info=True,
+        min_segment_ratio=1.0,
+    )  # fmt: skip
+    for dataset in (ours, theirs):
+        dataset.start_epoch(3)
+    for index in range(20):
+        wav, info = theirs[index]
+        mine, my_info = ours[index]
+        assert (my_info.meta.path, my_info.seek_time, my_info.n_frames) == (
+            info.meta.path,
+            info.seek_time,
+            info.n_frames,
+        )
+        assert torch.equal(mine, wav)
+
+
+def test_loader_processes_that_stay_learn_the_next_epochs_number(manifest):
+    dataset = train_set(manifest, num_samples=4, load_features=False)
+    loader = DataLoader(
+        dataset,
+        batch_size=4,
+        num_workers=1,
+        persistent_workers=True,
+        collate_fn=dataset.collater,
+        multiprocessing_context="fork",
+    )
+    seen = []
+    for epoch in (0, 1):
+        dataset.start_epoch(epoch)
+        ((_, infos),) = list(loader)
+        seen.append([info.seek_time for info in infos])
+        assert seen[-1] == [dataset.segment(index)[1] for index in range(4)]
+    assert seen[0] != seen[1]

@@ -154,3 +154,23 @@ def test_what_cannot_be_run_is_told(make_solver: MakeSolver) -> None:
         make_solver("mel_vae", "fsdp.use=true")
     with pytest.raises(UserError, match=r"a batch of 6 cannot be divided into 4 equal parts \(1 workers"):
         make_solver("mel_vae", "dataset.batch_size=6", "optim.accumulate=4")
+
+
+def test_channels_last_and_the_fused_optimiser_change_nothing_but_the_time(make_solver: MakeSolver) -> None:
+    learned = []
+    for fast in ("false", "true"):
+        solver = make_solver(
+            "pn_diffusion", f"channels_last={fast}", f"optim.adam.fused={fast}", "schedule.lr_scheduler=null"
+        )
+        train(solver)
+        learned.append(solver.model.state_dict())
+        assert solver.optimizer.defaults["fused"] is (fast == "true")
+    convolution = solver.model.denoiser.unet.mid_block.resnets[0].conv1.weight
+    assert convolution.is_contiguous(memory_format=torch.channels_last)
+    for name, value in learned[0].items():
+        torch.testing.assert_close(learned[1][name], value, atol=2e-4, rtol=1e-3)
+
+
+def test_audiocrafts_own_optimiser_needs_no_fused_kernel(make_solver: MakeSolver) -> None:
+    solver = make_solver("pn_diffusion", "optim.optimizer=dadam")
+    assert type(solver.optimizer).__name__ == "DAdaptAdam"
