@@ -215,7 +215,7 @@ class PNDiffusion:
             waves += [self._to_wave(latent[None], self.sequence.samples)[0] for latent in z]
         return waves
 
-    def _networks(self) -> tuple[LatentDiffusion, MelVAE]:
+    def networks(self) -> tuple[LatentDiffusion, MelVAE]:
         """Denoiser and autoencoder in the precision and form that the parameters ask for.
 
         Copies are made at the first use, of the weights as they are then.

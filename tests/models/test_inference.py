@@ -82,9 +82,9 @@ def test_half_precision_in_chunks_is_as_in_one_piece(make_model: Make) -> None:
 def test_memory_format_changes_the_layout_alone(make_model: Make, make_features: Make) -> None:
     model, features = make_model(), make_features(5.12)
     exact, _ = music(model, features)
-    assert model._networks() == (model.dual.denoiser, model.vae)  # nothing is copied where nothing is wished
+    assert model.networks() == (model.dual.denoiser, model.vae)  # nothing is copied where nothing is wished
     latents, _ = music(model, features, channels_last=True)
-    denoiser, vae = model._networks()
+    denoiser, vae = model.networks()
     for first in (denoiser.unet.conv_in, vae.autoencoder.decoder.conv_in):
         assert first.weight.is_contiguous(memory_format=torch.channels_last)
     assert torch.allclose(latents, exact, atol=1e-4)
