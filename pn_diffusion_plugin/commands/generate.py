@@ -1,85 +1,125 @@
-"""`pn-diffusion generate`: music for a dance video."""
+"""`pn-diffusion generate`: music for dance videos."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ..errors import UserError
 from ..utils.progress import progress_bar
-from .common import check_output, stderr
+from .common import finish, say
+from .generation_options import with_generation_options
 
 
+@with_generation_options
 def generate(
-    video: Annotated[Path, typer.Argument(help="The dance.")],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The video with its new music (mp4).")],
+    videos: Annotated[
+        list[Path], typer.Argument(help="The dances; of folders, all videos in them.", metavar="VIDEO|DIR…")
+    ],
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", help="The video with its new music (mp4), or a folder for one or several."
+        ),
+    ],
+    params: dict[str, Any],
     checkpoint: Annotated[
         str,
         typer.Option(
-            "--checkpoint", "-c", help="Folder of an exported model, Dora signature, or bundled name."
+            "--checkpoint",
+            "-c",
+            help="Folder of an exported model, Dora signature, bundled name, or OWNER/NAME on the hub.",
         ),
     ] = "mini",
-    wav: Annotated[Path | None, typer.Option(help="Write the music alone, too.")] = None,
+    wav: Annotated[
+        Path | None, typer.Option(help="Write the music alone, too: a file (wav, flac) or a folder.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Another seed, other music.")] = 0,
-    steps: Annotated[int | None, typer.Option(help="Denoising steps.")] = None,
-    sampler: Annotated[str | None, typer.Option(help="ddim, ddpm, dpm++ or unipc.")] = None,
-    guidance: Annotated[float | None, typer.Option(help="Classifier-free guidance; 1: off.")] = None,
-    negative_guidance: Annotated[
-        float | None, typer.Option(help="Push away from the negative dance; 0: off.")
+    seeds: Annotated[
+        int,
+        typer.Option(
+            min=1, help="Takes of each video, from --seed on; they are named NAME_seed0.mp4 and so on."
+        ),
+    ] = 1,
+    start: Annotated[float | None, typer.Option(min=0.0, help="Begin here (seconds).")] = None,
+    end: Annotated[float | None, typer.Option(min=0.0, help="End here (seconds).")] = None,
+    keep_audio_db: Annotated[
+        float | None,
+        typer.Option(help="Leave the old sound beneath the music, so loud against it, e.g. -12."),
     ] = None,
-    guidance_rescale: Annotated[
-        float | None, typer.Option(help="Share of the contrast that guidance adds to be taken back, 0 to 1.")
-    ] = None,
-    eta: Annotated[float | None, typer.Option(help="Noise on the way with ddim, 0 to 1.")] = None,
-    overlap: Annotated[
-        float | None, typer.Option(help="Of neighbouring windows of a long video, in parts of a window.")
-    ] = None,
-    windows_per_call: Annotated[
-        int | None, typer.Option(help="Windows denoised at once: fewer need less memory.")
-    ] = None,
+    skip_existing: Annotated[
+        bool, typer.Option("--skip-existing", help="Leave out takes whose files are there.")
+    ] = False,
     visual_weights: Annotated[
         Path | None, typer.Option(help="File with the visual encoder's weights.")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
 ) -> None:
-    """Make music for a dance video.
+    """Make music for dance videos.
 
     Of any length from the model's window on: a long video is denoised in overlapping windows.
 
     Example: `pn-diffusion generate dance.mp4 -o dance_with_music.mp4 --seed 3`
+
+    A folder, four takes of each video: `pn-diffusion generate dances -o with_music --seeds 4 --skip-existing`
+
+    A part, its old sound still to be heard: `pn-diffusion generate dance.mp4 -o out.mp4 --end 15 --keep-audio-db -12`
     """
-    import soundfile
+    from ..takes import Edit, make_takes, plan_takes
 
-    from ..data.video import mux, probe
-    from ..models.pn_diffusion import PNDiffusion
-    from ..utils.files import atomic_path
+    takes = plan_takes(videos, output, wav, range(seed, seed + seeds))
+    skipped = [take for take in takes if skip_existing and all(file.is_file() for file in take.files)]
+    failed = _unusable({take.video for take in takes if take not in skipped})
+    todo = [take for take in takes if take not in skipped and take.video not in failed]
+    made = []
+    if todo:
+        from ..models.pn_diffusion import PNDiffusion
 
-    check_output(output, ".mp4")
-    if wav is not None:
-        check_output(wav, ".wav", ".flac")
-    probe(video)  # a video that cannot be used is told before the model is loaded
-    model = PNDiffusion.get_pretrained(checkpoint, device)
-    given = {
-        "steps": steps,
-        "sampler": sampler,
-        "guidance": guidance,
-        "negative_guidance": negative_guidance,
-        "guidance_rescale": guidance_rescale,
-        "eta": eta,
-        "overlap": overlap,
-        "windows_per_call": windows_per_call,
+        model = PNDiffusion.get_pretrained(checkpoint, device)
+        model.set_generation_params(**params)
+        edit = Edit(start, end, keep_audio_db)
+        number = {video: n for n, video in enumerate(dict.fromkeys(take.video for take in todo), 1)}
+        with progress_bar() as bar:
+
+            def step(video: Path, what: str, done: int, total: int | None) -> None:
+                name = what if len(number) == 1 else f"{number[video]} of {len(number)}: {what}"
+                if total is None:  # a video's first stage
+                    for task in bar.task_ids:
+                        bar.remove_task(task)
+                    bar.add_task(name, total=None)
+                else:
+                    bar.update(bar.task_ids[-1], description=name, completed=done, total=total)
+
+            for video, takes_of_it, error in make_takes(model, todo, edit, visual_weights, step):
+                made += takes_of_it
+                if error is not None:
+                    failed[video] = error
+                for take in takes_of_it:
+                    say("wrote " + " and ".join(map(str, take.files)))
+    if failed and len({take.video for take in takes}) == 1:
+        raise next(iter(failed.values()))
+    for error in failed.values():
+        say(f"failed: {error}")
+    if skipped:
+        say(f"{len(skipped)} takes were there")
+    result = {
+        "made": [vars(take) for take in made],
+        "skipped": [vars(take) for take in skipped],
+        "failed": [{"video": video, "reason": str(error)} for video, error in failed.items()],
     }
-    model.set_generation_params(**{name: value for name, value in given.items() if value is not None})
-    with progress_bar() as bar:
-        task = bar.add_task("looking at the dance", total=None)
+    finish(result, failed=bool(failed))
 
-        def step(done: int, total: int) -> None:
-            bar.update(task, description="making music", completed=done, total=total)
 
-        music = model.generate([video], [seed], step, visual_weights)[0]
-    if wav is not None:
-        with atomic_path(wav) as temporary:
-            soundfile.write(temporary, music[0].numpy(), model.sample_rate)
-    mux(video, music.numpy(), model.sample_rate, output)
-    stderr.print(f"wrote {output}")
+def _unusable(videos: set[Path]) -> dict[Path, UserError]:
+    """Videos that cannot be used and why: told before a model is loaded."""
+    from ..data.video import probe
+
+    failed = {}
+    for video in sorted(videos):
+        try:
+            probe(video)
+        except UserError as error:
+            failed[video] = error
+    return failed

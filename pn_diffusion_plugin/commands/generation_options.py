@@ -1,0 +1,56 @@
+"""The options that say how to sample: one for every field of `GenerationParams`, named here once.
+
+A field left alone keeps the model's own setting. (The dataclass itself is not imported here: `--help` would take
+torch's ten seconds.)
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+_PANEL = "Sampling, where it is to differ from the model's own settings"
+
+
+def _option(kind: Any, help: str, *names: str) -> Any:
+    return Annotated[kind | None, typer.Option(*names, help=help, rich_help_panel=_PANEL)]
+
+
+OPTIONS: dict[str, Any] = {
+    "sampler": _option(str, "ddim, ddpm, dpm++ or unipc."),
+    "steps": _option(int, "Denoising steps."),
+    "guidance": _option(float, "Classifier-free guidance; 1: off."),
+    "negative_guidance": _option(float, "Push away from the negative dance; 0: off."),
+    "guidance_rescale": _option(float, "Share of the contrast that guidance adds to be taken back, 0 to 1."),
+    "spacing": _option(str, "Of the timesteps: trailing or leading."),
+    "eta": _option(float, "Noise on the way with ddim, 0 to 1."),
+    "overlap": _option(float, "Of neighbouring windows of a long video, in parts of a window."),
+    "batch_size": _option(int, "Takes denoised together."),
+    "windows_per_call": _option(int, "Windows denoised at once: fewer need less memory."),
+    "precision": _option(str, "Of the network's weights: float32, bfloat16 or float16."),
+    "channels_last": _option(bool, "Memory format of convolutions: faster on some processors."),
+    "compile": _option(bool, "torch.compile of the U-Net: minutes at the start, faster steps after."),
+}
+
+
+def with_generation_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with these options beside its own; it gets those that were given as `params`, a dict."""
+    parameters = [
+        p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "params"
+    ]
+    for name, hint in OPTIONS.items():
+        parameters.append(
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=hint)
+        )
+
+    def run(**arguments: Any) -> None:
+        given = {name: arguments.pop(name) for name in OPTIONS}
+        command(params={name: value for name, value in given.items() if value is not None}, **arguments)
+
+    run.__name__, run.__doc__, run.__module__ = command.__name__, command.__doc__, command.__module__
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return run
