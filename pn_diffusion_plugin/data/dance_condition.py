@@ -61,8 +61,10 @@ class DanceCondition(NamedTuple):
         return self.visual.shape[0]
 
     def to(self, device: torch.device | str) -> DanceCondition:
-        """The same with all tensors on `device`."""
-        return self._replace(**{name: getattr(self, name).to(device) for name in _TENSORS})
+        """The same with all tensors on `device`; a GPU's is not waited for."""
+        soon = torch.device(device).type != "cpu"
+        tensors = {name: getattr(self, name).to(device, non_blocking=soon) for name in _TENSORS}
+        return self._replace(**tensors)
 
     def rolled(self, by: int) -> DanceCondition:
         """Clip i's dance in the place of clip i + `by` (cyclic): everybody gets somebody else's."""

@@ -103,8 +103,12 @@ class DualDiffusion(nn.Module):
         conditions = self.provider(tokenized)
         for name, clips in (dropped or {}).items():
             conditions[name] = self.denoiser.drop(conditions[name], clips)
+        one_length = all(
+            len(set(zip(d.seconds, d.motion_rate, strict=True))) == 1 for d in tokenized.values()
+        )
         if sample.z_negative is None:
-            return self.denoiser(sample.z_positive, sample.t, conditions[POSITIVE]), None
+            positive = self.denoiser(sample.z_positive, sample.t, conditions[POSITIVE], one_length=one_length)
+            return positive, None
         embedding, mask = (
             torch.cat(pair) for pair in zip(conditions[POSITIVE], conditions[NEGATIVE], strict=True)
         )
@@ -114,6 +118,7 @@ class DualDiffusion(nn.Module):
             torch.cat([sample.t, sample.t]),
             (embedding, mask),
             branch,
+            one_length,
         )
         positive, negative = both.chunk(2)
         return positive, negative

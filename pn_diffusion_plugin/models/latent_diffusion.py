@@ -118,7 +118,11 @@ class LatentDiffusion(nn.Module):
         return self.drop(condition, torch.ones(len(condition[0]), dtype=torch.bool))
 
     def prepare(
-        self, condition: Condition, columns: int, branch: int | torch.Tensor = 0
+        self,
+        condition: Condition,
+        columns: int,
+        branch: int | torch.Tensor = 0,
+        one_length: bool = False,
     ) -> dict[str, torch.Tensor]:
         """Everything of the condition that does not change over denoising steps: compute it once a clip.
 
@@ -130,6 +134,7 @@ class LatentDiffusion(nn.Module):
             columns: latent columns L.
             branch: 0 for the positive stream and for "no dance", 1 for the negative one; a number for all or
                 (B,) of them. Without `branch_flag` it changes nothing.
+            one_length: all segments are known to be equally long, so none is padded: nobody need ask the device.
 
         Returns:
             Tensors of B rows each: batches are joined and split by joining and splitting every one of them.
@@ -162,9 +167,10 @@ class LatentDiffusion(nn.Module):
             prepared["extra"] = repeat(folded, "b d l -> b d f l", f=self.latent_rows)
         stride = self.attention_stride
         prepared["tokens"] = average_tokens(tokens, stride, _weights(mask, real, stride))
-        attended = group_any(real, stride)
-        if not attended.all():
-            prepared["attended"] = attended
+        if not one_length:
+            attended = group_any(real, stride)
+            if not attended.all():
+                prepared["attended"] = attended
         return prepared
 
     def prepare_for_sampling(self, prepared: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -196,9 +202,14 @@ class LatentDiffusion(nn.Module):
         )[0]
 
     def forward(
-        self, z: torch.Tensor, t: torch.Tensor, condition: Condition, branch: int | torch.Tensor = 0
+        self,
+        z: torch.Tensor,
+        t: torch.Tensor,
+        condition: Condition,
+        branch: int | torch.Tensor = 0,
+        one_length: bool = False,
     ) -> torch.Tensor:
-        return self.denoise(z, t, self.prepare(condition, z.shape[-1], branch))
+        return self.denoise(z, t, self.prepare(condition, z.shape[-1], branch, one_length))
 
 
 def _weights(seen: torch.Tensor, real: torch.Tensor, stride: int) -> torch.Tensor:

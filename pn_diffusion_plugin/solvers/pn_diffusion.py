@@ -155,7 +155,7 @@ class PNDiffusionSolver(PluginSolver):
     def moments(self, wav: torch.Tensor) -> torch.Tensor:
         """Means and log-variances (B, 2C, F, L) of the latents of segments (B, 1, N)."""
         wav = F.pad(wav, (0, self.sequence.padded_samples - wav.shape[-1]))
-        return self.vae.posterior(self.mel(wav.to(self.device))).parameters
+        return self.vae.posterior(self.mel(self._sent(wav))).parameters
 
     @torch.no_grad()
     def encode(self, segments: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
@@ -165,10 +165,14 @@ class PNDiffusionSolver(PluginSolver):
             segments: sound (B, 1, N), or `moments` (B, 2C, F, L) of it.
             noise: (B, C, F, L) of N(0, 1) to sample the posterior with; None: its mode.
         """
-        moments = self.moments(segments) if segments.dim() == 3 else segments.to(self.device)
+        moments = self.moments(segments) if segments.dim() == 3 else self._sent(segments)
         posterior = DiagonalGaussianDistribution(moments)
         z = posterior.mean if noise is None else posterior.mean + posterior.std * noise.to(posterior.mean)
         return self.vae.scale(z)
+
+    def _sent(self, values: torch.Tensor) -> torch.Tensor:
+        """On their way from the loader to the device, without waiting for it."""
+        return values.to(self.device, non_blocking=True)
 
     def _draw(self, epoch: int, idx: int, share: Share) -> Draws:
         """Everything random about step `idx` of an epoch (0: of a validation), for this share of its clips."""
@@ -182,7 +186,7 @@ class PNDiffusionSolver(PluginSolver):
             posterior=torch.randn(shape, generator=generator),
             dropped=torch.rand(clips, generator=generator) < self.cfg.conditioning.dropout,
         )
-        return Draws(*(share.of(values).to(self.device) for values in draws))
+        return Draws(*(self._sent(share.of(values)) for values in draws))
 
     def _dropped(self, dropped: torch.Tensor) -> dict[str, torch.Tensor]:
         """Which clips lose their dance in this update, (B,) of bool a stream.
@@ -199,7 +203,7 @@ class PNDiffusionSolver(PluginSolver):
         column = self.sequence.latent_factor * self.sequence.hop_length
         if min(samples) > self.sequence.padded_samples - column:
             return None
-        return self.sequence.column_mask(torch.tensor(samples)).to(self.device)
+        return self._sent(self.sequence.column_mask(torch.tensor(samples)))
 
     def run_step(self, idx: int, batch: Any, metrics: dict[str, Any]) -> dict[str, Any]:
         segments, infos = batch

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from pn_diffusion_plugin.errors import UserError
 from pn_diffusion_plugin.solvers.workers import Share, ShareSampler, WeightedMeans
@@ -154,6 +155,31 @@ def test_what_cannot_be_run_is_told(make_solver: MakeSolver) -> None:
         make_solver("mel_vae", "fsdp.use=true")
     with pytest.raises(UserError, match=r"a batch of 6 cannot be divided into 4 equal parts \(1 workers"):
         make_solver("mel_vae", "dataset.batch_size=6", "optim.accumulate=4")
+
+
+class Reads(TorchDispatchMode):
+    """Counts how often a number is taken from a tensor: on a GPU everything would wait for it."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("alpha", [1.0, 0.6])
+def test_a_step_waits_for_nothing(make_solver: MakeSolver, alpha: float) -> None:
+    reads = {}
+    for steps in (4, 12):
+        options = [f"optim.updates_per_epoch={steps}", "logging.log_updates=0", "benchmark_no_load=true"]
+        solver = make_solver(
+            "pn_diffusion", f"negative.alpha={alpha}", *options
+        )  # the draw of clips is the CPU's
+        solver.seed_epoch()
+        with Reads() as seen:
+            solver.run_stage("train", solver.train)
+        reads[steps] = seen.count
+    assert reads[4] == reads[12] > 0  # what an epoch measured is read at its end
 
 
 def test_channels_last_and_the_fused_optimiser_change_nothing_but_the_time(make_solver: MakeSolver) -> None:
