@@ -114,7 +114,7 @@ for _core in ("numpy.core", "numpy._core"):
 _Unpickler: Any = pickle._Unpickler  # typeshed describes the C machine under this name
 
 
-class _Reader(_Unpickler):  # type: ignore[misc]
+class _Reader(_Unpickler):
     def find_class(self, module: str, name: str) -> Callable[..., Any]:
         if (module, name) not in _STAND_INS:
             raise pickle.UnpicklingError(f"it asks for {module[:50]}.{name[:50]}")
