@@ -134,8 +134,9 @@ def tell(report: Any) -> None:
     """What `prepare` did; exit code 1 when a video failed."""
     splits = ", ".join(f"{name} {count}" for name, count in report.splits.items())
     settled = f"splits: {splits}; songs shared between splits: {report.leak_check}"
+    speed = f", {report.pictures_per_second:.0f} pictures/s" if report.pictures else ""
     say(
-        f"{len(report.done)} clips made, {len(report.skipped)} were there, {len(report.failed)} failed "
+        f"{len(report.done)} clips made{speed}, {len(report.skipped)} were there, {len(report.failed)} failed "
         f"in {report.seconds:.0f} s; {settled if splits else 'no splits yet: call it without --shards'}"
     )
     for _, reason in report.failed:
@@ -145,6 +146,8 @@ def tell(report: Any) -> None:
         "were_there": len(report.skipped),
         "failed": [{"video": str(video), "reason": reason} for video, reason in report.failed],
         "seconds": round(report.seconds, 1),
+        "pictures": report.pictures,
+        "pictures_per_second": round(report.pictures_per_second, 1),
         "splits": dict(report.splits),
         "leak_check": report.leak_check,
     }

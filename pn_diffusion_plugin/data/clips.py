@@ -11,7 +11,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -98,8 +98,11 @@ def is_finished(job: ClipJob) -> bool:
     return whole and info.sample_rate == job.sample_rate and features.header.video_sha256 == info.video_sha256
 
 
-def prepare_clip(job: ClipJob, extract: Extractor) -> None:
-    """Make one clip. A clip of that name that was there before goes at once: its video has changed."""
+def prepare_clip(job: ClipJob, extract: Extractor) -> int:
+    """Make one clip; gives the number of its pictures that were looked at.
+
+    A clip of that name that was there before goes at once: its video has changed.
+    """
     from .video import probe, read_audio
 
     CorpusPaths(job.root).info(job.name).unlink(missing_ok=True)
@@ -125,6 +128,7 @@ def prepare_clip(job: ClipJob, extract: Extractor) -> None:
         detected_share=features.header.detected_share,
     )
     write_clip(job.root, with_labels(info, job.labels), wav, features)
+    return len(features.keypoints)
 
 
 def read_sound(path: Path, seconds: float, sample_rate: int) -> np.ndarray:
@@ -204,20 +208,33 @@ def _die_with_parent() -> None:
         os._exit(1)
 
 
-def _run_job(job: ClipJob, make_extractor: Callable[[], Extractor]) -> tuple[str | None, bool]:
-    """(why it failed or None, whether all others would fail too)."""
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job.
+
+    Attributes:
+        reason: why it failed, or None.
+        fatal: whether all others would fail too.
+        pictures: of the video that were looked at.
+    """
+
+    reason: str | None = None
+    fatal: bool = False
+    pictures: int = 0
+
+
+def _run_job(job: ClipJob, make_extractor: Callable[[], Extractor]) -> Outcome:
     global _extract
     try:
         if _extract is None:
             _extract = make_extractor()
     except Exception as error:
-        return _reason(error), True
+        return Outcome(_reason(error), fatal=True)
     try:
         with at_work(job.run):
-            prepare_clip(job, _extract)
+            return Outcome(pictures=prepare_clip(job, _extract))
     except Exception as error:
-        return _reason(error, job.video), False
-    return None, False
+        return Outcome(_reason(error, job.video))
 
 
 def _reason(error: Exception, video: Path | None = None) -> str:
@@ -229,8 +246,12 @@ def _reason(error: Exception, video: Path | None = None) -> str:
 
 def prepare_clips(
     todo: Sequence[ClipJob], make_extractor: Callable[[], Extractor], jobs: int, progress: bool
-) -> Iterator[tuple[ClipJob, str | None]]:
-    """Prepare clips; yields each with the reason for its failure or None."""
+) -> Iterator[tuple[ClipJob, Outcome]]:
+    """Prepare clips; yields each with what came of it.
+
+    Raises:
+        CorpusError: the extractor cannot be made.
+    """
     from ..utils.progress import progress_bar
 
     if not todo:
@@ -239,15 +260,15 @@ def prepare_clips(
     run = _in_processes(todo, make_extractor, jobs) if jobs > 0 else _in_place(todo, make_extractor)
     with progress_bar(progress) as bar:
         task = bar.add_task("videos", total=len(todo))
-        for job, reason, fatal in run:
-            if fatal:
-                raise CorpusError(reason)
-            failures += reason is not None
+        for job, outcome in run:
+            if outcome.fatal:
+                raise CorpusError(outcome.reason)
+            failures += outcome.reason is not None
             bar.update(task, advance=1, description=f"videos ({failures} failed)" if failures else "videos")
-            yield job, reason
+            yield job, outcome
 
 
-_Outcomes = Iterator[tuple[ClipJob, "str | None", bool]]
+_Outcomes = Iterator[tuple[ClipJob, Outcome]]
 
 
 def _in_place(todo: Sequence[ClipJob], make_extractor: Callable[[], Extractor]) -> _Outcomes:
@@ -255,7 +276,7 @@ def _in_place(todo: Sequence[ClipJob], make_extractor: Callable[[], Extractor]) 
     _extract = None
     try:
         for job in todo:
-            yield job, *_run_job(job, make_extractor)
+            yield job, _run_job(job, make_extractor)
     finally:
         _extract = None
 
@@ -270,12 +291,12 @@ def _in_processes(todo: Sequence[ClipJob], make_extractor: Callable[[], Extracto
             if outcome is None:
                 broken.add(job.name)
             else:
-                yield job, *outcome
+                yield job, outcome
         queue = [job for job in queue if job.name in broken]
         suspects, queue = queue[:jobs], queue[jobs:]
         for suspect in suspects:
             for job, outcome in _pool([suspect], make_extractor, 1):
-                yield job, *(outcome or (f"{job.video} {_DIED}", False))
+                yield job, outcome or Outcome(f"{job.video} {_DIED}")
 
 
 _DIED = "killed its worker process (out of memory, or a crash in a decoder): shorten or convert it"
@@ -283,21 +304,18 @@ _DIED = "killed its worker process (out of memory, or a crash in a decoder): sho
 
 def _pool(
     todo: Sequence[ClipJob], make_extractor: Callable[[], Extractor], jobs: int
-) -> Iterator[tuple[ClipJob, tuple[str | None, bool] | None]]:
+) -> Iterator[tuple[ClipJob, Outcome | None]]:
+    """Jobs with their outcomes as they come; None: the pool broke before."""
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker)
     try:
-        pending: dict[Future[tuple[str | None, bool]], ClipJob] = {
-            pool.submit(_run_job, job, make_extractor): job for job in todo
-        }
-        while pending:
-            for future in wait(pending, return_when=FIRST_COMPLETED).done:
-                job = pending.pop(future)
-                try:
-                    yield job, future.result()
-                except BrokenProcessPool:
-                    yield job, None
+        jobs_of = {pool.submit(_run_job, job, make_extractor): job for job in todo}
+        for future in as_completed(jobs_of):
+            try:
+                yield jobs_of[future], future.result()
+            except BrokenProcessPool:
+                yield jobs_of[future], None
     except BaseException:  # Interrupted: whole files only are left, so nobody need wait for a long video.
         for worker in set(multiprocessing.active_children()) - others:
             worker.kill()

@@ -52,6 +52,8 @@ class PrepareReport:
         splits: number of clips of each split of the whole corpus.
         leak_check: "ok", "LEAKING: …" or "unknown: …", as `origin.check_corpus` says.
         seconds: how long it took.
+        pictures: pictures looked at for the clips made now (those of `FeatureSpec.pose_fps`).
+        extraction_seconds: how long that took, by all processes together side by side.
     """
 
     done: list[str] = field(default_factory=list)
@@ -60,6 +62,13 @@ class PrepareReport:
     splits: dict[str, int] = field(default_factory=dict)
     leak_check: str = "unknown: no clip has a split"
     seconds: float = 0.0
+    pictures: int = 0
+    extraction_seconds: float = 0.0
+
+    @property
+    def pictures_per_second(self) -> float:
+        """Speed of the extraction; 0 where there was none."""
+        return self.pictures / self.extraction_seconds if self.pictures else 0.0
 
 
 def prepare_folder(
@@ -150,11 +159,14 @@ def prepare_folder(
                     report.skipped.append(job.name)
                 else:
                     jobs_to_do.append(job)
-            for job, reason in prepare_clips(jobs_to_do, partial(extractor, spec, weights), jobs, progress):
-                if reason is None:
+            start = time.monotonic()
+            for job, outcome in prepare_clips(jobs_to_do, partial(extractor, spec, weights), jobs, progress):
+                if outcome.reason is None:
                     report.done.append(job.name)
+                    report.pictures += outcome.pictures
                 else:
-                    report.failed.append((job.video, reason))
+                    report.failed.append((job.video, outcome.reason))
+            report.extraction_seconds = time.monotonic() - start
             report.done.sort()
             report.failed.sort()
             known = {clip_name(video.relative_to(src)): found for video, found in everything.items()}

@@ -73,3 +73,17 @@ def test_silence_and_scraps_have_no_landmarks_and_match_nothing(wav):
     landmarks = fingerprint(wav.astype(np.float32), RATE)
     assert landmarks.shape == (0, 2)
     assert similarities({"a": landmarks, "b": landmarks}) == []
+
+
+def test_what_is_compared_at_a_time_changes_nothing(monkeypatch):
+    """Clips in blocks of any size: the same pairs with the same shares."""
+    wav = song(1)
+    prints = {
+        f"{number}": fingerprint(wav[start * RATE : (start + 6) * RATE], RATE)
+        for number, start in enumerate((0, 2, 4, 9, 12))
+    } | {"other": fingerprint(song(2, 6.0), RATE), "silence": fingerprint(np.zeros(RATE), RATE)}
+    whole = similarities(prints)
+    assert len(whole) >= 3
+    for size in (1, 400):
+        monkeypatch.setattr("pn_diffusion_plugin.data.fingerprint._BLOCK", size)
+        assert similarities(prints) == whole

@@ -87,6 +87,7 @@ def test_a_clip_is_the_video(videos, prepared):
 def test_splits_hold_all_clips_and_clips_of_the_same_sound_stay_together(prepared):
     dst, report = prepared
     assert sum(report.splits.values()) == 10 and all(report.splits.values())
+    assert report.pictures == 3 * (40 + 45 + 50) + 40 and report.pictures_per_second > 0
     assert report.leak_check == "ok"
     paths = CorpusPaths(dst)
     first, again = (DanceInfo.load(paths.info(name)) for name in ("dance0", "again"))
@@ -105,12 +106,13 @@ def test_running_again_does_nothing(videos, prepared):
     before = tree(dst)
     again = prepare(videos, dst)
     assert again.done == [] and again.skipped == report.done and again.failed == report.failed
+    assert again.pictures == again.pictures_per_second == 0
     assert tree(dst) == before
 
 
 def test_worker_processes_give_the_same(videos, prepared, tmp_path):
     report = prepare(videos, tmp_path / "corpus", jobs=2)
-    assert report.done == prepared[1].done
+    assert report.done == prepared[1].done and report.pictures == prepared[1].pictures
     assert tree(tmp_path / "corpus") == tree(prepared[0])
 
 
