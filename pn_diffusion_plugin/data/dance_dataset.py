@@ -68,8 +68,8 @@ class DanceSegmentInfo(AudioInfo):
 
 
 class FeatureCache:
-    """Features of clips, kept in memory until they take more than `max_bytes`; the least recently used go
-    first."""
+    """Features of clips, kept open (memory-mapped) until they are more than `max_bytes`; the least recently used
+    go first."""
 
     def __init__(self, max_bytes: int, expect: FeatureSpec | None = None):
         self.max_bytes = max_bytes
@@ -119,7 +119,7 @@ class DanceDataset(InfoAudioDataset):
         negative_cue: what the stream `dance_reverse` holds: `reversed` (the same seconds backward), `shifted`
             or `mismatched`; see `negatives`. What is random about the last two depends on epoch and index alone.
         start_every: random segments begin at multiples of so many seconds; None: anywhere.
-        cache_bytes: memory for features, in every loader process.
+        cache_bytes: features that are kept open; they are memory-mapped, so loader processes share them.
         kwargs: as `audiocraft.data.audio_dataset.AudioDataset`. Unlike there the default is mono at 22 050
             Hz with `return_info=True`.
     """

@@ -178,7 +178,7 @@ def save_features(path: str | Path, features: Features) -> None:
 
 
 def load_features(path: str | Path, expect: FeatureSpec | None = None) -> Features:
-    """Read a feature file.
+    """Read a feature file: its arrays are memory-mapped, so that processes share them and none need keep them.
 
     Args:
         path: the file.
@@ -192,9 +192,9 @@ def load_features(path: str | Path, expect: FeatureSpec | None = None) -> Featur
     if not path.exists():
         raise FeatureFileError(f"{path} does not exist: prepare the corpus first")
     try:
-        with safe_open(str(path), framework="np") as file:
+        with safe_open(str(path), framework="pt") as file:  # torch's tensors lie in the file, numpy's are copies
             text = (file.metadata() or {})["header"]
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            arrays = {name: file.get_tensor(name).numpy() for name in file.keys()}
         values = json.loads(text)
     except (SafetensorError, OSError, LookupError, ValueError, TypeError, RecursionError) as error:
         raise FeatureFileError(f"{path} is no whole feature file: delete it and prepare again") from error

@@ -252,3 +252,12 @@ def test_headers_that_make_no_sense_are_refused_in_a_short_sentence(
 
 def replace_header(features: Features, **change: object) -> Features:
     return replace(features, header=replace(features.header, **change))  # type: ignore[arg-type]
+
+
+def test_arrays_stay_in_their_file(tmp_path: Path) -> None:
+    """What is read takes no memory of this process: it is the file, mapped."""
+    features = made_up()
+    save_features(tmp_path / "clip.safetensors", features)
+    read = load_features(tmp_path / "clip.safetensors")
+    assert str(tmp_path / "clip.safetensors") in Path("/proc/self/maps").read_text()
+    assert read == features
