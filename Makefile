@@ -6,6 +6,7 @@
 #   make test-all       with the slow ones
 #   make lint           ruff and mypy
 #   make venv           only the installation   make venv PYTHON=/path/to/python3.11
+#   make venv VERSIONS="torch==2.6.0 torchaudio==2.6.0 torchvision==0.21.0"   without the lock, in these versions
 #   make clean          removes .venv and caches; outputs/ stays
 
 SHELL := /bin/sh
@@ -14,6 +15,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTHON ?=
 PYTEST_ARGS ?=
+VERSIONS ?=
 TEST_WORKERS ?= 2
 
 # All tests: side by side, with the share of the package's lines that they reach. Those that PYTEST_ARGS names: plainly.
@@ -83,17 +85,17 @@ endef
 $(STAMP): requirements.lock pyproject.toml
 	@$(choose_python); $(make_venv); \
 	rm -f $@; \
-	case $$version in \
+	case $$version$(if $(strip $(VERSIONS)),-chosen) in \
 	3.11|3.12) \
 		echo "Installing the versions of requirements.lock into $(VENV), Python $$version: some minutes, 7 GB"; \
 		$(PIP) --no-deps $$(grep -E '^($(BUILD))==' requirements.lock) \
 		&& $(PIP) --no-deps --no-build-isolation -r requirements.lock \
 		&& $(PIP) --no-deps --no-build-isolation --editable . ;; \
 	*) \
-		echo "requirements.lock is for Python 3.11 and 3.12, this is $$version ($$python):" \
-			"installing what pyproject.toml allows instead, in versions that were not tried together." \
-			"With one of those two: make venv PYTHON=/path/to/python3.11"; \
-		grep -E '^($(TORCH)|$(UNRESOLVABLE))==' requirements.lock > $(VENV)/constraints.txt \
+		echo "Installing what pyproject.toml allows, Python $$version ($$python), in versions that were not" \
+			"tried together: requirements.lock is for Python 3.11 and 3.12" \
+			"(make venv PYTHON=/path/to/python3.11) without VERSIONS"; \
+		printf '%s\n' $(or $(VERSIONS),$$(grep -E '^($(TORCH))==' requirements.lock)) > $(VENV)/constraints.txt \
 		&& $(PIP) --constraint $(VENV)/constraints.txt --editable '.[dev]' \
 		&& $(PIP) --no-deps $$(grep -E '^($(UNRESOLVABLE))==' requirements.lock) ;; \
 	esac
