@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from diffusers import AutoencoderKL
-from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
+from diffusers.models.autoencoders.vae import Decoder, DiagonalGaussianDistribution
 from torch import nn
 
 from ..modules.chunks import in_chunks, in_crossfaded_chunks
@@ -27,6 +27,8 @@ class MelVAE(nn.Module):
         layers_per_block: residual layers a level.
         norm_num_groups: groups of the group normalisation.
         mid_attention: global attention at the smallest level (paper: yes; its cost grows with length squared).
+        decoder_channels: widths of the decoder's levels; None: as `channels` (the paper). Of all that makes a clip only
+            the U-Net costs as much as the decoder, whose cost goes with the square of its widths.
 
     Without gradients, pictures longer than `chunk_frames` mel frames are encoded and decoded in chunks, so that memory
     does not grow with the length: to rounding as in one piece, except that `mid_attention` looks within a chunk only
@@ -46,14 +48,20 @@ class MelVAE(nn.Module):
         layers_per_block: int = 2,
         norm_num_groups: int = 32,
         mid_attention: bool = True,
+        decoder_channels: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
+        if decoder_channels is not None and len(decoder_channels) != len(channels):
+            raise ValueError(
+                f"the decoder has {len(decoder_channels)} widths and the encoder {len(channels)}: give one a level each"
+            )
         self.config: dict[str, Any] = dict(
             channels=list(channels),
             latent_channels=latent_channels,
             layers_per_block=layers_per_block,
             norm_num_groups=norm_num_groups,
             mid_attention=mid_attention,
+            decoder_channels=None if decoder_channels is None else list(decoder_channels),
         )
         self.factor = 2 ** (len(channels) - 1)
         self.latent_channels = latent_channels
@@ -68,6 +76,16 @@ class MelVAE(nn.Module):
             norm_num_groups=norm_num_groups,
             mid_block_add_attention=mid_attention,
         )
+        if decoder_channels is not None:
+            self.autoencoder.decoder = Decoder(
+                in_channels=latent_channels,
+                out_channels=1,
+                up_block_types=("UpDecoderBlock2D",) * len(channels),
+                block_out_channels=tuple(decoder_channels),
+                layers_per_block=layers_per_block,
+                norm_num_groups=norm_num_groups,
+                mid_block_add_attention=mid_attention,
+            )
         self.register_buffer("latent_mean", torch.zeros(latent_channels))
         self.register_buffer("latent_std", torch.ones(latent_channels))
 

@@ -63,6 +63,13 @@ def vae_overrides(config: builders.Config) -> list[str]:
     return overrides + [f"{key}={json.dumps(value)}" for key, value in wanted.items() if key not in given]
 
 
+def _told(section: Any) -> Any:
+    """A part of a configuration without what is null: keys that earlier versions did not have are then as missing."""
+    if not isinstance(section, dict):
+        return section
+    return {key: value for key, value in section.items() if value is not None}
+
+
 class PNDiffusionSolver(PluginSolver):
     """Dual diffusion with a positive (forward) and a negative (reversed) dance condition."""
 
@@ -107,7 +114,7 @@ class PNDiffusionSolver(PluginSolver):
             self.vae_source = str(on_rank_zero(lambda: ensure_experiment(overrides)))
         weights = load_vae_weights(self.vae_source)
         for key in ("sample_rate", "mel", "mel_vae"):
-            if weights.config[key] != self.config[key]:
+            if _told(weights.config[key]) != _told(self.config[key]):
                 raise CheckpointError(
                     f"the autoencoder {self.vae_source} was trained with {key}={weights.config[key]} "
                     f"and this experiment has {self.config[key]}: make them alike"

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from pn_diffusion_plugin.models.mel_vae import MelVAE
 
@@ -120,3 +121,27 @@ def test_where_gradients_are_wanted_nothing_is_cut(vae: MelVAE) -> None:
     vae.decode_unscaled(vae.posterior(mel).mode()).sum().backward()
     first = vae.autoencoder.encoder.conv_in.weight.grad
     assert first is not None and first.abs().sum() > 0
+
+
+@torch.no_grad()
+def test_a_lighter_decoder_gives_the_same_pictures_shape_for_fewer_operations() -> None:
+    options = dict(latent_channels=3, layers_per_block=1, norm_num_groups=4, mid_attention=False)
+    torch.manual_seed(1)
+    plain, light = (
+        MelVAE((16, 16, 16), **options),
+        MelVAE((16, 16, 16), decoder_channels=(8, 8, 8), **options),
+    )
+    latent = torch.randn(2, 3, 4, 8)
+    counts = []
+    for vae in (plain.eval(), light.eval()):
+        with FlopCounterMode(display=False) as counter:
+            assert vae.decode(latent).shape == (2, 1, 16, 32)
+        counts.append(counter.get_total_flops())
+        whole = vae.decode_unscaled(torch.randn(1, 3, 4, 96, generator=torch.Generator().manual_seed(1)))
+        vae.chunk_frames = 256
+        parts = vae.decode_unscaled(torch.randn(1, 3, 4, 96, generator=torch.Generator().manual_seed(1)))
+        torch.testing.assert_close(parts, whole, atol=1e-5, rtol=1e-5)
+    assert counts[1] < 0.35 * counts[0]
+    assert MelVAE(**light.config).load_state_dict(light.state_dict())
+    with pytest.raises(ValueError, match="2 widths and the encoder 3"):
+        MelVAE((16, 16, 16), decoder_channels=(8, 8), **options)
