@@ -28,6 +28,14 @@ Config = Mapping[str, Any]
 #: What of an experiment's configuration makes the model; this much is exported with the weights.
 VAE_KEYS = ("sample_rate", "segment_seconds", "mel", "mel_vae")
 MODEL_KEYS = (*VAE_KEYS, "features", "conditioning", "unet", "diffusion", "negative", "sampling", "vocoder")
+#: … and what there may be besides: a student of few steps says how it was made.
+OPTIONAL_KEYS = ("distill",)
+
+
+def distilled_steps(config: Config) -> int | None:
+    """Steps that a distilled model was made for; None: any number."""
+    rounds = (config.get("distill") or {}).get("rounds")
+    return rounds[-1] if rounds else None
 
 
 def build_mel(config: Config) -> MelSpectrogram:

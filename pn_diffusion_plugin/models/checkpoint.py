@@ -169,6 +169,18 @@ def load_weights(name: str | Path) -> Weights:
     return Weights(state["xp.cfg"], state["best_state"]["model"], vae.vae)
 
 
+def vae_source(name: str | Path) -> str:
+    """What `load_vae_weights` finds the autoencoder of a PN-Diffusion model by.
+
+    Raises:
+        CheckpointError: see `load_weights`.
+    """
+    folder = resolve_checkpoint(name)
+    if (folder / _CONFIG).is_file():
+        return str(name)
+    return str(load_experiment(folder, "pn_diffusion")["vae_source"])
+
+
 def load_vae_weights(name: str | Path) -> Weights:
     """The autoencoder alone, of a `mel_vae` experiment or out of an exported model.
 

@@ -6,6 +6,7 @@ Every rung of the ladder is a method that calls the one below:
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from ..modules.guidance import Branch, guided_together
 from ..modules.sampling import clip_generators, sample
 from ..modules.windows import window_starts, windowed
 from . import builders
+from .branches import joined, prepare_branches
 from .checkpoint import Weights, load_into, load_weights, save_exported
 from .dual import DualDiffusion
 from .generation_params import GenerationParams
@@ -92,7 +94,8 @@ class PNDiffusion:
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model as safetensors and YAML, for `get_pretrained`."""
         weights = Weights(dict(self.config), self.dual.state_dict(), self.vae.state_dict())
-        return save_exported(folder, weights, builders.MODEL_KEYS)
+        optional = (key for key in builders.OPTIONAL_KEYS if key in self.config)
+        return save_exported(folder, weights, (*builders.MODEL_KEYS, *optional))
 
     @property
     def sample_rate(self) -> int:
@@ -101,6 +104,8 @@ class PNDiffusion:
 
     def set_generation_params(self, **params: Any) -> None:
         """Change some of `GenerationParams`.
+
+        Warns where a distilled model is asked for other steps than it was made for.
 
         Raises:
             UserError: for an unknown name, an impossible value, or a guidance that the model was not trained for.
@@ -121,6 +126,13 @@ class PNDiffusion:
             raise UserError(
                 "guidance needs a model trained with conditioning.dropout, and this one never saw a clip "
                 "without its dance: leave it at 1"
+            )
+        steps = builders.distilled_steps(self.config)
+        if steps is not None and (wanted.sampler, wanted.steps, wanted.guidance) != ("ddim", steps, 1):
+            warnings.warn(
+                f"this model was distilled for ddim, {steps} steps and guidance 1, and is asked for "
+                f"{wanted.sampler}, {wanted.steps} and {wanted.guidance:g}: expect worse music",
+                stacklevel=2,
             )
         self.params = wanted
 
@@ -318,22 +330,10 @@ class PNDiffusion:
 
         Computed by the trained network, then made ready for the steps by the one that does them.
         """
-        denoiser, window = self.dual.denoiser, self.sequence.latent_columns
-        of_branch: dict[Branch, Callable[[], Condition]] = {
-            "positive": lambda: conditions[POSITIVE],
-            "negative": lambda: conditions[NEGATIVE],
-            "none": lambda: denoiser.null_condition(conditions[POSITIVE]),
-        }
-        rows = [
-            denoiser.prepare(of_branch[name](), window, branch=1 if name == "negative" else 0)
-            for name in branches
-        ]
+        rows = prepare_branches(self.dual.denoiser, conditions, branches, self.sequence.latent_columns)
         at_once = max(1, self.params.windows_per_call // len(rows[0]["tokens"]))
         parts = [rows[i : i + at_once] for i in range(0, len(rows), at_once)]
-        return [
-            network.prepare_for_sampling({key: torch.cat([one[key] for one in part]) for key in part[0]})
-            for part in parts
-        ]
+        return [network.prepare_for_sampling(joined(part)) for part in parts]
 
     def _to_wave(self, z: torch.Tensor, samples: int) -> torch.Tensor:
         """Latents (B, C, F, L) → waves (B, 1, samples) on the CPU."""

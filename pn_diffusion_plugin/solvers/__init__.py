@@ -14,6 +14,10 @@ def get_solver(cfg: Any) -> Any:
         from .mel_vae import MelVAESolver
 
         return MelVAESolver(cfg)
+    if cfg.solver == "pn_diffusion" and "distill" in cfg:
+        from .distill import DistillSolver
+
+        return DistillSolver(cfg)
     if cfg.solver == "pn_diffusion":
         from .pn_diffusion import PNDiffusionSolver
 

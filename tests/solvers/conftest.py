@@ -63,6 +63,7 @@ def make_solver(
                 argv = [*vae_overrides(corpus), *common]
             else:
                 argv = overrides(corpus, f"vae.checkpoint={tiny_vae}", *common)
+                argv[0] = f"solver={kind}"
             xp = main.get_xp(argv)
             stack.close()
             stack.enter_context(xp.enter())
