@@ -115,9 +115,17 @@ class JobQueue(Generic[Told, Result]):
             ahead = self._jobs[: self._jobs.index(job)] if job in self._jobs else []
             return sum(not other.over for other in ahead)
 
-    def close(self) -> None:
-        """Give up all jobs and wait for the running one's end."""
+    def prepare(self, work: Callable[[], object]) -> None:
+        """Do something before the next job, for nobody."""
+        self._executor.submit(work)
+
+    def stop(self) -> None:
+        """Give up all jobs."""
         with self._guard:
             for job in self._jobs:
                 job.cancel()
+
+    def close(self) -> None:
+        """Give up all jobs and wait for the running one's end."""
+        self.stop()
         self._executor.shutdown(wait=True, cancel_futures=True)

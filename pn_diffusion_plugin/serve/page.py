@@ -64,7 +64,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         ready = gr.update(visible=True), gr.update(visible=False)
         try:
             seeds = tuple(int(seed or 0) + number for number in range(int(takes)))
-            wish = Wish(model, seeds, params, start or None, end or None)  # an empty field is 0
+            wish = Wish(model, seeds, params, start or None, end or None)  # 0: its ends
             job = await asyncio.to_thread(studio.submit, video, wish)
         except UserError as error:
             yield render.message("failed", str(error)), "", {"error": str(error)}, *ready
@@ -117,7 +117,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                     sources=["upload", "webcam"],
                     webcam_options=gr.WebcamOptions(mirror=False),
                     include_audio=True,
-                    height=300,
+                    height=360,
                     buttons=[],
                     elem_id="video",
                 )
@@ -128,17 +128,20 @@ def build_page(studio: Studio) -> gr.Blocks:
                         value=1,
                         label="Takes to compare",
                         elem_id="takes",
-                        scale=3,
+                        scale=4,
+                        min_width=200,
                     )
                     seed = gr.Number(
                         0,
-                        label="Seed",
+                        label="First seed",
                         precision=0,
                         minimum=0,
                         maximum=2**31 - 1 - MOST_TAKES,
                         elem_id="seed",
                         scale=2,
+                        min_width=90,
                     )
+                    dice = gr.Button("↻", size="md", elem_id="dice", min_width=40, scale=0)
                 button = gr.Button("Make music", variant="primary", size="lg", elem_id="make")
                 stopping = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop")
                 with gr.Accordion("More settings", open=False, elem_id="more"):
@@ -150,19 +153,14 @@ def build_page(studio: Studio) -> gr.Blocks:
                         elem_id="model",
                     )
                     with gr.Row():
-                        start = gr.Number(
-                            None,
-                            label="From (s)",
-                            minimum=0,
-                            placeholder="beginning",
-                            min_width=100,
-                            elem_id="start",
-                        )
+                        start = gr.Number(0, label="From (s)", minimum=0, min_width=100, elem_id="start")
                         end = gr.Number(
-                            None, label="To (s)", minimum=0, placeholder="end", min_width=100, elem_id="end"
+                            0, label="To (s)", info="0: the end", minimum=0, min_width=100, elem_id="end"
                         )
-                    initial = controls_of(studio, first)
-                    steps = gr.Slider(1, 1000, step=1, label="Steps", elem_id="steps", **initial[0])
+                    initial, shown = controls_of(studio, first), studio.defaults[first]["steps"]
+                    steps = gr.Slider(
+                        1, max(200, shown), step=1, label="Steps", elem_id="steps", **initial[0]
+                    )
                     sampler = gr.Dropdown(list(SAMPLERS), label="Sampler", elem_id="sampler", **initial[1])
                     guidance = gr.Slider(0, 10, step=0.1, label="Guidance", elem_id="guidance", **initial[2])
                     negative = gr.Slider(
@@ -185,6 +183,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         )
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         stopping.click(stop, **quiet)
+        dice.click(None, None, seed, js="() => Math.floor(Math.random() * 1e6)", **quiet)
         video.change(look, [video], [about], **{**quiet, "queue": True, "concurrency_limit": 4})
         model.change(of_model, [model], controls, **quiet)
         page.unload(stop)

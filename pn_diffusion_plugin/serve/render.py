@@ -21,7 +21,7 @@ STAGES = {
     "sounding": ("Turning it into sound", "sound"),
     "finishing": ("Putting it under the dance", "finish"),
 }
-IDLE = "Drop a dance video on the left and press “Make music”."
+IDLE = "Drop a dance video, then press “Make music”."
 
 
 @cache

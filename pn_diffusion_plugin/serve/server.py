@@ -46,7 +46,7 @@ def import_gradio() -> Any:
             "the web page needs gradio, which is not installed: pip install 'pn-diffusion-plugin[serve]'"
         ) from error
     # It would fetch an address that a client names instead of sending a file.
-    processing.async_ssrf_protected_download = _refuse_address  # type: ignore[assignment]
+    processing.async_ssrf_protected_download = _refuse_address
     return gradio
 
 
@@ -85,6 +85,7 @@ class Serving:
     def _build(self, gradio: Any) -> Any:
         from fastapi import FastAPI, HTTPException
         from fastapi.responses import FileResponse
+        from starlette.routing import Mount
 
         from .page import build_page
         from .render import static
@@ -98,9 +99,11 @@ class Serving:
                 raise HTTPException(404, "not here any more: make it again")
             return FileResponse(file, filename=name, content_disposition_type="inline")
 
+        page = build_page(self.studio)
+        page.has_launched = True  # else the framework takes any path of this machine for an upload
         gradio.mount_gradio_app(
             app,
-            build_page(self.studio),
+            page,
             path="/",
             max_file_size=int(self.settings.max_upload_mb * MEGABYTE),
             show_error=False,
@@ -115,10 +118,17 @@ class Serving:
                 neutral_hue="slate",
                 font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
                 font_mono=["ui-monospace", "Consolas", "monospace"],
+            ).set(
+                block_title_background_fill="none",
+                block_title_text_color="*body_text_color",
+                block_title_padding="0",
+                block_label_background_fill="*background_fill_primary",
+                block_label_text_color="*body_text_color",
             ),
             css=static("page.css"),
             head=f"<script>{static('page.js')}</script>",
         )
+        self._framework = next(route.app for route in app.routes if isinstance(route, Mount))
         return _with_headers(app)
 
     def run(self, ready: Callable[[str], None] = lambda address: None) -> None:
@@ -128,13 +138,25 @@ class Serving:
         try:
             listener = listen(self.settings.host, self.settings.port)
             host, port = listener.getsockname()[:2]
-            server = uvicorn.Server(
-                uvicorn.Config(self.app, log_level="warning", timeout_graceful_shutdown=2, access_log=False)
-            )
+            server = self._server(uvicorn)
+            self.studio.warm_up()
             ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
             server.run(sockets=[listener])
         finally:
             self.close()
+
+    def _server(self, uvicorn: Any) -> Any:
+        """A uvicorn server that lets go of open pages when it ends; each has a connection that never does."""
+        framework, studio = self._framework, self.studio
+
+        class Server(uvicorn.Server):  # type: ignore[misc, name-defined]
+            async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+                framework.stop_event.set()
+                studio.queue.stop()
+                await super().shutdown(sockets)
+
+        config = uvicorn.Config(self.app, log_level="warning", timeout_graceful_shutdown=5, access_log=False)
+        return Server(config)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -74,3 +74,8 @@ class Wish:
             raise UserError(
                 f"the seed is {min(self.seeds)}: give a whole number from 0 to {2**31 - MOST_TAKES}"
             )
+
+    @property
+    def cuts(self) -> bool:
+        """Whether a part of the video is wished."""
+        return self.start is not None or self.end is not None

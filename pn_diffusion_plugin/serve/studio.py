@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
+from ..data.cut import cut_video
 from ..data.extraction import extract_features
 from ..data.features import Features, FeatureSpec
 from ..data.media import open_media
@@ -18,6 +19,8 @@ from ..data.pose import PoseExtractor, PoseSource
 from ..data.video import mux, probe, read_frames, write_video
 from ..data.visual import VisualEncoder, build_visual_encoder
 from ..errors import UserError, VideoError
+from ..metrics.beats import SAMPLE_RATE as BEATS_RATE
+from ..metrics.beats import track_beats
 from ..models.pn_diffusion import PNDiffusion
 from ..utils.files import sha256_file
 from .command import repeat_command, take_name
@@ -32,7 +35,7 @@ _CLIPS_REMEMBERED = 16  # a minute of dance is half a megabyte of features
 _PLAYABLE = frozenset({"h264", "vp8", "vp9", "av1"})  # by every browser; of others a copy is made to look at
 _SHOWN_SIDE = 1280
 
-FeatureKey = tuple[str, float, float, FeatureSpec]
+FeatureKey = tuple[str, float | None, float | None, FeatureSpec]
 
 
 @dataclass(frozen=True)
@@ -97,10 +100,22 @@ class Studio:
             UserError: the wish or the video cannot be used, or the queue is full.
         """
         model = self._model(wish)
+        if upload is not None and not self.workspace.holds(Path(upload)):
+            raise VideoError("the video is not one that was sent here: drop it on the page")
         info = check_upload(upload, self.settings)
         video = Path(str(upload))
         check_stretch(video.name, info, self.settings, wish.start, wish.end, model.sequence.seconds)
         return self.queue.submit(lambda job: self._make(job, video, wish))
+
+    def warm_up(self) -> None:
+        """Load what the first job would have to wait for."""
+
+        def load() -> None:
+            for model in self.models.values():
+                self._encoder(model.feature_spec.visual_encoder)
+            track_beats(np.random.default_rng(0).standard_normal(BEATS_RATE).astype(np.float32), BEATS_RATE)
+
+        self.queue.prepare(load)
 
     def close(self) -> None:
         """End all work and remove all files."""
@@ -128,8 +143,11 @@ class Studio:
         model, name = self._model(wish), video.name
         params = {**self.defaults[wish.model], **wish.params}
         model.set_generation_params(**params)
-        video = _cut(video, wish)
-        key = (sha256_file(video), wish.start or 0.0, wish.end or 0.0, model.feature_spec)
+        key = (sha256_file(video), wish.start, wish.end, model.feature_spec)
+        if wish.cuts:
+            part = video.with_name(f"part of {video.stem}.mp4")
+            cut_video(video, part, wish.start or 0.0, wish.end)
+            video = part
         features = self._remembered.get(key)
         seconds = probe(video).seconds if features is None else features.header.seconds
         amount = seconds * len(wish.seeds)
@@ -181,10 +199,13 @@ class Studio:
     def _watch(self, video: Path, spec: FeatureSpec, seconds: float, course: Course) -> Features:
         course.at("watching", 0.0, seconds)
         self._pose = self._pose or PoseExtractor()
-        if spec.visual_encoder not in self._encoders:
-            self._encoders[spec.visual_encoder] = build_visual_encoder(spec.visual_encoder)
         watched = _Watched(self._pose, lambda at: course.at("watching", at, seconds))
-        return extract_features(video, spec, watched, self._encoders[spec.visual_encoder])
+        return extract_features(video, spec, watched, self._encoder(spec.visual_encoder))
+
+    def _encoder(self, name: str) -> VisualEncoder:
+        if name not in self._encoders:
+            self._encoders[name] = build_visual_encoder(name)
+        return self._encoders[name]
 
     def _remember(self, key: FeatureKey, features: Features) -> None:
         """Keep a clip's features for its next takes, those of the last few clips alone."""
@@ -209,18 +230,6 @@ class _Watched:
                 yield frame
 
         return self._source.extract(told(), fps, name=name)
-
-
-def _cut(video: Path, wish: Wish) -> Path:
-    """The stretch of a video that is wished, as a file beside it."""
-    if wish.start is None and wish.end is None:
-        return video
-    info = probe(video)
-    start = wish.start or 0.0
-    seconds = (info.seconds if wish.end is None else min(wish.end, info.seconds)) - start
-    out = video.with_name("stretch.mp4")
-    write_video(out, read_frames(video, info.fps, start=start, seconds=seconds), info.fps)
-    return out
 
 
 def _shown(folder: Path, take: str, wav: np.ndarray, sample_rate: int) -> str:

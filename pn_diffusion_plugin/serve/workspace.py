@@ -68,6 +68,10 @@ class Workspace:
             with self._guard:
                 self._in_use.discard(folder)
 
+    def holds(self, path: Path) -> bool:
+        """Whether a file is an upload, wherever links lead."""
+        return path.resolve().is_relative_to(self.uploads.resolve())
+
     def result(self, token: str, name: str) -> Path | None:
         """A file of a finished job, or None: only what lies in that job's folder, whatever the words contain."""
         folder = self.results / token

@@ -1,0 +1,82 @@
+"""The real page in a process of its own, and a client without a browser."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from gradio_client import Client, handle_file
+from tiny_experiment import REPOSITORY, program
+
+from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+
+SPEC = MiniSpec(train=1, valid=1, test=8, seconds=3.0)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running page: its address, and the process that serves it."""
+
+    address: str
+    pid: int
+    temporary: Path
+
+    def client(self) -> Client:
+        """Somebody who comes by."""
+        return Client(self.address, verbose=False, analytics_enabled=False)
+
+    def get(self, path: str) -> httpx.Response:
+        """A file of the page."""
+        return httpx.get(f"{self.address}/{path}", timeout=30)
+
+
+@contextmanager
+def serving(model: Path | str, temporary: Path, *options: str) -> Iterator[Served]:
+    """`pn-diffusion serve` until the block ends; it must end well then, and leave no temporary files."""
+    temporary.mkdir(parents=True, exist_ok=True)
+    command = [program("pn-diffusion"), "serve", "--model", str(model), "--port", "0", *options]
+    environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
+    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    said = ""
+    try:
+        for line in process.stderr:
+            said += line
+            if found := re.search(r"open (http://\S+) in a browser", line):
+                break
+        else:
+            raise AssertionError(f"the page did not start: {said}")
+        yield Served(found[1], process.pid, temporary)
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            said += process.communicate(timeout=60)[1]
+        finally:
+            process.kill()
+    assert process.returncode in (0, 130), said
+    assert "Traceback" not in said, said
+    assert list(temporary.glob("pn-diffusion-serve-*")) == []
+
+
+def dance(folder: Path, number: int = 0) -> Path:
+    """Three seconds of a dancer."""
+    return write_clip(SPEC, "test", number, folder)
+
+
+def ask(client: Client, video: Path | None, model: Path | str, **changes: Any) -> dict[str, Any]:
+    """What the page's button does; the result for programs."""
+    wish: dict[str, Any] = {
+        "takes": 1, "seed": 0, "steps": 3, "sampler": "ddim", "guidance": 1.0, "negative_guidance": 0.0,
+        "start": 0, "end": 0, **changes,
+    }  # fmt: skip
+    given = None if video is None else {"video": handle_file(video)}
+    answer = client.predict(given and given["video"], str(model), *wish.values(), api_name="/make")
+    return answer[2]

@@ -1,0 +1,280 @@
+"""The real page in a real browser: drop a dance, wait, play, compare, download, repeat; and what a stranger may not do.
+
+With PN_DIFFUSION_SCREENSHOT=docs/serve.png the picture for the README is made, with the weights that ship.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import quote, urlparse
+
+import httpx
+import numpy as np
+import pytest
+import soundfile
+from browser import Watch, launched
+from gradio_client.exceptions import AppError
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+from served import Served, ask, dance, serving
+from tiny_experiment import program, run
+
+from pn_diffusion_plugin.data.video import probe, read_audio, read_frames, write_video
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    """An exported model of random weights; its window is 2.56 s."""
+    import sys
+
+    sys.path.insert(0, str(repository / "tests" / "models"))
+    from tiny_model import tiny_model
+
+    return tiny_model().save_pretrained(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return dance(tmp_path_factory.mktemp("dances")).rename(
+        tmp_path_factory.mktemp("named") / "my <b>dance.mp4"
+    )
+
+
+@pytest.fixture(scope="module")
+def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    options = ("--max-upload-mb", "5", "--max-seconds", "20", "--queue", "2")
+    with serving(model, tmp_path_factory.mktemp("served"), *options) as one:
+        yield one
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with launched() as one:
+        yield one
+
+
+@pytest.fixture
+def page(browser: Browser, served: Served) -> Iterator[Page]:
+    context = browser.new_context(accept_downloads=True, viewport={"width": 1280, "height": 960})
+    context.set_default_timeout(60000)
+    page = context.new_page()
+    page.goto(served.address)
+    expect(page.locator("#make")).to_be_visible(timeout=60000)
+    yield page
+    context.close()
+
+
+def drop(page: Page, file: Path) -> None:
+    """Give a file to the page."""
+    page.locator("#video input[type=file]").first.set_input_files(file)
+
+
+def test_a_dance_gets_music_that_can_be_compared_downloaded_and_repeated(
+    browser: Browser, served: Served, model: Path, clip: Path, tmp_path: Path
+) -> None:
+    context = browser.new_context(accept_downloads=True)
+    context.set_default_timeout(60000)
+    page = context.new_page()
+    watch = Watch(page)
+    page.goto(served.address)
+    drop(page, clip)
+    expect(page.locator("#facts")).to_contain_text("3.0 s, 256 × 256, 25 pictures a second")
+    page.locator("#takes").get_by_text("2", exact=True).click()
+    page.locator("#seed input").fill("7")
+    page.locator("#make").click()
+    expect(page.locator(".pn-title")).to_have_text("Watching the dance")
+    expect(page.locator(".pn-left")).to_contain_text("left")
+    expect(page.locator("#status")).to_contain_text("Made in", timeout=120000)
+
+    # Both play; the second goes on where the first was, and the line in its picture moves.
+    videos = page.locator(".pn-take video")
+    assert videos.count() == 2
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('.pn-take video')].every(v => v.readyState >= 3)"
+    )
+    assert abs(videos.nth(0).evaluate("v => v.duration") - 3) < 0.1
+    videos.nth(0).evaluate("v => { v.playbackRate = 0.5; v.play(); }")
+    page.wait_for_function("() => document.querySelectorAll('.pn-take video')[0].currentTime > 0.5")
+    page.keyboard.press("2")
+    page.wait_for_function("() => document.querySelectorAll('.pn-take video')[1].currentTime > 0.6")
+    assert videos.nth(0).evaluate("v => v.paused") and not videos.nth(1).evaluate("v => v.paused")
+    expect(page.locator(".pn-take").nth(1)).to_have_class("pn-take pn-chosen")
+    about = page.locator(".pn-about").nth(1)
+    expect(about).to_be_visible()
+    expect(page.locator(".pn-about").nth(0)).to_be_hidden()
+    assert about.locator("img").evaluate("i => i.naturalWidth") > 800
+    assert float(about.locator(".pn-head").evaluate("h => parseFloat(h.style.left)")) > 10
+    videos.nth(1).evaluate("v => v.pause()")
+    box = about.locator(".pn-picture").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.5 * box["height"])
+    page.wait_for_function("() => document.querySelectorAll('.pn-take video')[1].currentTime > 1.5")
+
+    # Downloads are whole: the dance's picture, and the music as long as it.
+    files = {}
+    for kind in ("mp4", "wav"):
+        with page.expect_download() as started:
+            about.get_by_role("link", name=kind).click()
+        files[kind] = tmp_path / started.value.suggested_filename
+        started.value.save_as(files[kind])
+    assert files["mp4"].name.endswith("_seed8.mp4") and probe(files["mp4"]).seconds == pytest.approx(
+        3, abs=0.05
+    )
+    wav, rate = soundfile.read(files["wav"], dtype="float32")
+    assert (wav.size, rate) == (24000, 8000) and wav.std() > 0.01
+
+    # The command makes the same again.
+    words = shlex.split(about.locator("code").inner_text())
+    assert words[0] == "pn-diffusion" and "8" in words
+    words = [program("pn-diffusion"), *words[1:], "--wav", "again.wav"]
+    (tmp_path / words[2]).write_bytes(clip.read_bytes())
+    files["mp4"].rename(tmp_path / "page.mp4")
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    again, _ = soundfile.read(tmp_path / "again.wav", dtype="float32")
+    assert np.abs(again - wav).max() < 2e-3  # one take alone, here two together
+    both = [read_audio(tmp_path / name, rate) for name in ("page.mp4", files["mp4"].name)]
+    assert np.abs(both[0] - both[1]).max() < 0.05
+
+    assert watch.errors == []
+    assert {urlparse(url).netloc for url in watch.requests if url.startswith("http")} == {
+        urlparse(served.address).netloc
+    }
+    assert not page.locator(".pn-take figcaption b b, #facts b").count()  # names are text
+    context.close()
+
+
+def picture(path: Path) -> Path:
+    Image.new("RGB", (64, 64), "red").save(path, "PNG")
+    return path
+
+
+def test_a_picture_is_refused_in_a_sentence(page: Page, tmp_path: Path) -> None:
+    drop(page, picture(tmp_path / "holiday.mp4"))
+    expect(page.locator("#facts")).to_have_text("holiday.mp4 is a picture: give a video file")
+    page.locator("#make").click()
+    expect(page.locator("#status [role=alert]")).to_have_text("holiday.mp4 is a picture: give a video file")
+    expect(page.locator("#make")).to_be_visible()
+
+
+def test_no_video_is_told(page: Page) -> None:
+    page.locator("#make").click()
+    expect(page.locator("#status [role=alert]")).to_contain_text("there is no video yet: drop one")
+
+
+def test_a_job_can_be_stopped_and_one_whose_page_is_closed_ends(
+    browser: Browser, served: Served, model: Path, page: Page, tmp_path: Path
+) -> None:
+    long = tmp_path / "long.mp4"
+    write_video(long, 6 * list(read_frames(dance(tmp_path, 1), 25)), 25)
+    drop(page, long)
+    expect(page.locator("#facts")).to_contain_text("18.0 s")
+    page.locator("#make").click()
+    expect(page.locator(".pn-title")).to_have_text("Watching the dance")
+    other = browser.new_page()
+    other.goto(served.address)
+    drop(other, dance(tmp_path, 2))
+    expect(other.locator("#facts")).to_contain_text("3.0 s", timeout=30000)
+    other.locator("#make").click()
+    expect(other.locator(".pn-title")).to_have_text("Waiting: one video is before yours")
+    page.locator("#stop").click()
+    expect(page.locator("#status")).to_have_text("Stopped.")
+    expect(page.locator("#make")).to_be_visible()
+    expect(other.locator("#status")).to_contain_text("Made in", timeout=120000)
+    other.close()
+
+    page.locator("#make").click()
+    expect(page.locator(".pn-title")).to_have_text("Watching the dance")
+    page.close()  # 18 s of dance take longer than what follows may
+    left = served.client()
+    assert ask(left, dance(tmp_path, 3), model)["takes"]
+    left.close()
+
+
+def uploaded(served: Served) -> list[Path]:
+    """Files that were sent to the page and lie there."""
+    return [file for file in served.temporary.glob("*/uploads/**/*") if file.is_file()]
+
+
+def test_only_files_that_were_sent_are_looked_at(served: Served, model: Path, clip: Path) -> None:
+    before = uploaded(served)
+    wish = [str(model), 1, 0, 3, "ddim", 1.0, 0.0, 0, 0]
+    client = served.client()
+    for path in ("/etc/hostname", str(clip), "../../etc/hostname", "http://127.0.0.1:9/dance.mp4"):
+        with pytest.raises(AppError):
+            client.predict({"path": path, "meta": {"_type": "gradio.FileData"}}, *wish, api_name="/make")
+    client.close()
+    assert uploaded(served) == before
+
+
+def test_only_results_are_handed_out(served: Served, model: Path, clip: Path) -> None:
+    client = served.client()
+    (take,) = ask(client, clip, model)["takes"]
+    client.close()
+    assert served.get(take["wav"]).content[:4] == b"RIFF"
+    _, token, name = take["wav"].split("/")
+    others = next(served.temporary.glob("*/results"))
+    for path in (
+        f"takes/{token}/..%2f..%2f.lock", f"takes/..%2f{token}/{name}", f"takes/%2e%2e/{others.name}", "takes/x/y",
+        f"takes/{token}/source", f"takes/{quote(str(others), safe='')}/{token}", f"takes/.{token}/{name}",
+    ):  # fmt: skip
+        assert served.get(path).status_code in (404, 405), path
+    for path in ("/etc/hostname", str(others / token / name), str(Path(__file__)), "pyproject.toml"):
+        assert served.get(f"gradio_api/file={path}").status_code in (403, 404), path
+
+
+def test_too_much_is_refused(served: Served, model: Path, clip: Path, tmp_path: Path) -> None:
+    answer = httpx.post(
+        f"{served.address}/gradio_api/upload", files={"files": ("big.mp4", bytes(6_000_000))}, timeout=60
+    )
+    assert answer.status_code == 413
+    client = served.client()
+    for changes, told in (
+        ({"end": 30}, "0 s to 30 s is asked for"),
+        ({"start": 1}, "the model needs at least 2.56 s"),
+    ):
+        assert told in ask(client, clip, model, **changes)["error"]
+    for changes in ({"takes": 5}, {"steps": 5000}, {"sampler": "euler"}, {"seed": -1}, {"guidance": 1e9}):
+        with pytest.raises(AppError):
+            ask(client, clip, model, **changes)
+    with pytest.raises(AppError):
+        ask(client, clip, "mini")  # a model the page does not offer
+    client.close()
+
+
+def test_a_playlist_in_disguise_reads_nothing(
+    served: Served, model: Path, clip: Path, tmp_path: Path
+) -> None:
+    client = served.client()
+    for text in (
+        f"#EXTM3U\n#EXTINF:3,\n{clip}\n#EXT-X-ENDLIST\n",
+        "#EXTM3U\n#EXTINF:3,\nhttp://127.0.0.1:9/a.ts\n#EXT-X-ENDLIST\n",
+        f"ffconcat version 1.0\nfile '{clip}'\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\nc=IN IP4 127.0.0.1\nm=video 9 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+    ):
+        disguised = tmp_path / "dance.mp4"
+        disguised.write_text(text)
+        assert "dance.mp4 cannot be read as a video" in ask(client, disguised, model)["error"]
+    client.close()
+
+
+def test_the_page_tells_browsers_to_ask_nobody_else(served: Served) -> None:
+    answer = served.get("")
+    assert "default-src 'self'" in answer.headers["content-security-policy"]
+    assert "fonts.googleapis" not in answer.text and '<script src="http' not in answer.text
+
+
+def test_a_full_queue_says_so(served: Served, model: Path, tmp_path: Path) -> None:
+    clients = [served.client() for _ in range(5)]
+    videos = [dance(tmp_path, number) for number in range(3, 8)]
+    with ThreadPoolExecutor(5) as pool:
+        answers = list(pool.map(lambda pair: ask(*pair, model), zip(clients, videos, strict=True)))
+    for client in clients:
+        client.close()
+    refused = [answer["error"] for answer in answers if "error" in answer]
+    assert len(refused) == 2 and all("no more may wait: try again" in one for one in refused)
