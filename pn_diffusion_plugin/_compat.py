@@ -34,8 +34,7 @@ def ensure_ffmpeg() -> str:
         return found
     import imageio_ffmpeg
 
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pn_diffusion_plugin" / "bin"
-    cache.mkdir(parents=True, exist_ok=True)
+    cache = _programs_dir()
     link = cache / "ffmpeg"
     target = Path(imageio_ffmpeg.get_ffmpeg_exe())
     if not link.exists() or link.resolve() != target.resolve():
@@ -44,6 +43,20 @@ def ensure_ffmpeg() -> str:
         os.replace(temporary, link)
     os.environ["PATH"] = f"{cache}{os.pathsep}{os.environ.get('PATH', '')}"
     return str(link)
+
+
+def _programs_dir() -> Path:
+    """A folder for links to programs: in the user's cache, or among the outputs where nobody has a home to write to."""
+    with contextlib.suppress(OSError, RuntimeError):
+        cache = (
+            Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pn_diffusion_plugin" / "bin"
+        )
+        cache.mkdir(parents=True, exist_ok=True)
+        if os.access(cache, os.W_OK):
+            return cache
+    cache = paths.outputs_dir() / "cache" / "bin"
+    cache.mkdir(parents=True, exist_ok=True)
+    return cache
 
 
 def plain(value: Any) -> Any:

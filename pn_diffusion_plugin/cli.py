@@ -15,6 +15,7 @@ from rich.console import Console
 from .commands import prepare
 from .commands.common import Debug, Json, Quiet, mode, print_json, reset_mode, set_mode, with_common_options
 from .commands.demo import demo
+from .commands.doctor import doctor
 from .commands.evaluate import evaluate
 from .commands.export import export
 from .commands.generate import generate
@@ -34,7 +35,7 @@ app = typer.Typer(
     epilog="Examples: `pn-diffusion generate dance.mp4 -o out.mp4`, `pn-diffusion doctor`, "
     "`pn-diffusion generate --help`",
 )
-for command in (generate, serve, evaluate, grid, report, listening_test, export, demo):
+for command in (generate, serve, evaluate, grid, report, listening_test, export, demo, doctor):
     app.command()(with_common_options(command))
 for name, preparation in (
     ("folder", prepare.prepare_folder_command),
