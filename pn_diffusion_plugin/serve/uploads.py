@@ -55,6 +55,7 @@ def check_stretch(
             f"{first:g} s to {last:g} s is asked for and {name} runs from 0 to {info.seconds:.2f} s: "
             "give a stretch inside it"
         )
+    last = min(last, info.seconds)
     if last - first > settings.max_seconds:
         raise VideoError(
             f"{last - first:.0f} s of {name} is asked for and this page takes {settings.max_seconds:g} s: "
@@ -65,7 +66,7 @@ def check_stretch(
             f"{last - first:.2f} s of {name} is asked for and the model needs at least {least:g} s: "
             "give a longer video or stretch"
         )
-    return first, min(last, info.seconds)
+    return first, last
 
 
 def without_folder(sentence: str, path: Path) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import secrets
 import shutil
 import tempfile
@@ -74,9 +75,9 @@ class Workspace:
 
     def result(self, token: str, name: str) -> Path | None:
         """A file of a finished job, or None: only what lies in that job's folder, whatever the words contain."""
-        folder = self.results / token
-        if folder.parent != self.results or token in ("", ".", ".."):
+        if not re.fullmatch(r"[A-Za-z0-9_-]+", token):
             return None
+        folder = self.results / token
         try:
             return next((file for file in folder.iterdir() if file.name == name and file.is_file()), None)
         except OSError:
