@@ -14,19 +14,32 @@ def export(
     checkpoint: Annotated[str, typer.Argument(help="Dora signature or experiment folder.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder for safetensors and YAML.")],
     hardware: Annotated[str | None, typer.Option(help="What it was trained on, for training.json.")] = None,
+    license: Annotated[str | None, typer.Option(help="Of the weights, for the model card, e.g. mit.")] = None,
+    data: Annotated[
+        str | None, typer.Option(help="What it was trained on and under which licence, for the model card.")
+    ] = None,
 ) -> None:
     """Write a trained model as a folder that `generate --checkpoint` loads, with nothing pickled in it.
 
-    Example: `pn-diffusion export 1a2b3c4d -o models/mine`
+    With a model card, README.md: how it was trained, how it scored, how to use it, and gaps for what only you know.
+
+    Example: `pn-diffusion export 1a2b3c4d -o models/mine --license cc-by-nc-4.0 --data "my videos, all rights mine"`
     """
     from ..models.checkpoint import resolve_checkpoint
+    from ..models.model_card import read_experiment_report, write_model_card
     from ..models.pn_diffusion import PNDiffusion
-    from ..models.training_card import training_card, write_card
+    from ..models.training_card import read_card, training_card, write_card
 
     model = PNDiffusion.get_pretrained(checkpoint)
-    folder = model.save_pretrained(output)
     experiment = resolve_checkpoint(checkpoint)
+    report = read_experiment_report(experiment)
+    folder = model.save_pretrained(output)
+    training = read_card(experiment)
     if (experiment / "history.json").is_file():
-        write_card(folder, training_card(experiment, hardware))
+        training = training_card(experiment, hardware)
+    if training is not None:
+        write_card(folder, training)
+    parameters = sum(value.numel() for part in (model.dual, model.vae) for value in part.parameters())
+    write_model_card(folder, model.config, parameters, training, report, license, data)
     say(f"wrote {folder}")
     finish({"folder": folder, "files": sorted(file.name for file in folder.iterdir())})

@@ -21,7 +21,8 @@ def training_card(experiment: Path, hardware: str | None = None) -> dict[str, An
         hardware: what it ran on; this machine's number of cores by default.
 
     Returns:
-        {"command", "updates", "minutes" (of the train stages), "hardware", "losses" (last epoch)}.
+        {"sig", "command", "data" (name of the corpus), "updates", "minutes" (of the train stages), "hardware",
+        "losses" (last epoch)}.
     """
     argv = json.loads((experiment / ".argv.json").read_text(encoding="utf-8"))
     history = json.loads((experiment / "history.json").read_text(encoding="utf-8"))
@@ -29,7 +30,9 @@ def training_card(experiment: Path, hardware: str | None = None) -> dict[str, An
 
     config = load_experiment(experiment, "pn_diffusion")["xp.cfg"]
     return {
+        "sig": experiment.name,
         "command": shlex.join(["dora", "run", *argv]),
+        "data": (config.get("corpus") or {}).get("name") or config.get("datasource", {}).get("dset"),
         "updates": len(history) * config["optim"]["updates_per_epoch"],
         "minutes": round(sum(epoch["train"]["duration"] for epoch in history) / 60, 1),
         "hardware": hardware or f"{os.cpu_count()} CPU cores",

@@ -76,6 +76,7 @@ def test_features_seen_are_what_the_dancer_did(prepared: tuple[Path, str]) -> No
 
 def test_an_export_holds_weights_and_configuration_only(experiment: Experiment, exported: Path) -> None:
     assert sorted(os.listdir(exported)) == [
+        "README.md",
         "config.yaml",
         "model.safetensors",
         "training.json",
@@ -84,6 +85,8 @@ def test_an_export_holds_weights_and_configuration_only(experiment: Experiment, 
     card = json.loads((exported / "training.json").read_text())
     assert card["command"].startswith("dora run solver=pn_diffusion")
     assert card["updates"] == 2 * EPOCHS and card["losses"]["loss"] > 0
+    told = (exported / "README.md").read_text()
+    assert f"(signature `{experiment.folder.name}`)" in told and "| shuffled | " in told
     config = yaml.safe_load((exported / "config.yaml").read_text())
     assert config["unet"]["channels"] == [8, 16]
     assert str(experiment.dora) not in (exported / "config.yaml").read_text()

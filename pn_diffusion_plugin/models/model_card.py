@@ -1,0 +1,186 @@
+"""The model card that `export` writes beside the weights: README.md, as the Hugging Face hub shows it.
+
+What the project can know is filled in; what only the owner of the data and the weights can say stands there as a gap.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..errors import CheckpointError
+from ..metrics.report import STRICT, format_metric
+from ..utils.files import atomic_path
+
+CARD = "README.md"
+GAP = "*(to be filled in by whoever publishes these weights)*"
+_DATA = {
+    "mini": "the embedded corpus `mini`: generated dances with generated music, made by code and free of any licence",
+    "aistpp": "AIST++ (arXiv 2101.08779), videos of the AIST Dance Video Database: for research only, see its terms",
+    "tiktok": "the TikTok dance-music dataset of D2M-GAN: the videos belong to their makers",
+}
+
+_TEMPLATE = """---
+tags: [audiocraft, dance-to-music, music-generation, latent-diffusion]
+pipeline_tag: text-to-audio
+library_name: pn-diffusion-plugin
+license: {license}
+---
+
+# {name}
+
+Music for dance videos: a latent diffusion model told of the dance, made with
+pn_diffusion_plugin after PN-Diffusion (CVPR 2025, arXiv 2503.22138). {kind}
+
+| | |
+|---|---|
+{facts}
+
+## How to use it
+
+```sh
+pn-diffusion generate dance.mp4 -c FOLDER -o dance_with_music.mp4
+```
+
+```python
+from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
+
+model = PNDiffusion.get_pretrained("FOLDER")
+(wav,) = model.generate(["dance.mp4"], seeds=[1])
+```
+
+FOLDER is this folder, or OWNER/NAME on the hub. Weights are safetensors and YAML: nothing is unpickled.
+
+## Training data
+
+{data}
+
+Licence of the data: {data_license}
+
+## Training
+
+{training}
+
+## Evaluation
+
+{evaluation}
+
+## Intended use and limits
+
+- For videos of one dancer, at least {seconds:g} s long, filmed by a camera that stands still.
+- It makes music that resembles what it was trained on; how much of that it repeats is told by the distance to the
+  nearest training clip in `report.json`.
+- Not meant for: passing the music off as a certain artist's, or using it where the training data's licence does not
+  allow it.
+
+{limits}
+"""
+
+
+def write_model_card(
+    folder: Path,
+    config: Mapping[str, Any],
+    parameters: int,
+    training: Mapping[str, Any] | None = None,
+    report: Mapping[str, Any] | None = None,
+    license: str | None = None,
+    data: str | None = None,
+) -> Path:
+    """Write README.md beside exported weights.
+
+    Args:
+        folder: of the exported model.
+        config: what makes the model (`config.yaml`).
+        parameters: how many numbers the weights have.
+        training: how it was trained, as `training_card.training_card` has it.
+        report: its evaluation, as `metrics.report` describes.
+        license: of the weights.
+        data: what it was trained on, and under which licence.
+    """
+    known = _DATA.get((training or {}).get("data") or "")
+    text = _TEMPLATE.format(
+        name=folder.resolve().name,
+        license=license or "unknown",
+        kind=_kind(config),
+        facts="\n".join(f"| {name} | {value} |" for name, value in _facts(config, parameters).items()),
+        data=data or known or GAP,
+        data_license="see above" if data or known else GAP,
+        training=_training(training),
+        evaluation=_evaluation(report),
+        seconds=config["segment_seconds"],
+        limits=GAP,
+    )
+    with atomic_path(folder / CARD) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    return folder / CARD
+
+
+def read_experiment_report(experiment: Path) -> dict[str, Any] | None:
+    """The evaluation of an experiment, or None where it has none.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    file = experiment / "evaluate" / "report.json"
+    if not file.is_file():
+        return None
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{file} cannot be read ({error}): evaluate the experiment again") from error
+
+
+def _kind(config: Mapping[str, Any]) -> str:
+    negative = config["negative"]
+    if negative["alpha"] >= 1:
+        return "Trained on the dance played forward alone (no negative stream)."
+    return (
+        f"Trained with the negative stream (reading `{negative['latent']}`, cue `{negative.get('cue', 'reversed')}`, "
+        f"α = {negative['alpha']:g})."
+    )
+
+
+def _facts(config: Mapping[str, Any], parameters: int) -> dict[str, str]:
+    features, diffusion, sampling = config["features"], config["diffusion"], config["sampling"]
+    return {
+        "parameters": f"{parameters / 1e6:.1f} M, autoencoder included",
+        "sound": f"{config['sample_rate']} Hz, mono",
+        "window": f"{config['segment_seconds']:g} s; longer videos in overlapping windows",
+        "condition": f"`{config['conditioning']['temporal']}`: BlazePose at {features['pose_fps']:g} Hz, "
+        f"`{features['visual_encoder']}`",
+        "diffusion": f"{diffusion['prediction']}-prediction, {diffusion['beta_schedule']} schedule",
+        "sampling": f"{sampling['sampler']}, {sampling['steps']} steps, guidance {sampling['guidance']:g}",
+    }
+
+
+def _training(card: Mapping[str, Any] | None) -> str:
+    if card is None:
+        return GAP
+    lines = [
+        f"`{card['command']}`" + (f" (signature `{card['sig']}`)" if card.get("sig") else ""),
+        "",
+        f"{card['updates']} updates in {card['minutes']:g} minutes on {card['hardware']}. "
+        "The whole configuration stands in `config.yaml`.",
+    ]
+    if losses := card.get("losses"):
+        told = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
+        lines += ["", f"In the last epoch: {told}."]
+    return "\n".join(lines)
+
+
+def _evaluation(report: Mapping[str, Any] | None) -> str:
+    if report is None:
+        return f"{GAP} `pn-diffusion evaluate` makes the table."
+    lines = [
+        f"{report['clips']} clips of {report['split']}, leak check: {report['leak_check']}. Mean [95 % bootstrap "
+        "interval]; a model's row means something only between `shuffled` and `ceiling`.",
+        "",
+        "| | " + " | ".join(STRICT.values()) + " |",
+        "|---|" + "---|" * len(STRICT),
+    ]
+    for row in report["rows"]:
+        cells = " | ".join(format_metric(row["metrics"].get(name)) for name in STRICT)
+        lines.append(f"| {row['name']} | {cells} |")
+    return "\n".join(lines)
