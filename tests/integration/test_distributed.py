@@ -67,6 +67,7 @@ def assert_same_weights(ours: dict[str, Any], theirs: dict[str, Any]) -> None:
                 assert torch.allclose(value, other[name], rtol=1e-3, atol=1e-4), name
 
 
+@pytest.mark.slow
 def test_pn_diffusion_learns_the_same_on_two_workers_in_two_parts_each(
     experiment: Experiment, tiny_corpus: Path, tmp_path: Path
 ) -> None:

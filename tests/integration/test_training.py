@@ -74,6 +74,7 @@ def test_samples_are_stored_beside_their_references(experiment: Experiment) -> N
         assert all(soundfile.info(path).duration == pytest.approx(2.56, abs=0.05) for path in samples)
 
 
+@pytest.mark.slow
 def test_two_workers_train_together(tiny_corpus: Path, tmp_path: Path) -> None:
     """From nothing: one process trains the missing autoencoder, then both train on halves of each batch."""
     environment = {"AUDIOCRAFT_DORA_DIR": str(tmp_path / "dora"), "CUDA_VISIBLE_DEVICES": ""}
