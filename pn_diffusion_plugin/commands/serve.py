@@ -34,7 +34,7 @@ def serve(
 
     Example: `pn-diffusion serve --model mini --model models/mine --port 8000`
     """
-    from ..serve.server import Serving
+    from ..serve.server import Serving, import_gradio, listen
     from ..serve.settings import ServeSettings
 
     settings = ServeSettings(
@@ -56,4 +56,6 @@ def serve(
 
             webbrowser.open(address)
 
-    Serving(settings).run(ready)
+    import_gradio()  # what is missing is told before anything is loaded
+    listener = listen(host, port)
+    Serving(settings).run(listener, ready)

@@ -63,7 +63,7 @@ def message(state: str, text: str) -> str:
 def waiting(before: int) -> str:
     """A job that has not begun."""
     others = "one video is" if before == 1 else f"{before} videos are"
-    text = f"Waiting: {others} before yours" if before else "Beginning"
+    text = f"Waiting: {others} before yours" if before else "Getting ready"
     return _running("waiting", text, "", 0.0, "", None)
 
 

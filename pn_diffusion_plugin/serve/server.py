@@ -131,18 +131,18 @@ class Serving:
         self._framework = next(route.app for route in app.routes if isinstance(route, Mount))
         return _with_headers(app)
 
-    def run(self, ready: Callable[[str], None] = lambda address: None) -> None:
-        """Serve until Ctrl-C or a signal to end; `ready` is told the address first."""
+    def run(self, listener: socket.socket, ready: Callable[[str], None] = lambda address: None) -> None:
+        """Serve on a socket (see `listen`) until Ctrl-C or a signal to end; `ready` is told the address first."""
         import uvicorn
 
         try:
-            listener = listen(self.settings.host, self.settings.port)
             host, port = listener.getsockname()[:2]
             server = self._server(uvicorn)
             self.studio.warm_up()
             ready(f"http://{f'[{host}]' if ':' in host else host}:{port}")
             server.run(sockets=[listener])
         finally:
+            listener.close()
             self.close()
 
     def _server(self, uvicorn: Any) -> Any:

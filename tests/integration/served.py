@@ -6,6 +6,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -44,26 +45,22 @@ def serving(model: Path | str, temporary: Path, *options: str) -> Iterator[Serve
     temporary.mkdir(parents=True, exist_ok=True)
     command = [program("pn-diffusion"), "serve", "--model", str(model), "--port", "0", *options]
     environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
-    process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    said = ""
+    said = temporary / "said.txt"
+    with open(said, "w") as stream:
+        process = subprocess.Popen(command, cwd=REPOSITORY, env=environment, stderr=stream)
     try:
-        for line in process.stderr:
-            said += line
-            if found := re.search(r"open (http://\S+) in a browser", line):
-                break
-        else:
-            raise AssertionError(f"the page did not start: {said}")
+        while not (found := re.search(r"open (http://\S+) in a browser", said.read_text())):
+            assert process.poll() is None, said.read_text()
+            time.sleep(0.2)
         yield Served(found[1], process.pid, temporary)
-    finally:
+        before = len(said.read_text())
         process.send_signal(signal.SIGINT)
-        try:
-            said += process.communicate(timeout=60)[1]
-        finally:
-            process.kill()
-    assert process.returncode in (0, 130), said
-    assert "Traceback" not in said, said
-    assert list(temporary.glob("pn-diffusion-serve-*")) == []
+        code = process.wait(timeout=120)
+        assert code == 130 and "Traceback" not in said.read_text()[before:], said.read_text()
+        assert list(temporary.glob("pn-diffusion-serve-*")) == []
+    finally:
+        process.kill()
+        process.wait()
 
 
 def dance(folder: Path, number: int = 0) -> Path:
@@ -77,6 +74,6 @@ def ask(client: Client, video: Path | None, model: Path | str, **changes: Any) -
         "takes": 1, "seed": 0, "steps": 3, "sampler": "ddim", "guidance": 1.0, "negative_guidance": 0.0,
         "start": 0, "end": 0, **changes,
     }  # fmt: skip
-    given = None if video is None else {"video": handle_file(video)}
-    answer = client.predict(given and given["video"], str(model), *wish.values(), api_name="/make")
+    given = None if video is None else handle_file(video)
+    answer = client.predict(given, str(model), *wish.values(), api_name="/make")
     return answer[2]

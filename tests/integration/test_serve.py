@@ -25,6 +25,7 @@ from tiny_experiment import program, run
 from pn_diffusion_plugin.data.video import probe, read_audio, read_frames, write_video
 
 pytestmark = pytest.mark.integration
+expect.set_options(timeout=120_000)  # a machine at work on other tests takes its time
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +62,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def page(browser: Browser, served: Served) -> Iterator[Page]:
     context = browser.new_context(accept_downloads=True, viewport={"width": 1280, "height": 960})
-    context.set_default_timeout(60000)
+    context.set_default_timeout(120_000)
     page = context.new_page()
     page.goto(served.address)
     expect(page.locator("#make")).to_be_visible(timeout=60000)
@@ -78,7 +79,7 @@ def test_a_dance_gets_music_that_can_be_compared_downloaded_and_repeated(
     browser: Browser, served: Served, model: Path, clip: Path, tmp_path: Path
 ) -> None:
     context = browser.new_context(accept_downloads=True)
-    context.set_default_timeout(60000)
+    context.set_default_timeout(120_000)
     page = context.new_page()
     watch = Watch(page)
     page.goto(served.address)
@@ -89,7 +90,7 @@ def test_a_dance_gets_music_that_can_be_compared_downloaded_and_repeated(
     page.locator("#make").click()
     expect(page.locator(".pn-title")).to_have_text("Watching the dance")
     expect(page.locator(".pn-left")).to_contain_text("left")
-    expect(page.locator("#status")).to_contain_text("Made in", timeout=120000)
+    expect(page.locator("#status")).to_contain_text("Made in")
 
     # Both play; the second goes on where the first was, and the line in its picture moves.
     videos = page.locator(".pn-take video")
@@ -110,9 +111,10 @@ def test_a_dance_gets_music_that_can_be_compared_downloaded_and_repeated(
     assert about.locator("img").evaluate("i => i.naturalWidth") > 800
     assert float(about.locator(".pn-head").evaluate("h => parseFloat(h.style.left)")) > 10
     videos.nth(1).evaluate("v => v.pause()")
-    box = about.locator(".pn-picture").bounding_box()
+    picture = about.locator(".pn-picture")
+    box = picture.bounding_box()
     assert box is not None
-    page.mouse.click(box["x"] + 0.75 * box["width"], box["y"] + 0.5 * box["height"])
+    picture.click(position={"x": 0.75 * box["width"], "y": 0.5 * box["height"]})
     page.wait_for_function("() => document.querySelectorAll('.pn-take video')[1].currentTime > 1.5")
 
     # Downloads are whole: the dance's picture, and the music as long as it.
@@ -149,13 +151,9 @@ def test_a_dance_gets_music_that_can_be_compared_downloaded_and_repeated(
     context.close()
 
 
-def picture(path: Path) -> Path:
-    Image.new("RGB", (64, 64), "red").save(path, "PNG")
-    return path
-
-
 def test_a_picture_is_refused_in_a_sentence(page: Page, tmp_path: Path) -> None:
-    drop(page, picture(tmp_path / "holiday.mp4"))
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "holiday.mp4", "PNG")
+    drop(page, tmp_path / "holiday.mp4")
     expect(page.locator("#facts")).to_have_text("holiday.mp4 is a picture: give a video file")
     page.locator("#make").click()
     expect(page.locator("#status [role=alert]")).to_have_text("holiday.mp4 is a picture: give a video file")
@@ -179,13 +177,13 @@ def test_a_job_can_be_stopped_and_one_whose_page_is_closed_ends(
     other = browser.new_page()
     other.goto(served.address)
     drop(other, dance(tmp_path, 2))
-    expect(other.locator("#facts")).to_contain_text("3.0 s", timeout=30000)
+    expect(other.locator("#facts")).to_contain_text("3.0 s")
     other.locator("#make").click()
     expect(other.locator(".pn-title")).to_have_text("Waiting: one video is before yours")
     page.locator("#stop").click()
     expect(page.locator("#status")).to_have_text("Stopped.")
     expect(page.locator("#make")).to_be_visible()
-    expect(other.locator("#status")).to_contain_text("Made in", timeout=120000)
+    expect(other.locator("#status")).to_contain_text("Made in")
     other.close()
 
     page.locator("#make").click()
@@ -203,12 +201,13 @@ def uploaded(served: Served) -> list[Path]:
 
 def test_only_files_that_were_sent_are_looked_at(served: Served, model: Path, clip: Path) -> None:
     before = uploaded(served)
-    wish = [str(model), 1, 0, 3, "ddim", 1.0, 0.0, 0, 0]
-    client = served.client()
     for path in ("/etc/hostname", str(clip), "../../etc/hostname", "http://127.0.0.1:9/dance.mp4"):
-        with pytest.raises(AppError):
-            client.predict({"path": path, "meta": {"_type": "gradio.FileData"}}, *wish, api_name="/make")
-    client.close()
+        given = {"path": path, "orig_name": "dance.mp4", "meta": {"_type": "gradio.FileData"}}
+        wish = [given, str(model), 1, 0, 3, "ddim", 1.0, 0.0, 0, 0]
+        call = f"{served.address}/gradio_api/call/make"
+        event = httpx.post(call, json={"data": wish}, timeout=60).json()["event_id"]
+        answer = httpx.get(f"{call}/{event}", timeout=60).text
+        assert "event: error" in answer and "takes" not in answer, answer
     assert uploaded(served) == before
 
 

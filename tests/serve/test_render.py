@@ -84,7 +84,7 @@ def test_progress_is_told_in_words_and_to_screen_readers(progress: Progress, sho
 def test_waiting_is_told() -> None:
     assert "Waiting: one video is before yours" in render.waiting(1)
     assert "Waiting: 3 videos are before yours" in render.waiting(3)
-    assert "Beginning" in render.waiting(0)
+    assert "Getting ready" in render.waiting(0)
 
 
 @given(
