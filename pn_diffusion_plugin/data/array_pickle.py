@@ -127,7 +127,16 @@ class _Reader(_Unpickler):
             raise pickle.UnpicklingError("it changes what is no array")
         super().load_build()
 
-    dispatch = {**_Unpickler.dispatch, pickle.BUILD[0]: load_build}
+    def load_bytearray8(self) -> None:
+        """The bytes that are in the file, not as many as it promises."""
+        size = int.from_bytes(self.read(8), "little")
+        self.append(bytearray(self.read(size)))
+
+    dispatch = {
+        **_Unpickler.dispatch,
+        pickle.BUILD[0]: load_build,
+        pickle.BYTEARRAY8[0]: load_bytearray8,
+    }
 
 
 def read_tree(path: Path, error_class: type[UserError], remedy: str) -> dict[str, Any]:

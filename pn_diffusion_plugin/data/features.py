@@ -192,7 +192,8 @@ def load_features(path: str | Path, expect: FeatureSpec | None = None) -> Featur
     if not path.exists():
         raise FeatureFileError(f"{path} does not exist: prepare the corpus first")
     try:
-        with safe_open(str(path), framework="pt") as file:  # torch's tensors lie in the file, numpy's are copies
+        # torch's tensors lie in the file, numpy's are copies
+        with safe_open(str(path), framework="pt") as file:
             text = (file.metadata() or {})["header"]
             arrays = {name: file.get_tensor(name).numpy() for name in file.keys()}
         values = json.loads(text)

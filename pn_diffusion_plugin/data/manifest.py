@@ -150,7 +150,7 @@ def read_json(path: str | Path) -> dict[str, Any]:
         values = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CorpusError(f"{path} is missing: prepare the corpus again") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorpusError(
             f"{path} is no json file ({error}): delete it and prepare the corpus again"
         ) from error
@@ -231,11 +231,11 @@ def load_manifest(path: str | Path) -> list[dict[str, Any]]:
     """
     file = manifest_file(path)
     lines = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(file.read_bytes().splitlines(), 1):
         try:
             meta = json.loads(line)
             audio = Path(meta["path"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CorpusError(
                 f"line {number} of {file} is damaged ({error}): prepare the corpus again"
             ) from error

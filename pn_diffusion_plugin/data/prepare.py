@@ -360,10 +360,20 @@ def _compare_sounds(
         return [], []
     prints = {}
     for clip in clips:
-        file = paths.fingerprint(clip.name)
-        if not file.exists():
-            wav, sample_rate = soundfile.read(paths.wav(clip.name), dtype="float32")
-            with atomic_path(file) as temporary:
-                np.save(temporary, fingerprint(wav, sample_rate))
-        prints[clip.name] = np.load(file, allow_pickle=False)
+        prints[clip.name] = _fingerprint(paths, clip.name)
     return matching_pairs(prints), [name for name, landmarks in prints.items() if len(landmarks)]
+
+
+def _fingerprint(paths: CorpusPaths, name: str) -> np.ndarray:
+    """(n, 2) fingerprint of a clip's sound: the stored one, or a new one where there is none that can be used."""
+    file = paths.fingerprint(name)
+    if file.exists():
+        with contextlib.suppress(Exception):  # NumPy raises a dozen kinds over damaged files
+            stored = np.load(file, allow_pickle=False)
+            if stored.dtype == np.int32 and stored.ndim == 2 and stored.shape[1] == 2:
+                return stored
+    wav, sample_rate = soundfile.read(paths.wav(name), dtype="float32")
+    made = fingerprint(wav, sample_rate)
+    with atomic_path(file) as temporary:
+        np.save(temporary, made)
+    return made

@@ -111,12 +111,13 @@ def read_report(path: Path) -> dict[str, Any]:
     """
     try:
         report = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} cannot be read ({error}): evaluate again") from error
     rows = report.get("rows") if isinstance(report, dict) else None
     good = isinstance(rows, list) and all(
         isinstance(row, dict)
         and isinstance(row.get("name"), str)
+        and Path(row["name"]).name == row["name"]  # of a folder beside the report
         and isinstance(row.get("label"), str)
         and isinstance(row.get("metrics"), dict)
         for row in rows
@@ -212,7 +213,9 @@ def _config(experiment: Path) -> dict[str, Any]:
 def _training(experiment: Path) -> str:
     try:
         argv = json.loads((experiment / ".argv.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
+        return ""
+    if not isinstance(argv, list):
         return ""
     return shlex.join(["dora", "run", *map(str, argv)])
 

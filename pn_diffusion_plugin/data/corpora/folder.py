@@ -102,7 +102,7 @@ def read_sidecar(video: Path) -> Labels:
         if path.is_file():
             try:
                 values = json.loads(path.read_text(encoding="utf-8"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise CorpusError(f"{path} is not a json file ({error}): mend it or take it away") from error
             if not isinstance(values, dict):
                 raise CorpusError(f'{path} is not a json object: write labels as {{"song": …}}')
@@ -122,8 +122,11 @@ def read_table(path: Path, folder: Path, videos: Sequence[Path]) -> dict[Path, L
     """
     if not path.is_file():
         raise CorpusError(f"{path} does not exist: name the table of labels")
-    with open(path, newline="", encoding="utf-8-sig") as stream:
-        rows = list(csv.DictReader(stream))
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (ValueError, csv.Error) as error:
+        raise CorpusError(f"{path} is no table ({error}): write comma-separated values in UTF-8") from error
     if not rows or "file" not in rows[0]:
         raise CorpusError(
             f"{path} has no column `file` (or no rows): its first line must name the columns, file among them"
@@ -145,7 +148,7 @@ def read_table(path: Path, folder: Path, videos: Sequence[Path]) -> dict[Path, L
             )
         if fits:
             labels[fits[0]] = _labels(row, f"line {number} of {path}")
-        elif not exact.exists():
+        elif not _exists(exact):
             missing.append(wanted)
     if missing and not labels:
         raise CorpusError(
@@ -154,6 +157,13 @@ def read_table(path: Path, folder: Path, videos: Sequence[Path]) -> dict[Path, L
     if missing:
         logger.warning("%s names %d videos that are not there, e.g. %s", path, len(missing), missing[0])
     return labels
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long, or not a name at all
+        return False
 
 
 def _labels(values: Mapping[str, Any], where: str) -> Labels:

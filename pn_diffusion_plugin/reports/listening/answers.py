@@ -135,7 +135,7 @@ def _pair(design: Design, token: str) -> tuple[str, str]:
 def _read(file: Path, design: Design) -> dict[str, Any]:
     try:
         content = json.loads(Path(file).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file} cannot be read as answers ({error}): download them again") from error
     good = (
         isinstance(content, dict)

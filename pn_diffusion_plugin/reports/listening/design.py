@@ -61,6 +61,20 @@ class Design:
         """Names of the clips, sorted."""
         return sorted({clip for clip, _ in self.stimuli.values()})
 
+    def _check(self) -> None:
+        """Raise an error, of one kind or another, where the parts do not fit together."""
+        for clip, system in self.stimuli.values():
+            if clip not in self.anchors or system not in self.systems:
+                raise ValueError(f"it lacks the clip or the system of {clip} by {system}")
+        for first, second in self.comparisons.values():
+            if self.stimuli[first][0] != self.stimuli[second][0]:
+                raise ValueError(f"{first} and {second} are of two dances")
+        for text in (self.test, self.title, self.split, self.command, *self.systems.values(), *self.anchors):
+            if not isinstance(text, str):
+                raise TypeError(f"a number stands where a text should: {text}")
+        if not self.seconds > 0:
+            raise ValueError(f"stimuli of {self.seconds} seconds")
+
     def public(self) -> dict[str, Any]:
         """What the page may know: tokens, in an order that says nothing, and which belong to one dance."""
         dances = {clip: number for number, clip in enumerate(_by_token(self.stimuli))}
@@ -91,8 +105,10 @@ class Design:
             content = json.loads(path.read_text(encoding="utf-8"))
             if content["schema"] != SCHEMA:
                 raise KeyError("schema")
-            return cls(**{field.name: content[field.name] for field in fields(cls)})
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            design = cls(**{field.name: content[field.name] for field in fields(cls)})
+            design._check()
+            return design
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(
                 f"{path} cannot be read ({type(error).__name__}: {error}): name the folder that listening-test wrote"
             ) from error
