@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import errno
+import re
+import os
+import re
 
 
 class UserError(ValueError):
-    """Something the user gave cannot be used; the message says what and how to mend it."""
+    """Something the user gave cannot be used; the message says what and how to mend it, in one line.
+
+    Names and values out of files may hold anything: line breaks become spaces, and what is too long loses its middle.
+
+    >>> str(UserError("no clip 'a\\nb': name another one"))
+    "no clip 'a b': name another one"
+    """
+
+    def __init__(self, message: str = "") -> None:
+        line = re.sub(r"[\x00-\x1f\x7f\u2028\u2029]+", " ", message)
+        super().__init__(line if len(line) <= 900 else f"{line[:600]} … {line[-250:]}")
 
 
 class VideoError(UserError):
@@ -33,6 +46,7 @@ _WHERE = "choose another folder with -o, or with PN_DIFFUSION_OUTPUTS for experi
 _SYSTEM = {
     errno.ENOSPC: f"the disk is full: free some space, or {_WHERE}",
     errno.EDQUOT: f"your share of the disk is used up: free some space, or {_WHERE}",
+    errno.EFBIG: f"the file would be larger than is allowed here (ulimit -f): {_WHERE}",
     errno.EROFS: f"the file system may only be read: {_WHERE}",
     errno.EACCES: f"you may not read or write it: change its permissions, or {_WHERE}",
     errno.EPERM: f"you may not change it: change its owner or permissions, or {_WHERE}",
@@ -54,7 +68,9 @@ def explain(error: BaseException) -> str | None:
             "dataset.batch_size in training"
         )
     code = getattr(error, "errno", None)
-    if "No space left on device" in str(error):
+    if in_words := re.search(r"\(os error (\d+)\)", str(error)):
+        code = int(in_words[1])
+    elif os.strerror(errno.ENOSPC) in str(error):
         code = errno.ENOSPC
     if code in _SYSTEM:
         name = getattr(error, "filename", None)

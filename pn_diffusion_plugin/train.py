@@ -22,7 +22,7 @@ from dora import XP, hydra_main
 
 from . import paths
 from ._compat import ensure_ffmpeg
-from .errors import UserError
+from .errors import UserError, explain
 from .solvers import describe
 from .solvers import get_solver as build_solver
 from .solvers.workers import on_rank_zero, patient_group
@@ -100,8 +100,12 @@ def main(cfg: omegaconf.DictConfig) -> Any:
     """Run an experiment: all its stages, or the one that `execute_only` names."""
     try:
         return _run(cfg)
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    except Exception as error:
+        sentence = explain(error)
+        if sentence is None:
+            raise
+        logger.debug("where it was found", exc_info=error)
+        sys.exit(f"error: {sentence}")
 
 
 def _run(cfg: omegaconf.DictConfig) -> Any:

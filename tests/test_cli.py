@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import re
+import subprocess
 import sys
 import warnings
 from collections.abc import Callable, Iterator
@@ -377,25 +379,91 @@ def test_debug_shows_where_a_mistake_was_found(monkeypatch: pytest.MonkeyPatch, 
     reset_mode()
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [
+def commands() -> list[list[str]]:
+    """The words of every command, groups too."""
+    return [
         [],
-        ["generate"],
-        ["evaluate"],
-        ["report"],
-        ["listening-test"],
-        ["export"],
-        ["demo"],
         ["prepare"],
-        ["prepare", "folder"],
-        ["prepare", "mini"],
-    ],
-)
-def test_every_command_has_help(command: Command, arguments: list[str]) -> None:
-    code, out, _ = command(*arguments, "--help")
+        *(
+            [str(info.name or info.callback.__name__.replace("_", "-"))]
+            for info in cli.app.registered_commands
+        ),
+        *(["prepare", str(info.name)] for info in cli.prepare.app.registered_commands),
+    ]
+
+
+def test_every_command_has_help_with_an_example(command: Command) -> None:
+    found = commands()
+    assert ["generate"] in found and ["prepare", "aistpp"] in found and ["listening-test"] in found
+    for words in found:
+        code, out, _ = command(*words, "--help")
+        assert code == 0
+        assert re.search(" ".join(["Usage: .*pn-diffusion", *words]), out)
+        assert re.search("Examples?: .*pn-diffusion", " ".join(out.split())), words
+
+
+def test_a_result_for_machines_is_all_there_is_on_stdout(command: Command, tmp_path: Path) -> None:
+    for name, period in (("a", 0.5), ("b", 0.4)):
+        beats(tmp_path / "reference" / f"{name}.wav", period)
+        beats(tmp_path / "generated" / f"{name}.wav", period)
+    arguments = (
+        "--reference",
+        tmp_path / "reference",
+        "--generated",
+        tmp_path / "generated",
+        "--metrics",
+        "none",
+    )
+    code, out, _ = command("evaluate", *arguments, "-o", tmp_path / "report.json", "--json")
     assert code == 0
-    assert re.search(" ".join(["Usage: .*pn-diffusion", *arguments]), out)
+    assert json.loads(out) == json.loads((tmp_path / "report.json").read_text())
+    code, out, err = command(
+        "--json", "evaluate", *arguments, "-o", tmp_path / "report.txt"
+    )  # before its name, too
+    assert code == 1
+    assert f"error: {json.loads(out)['error']}" == told(err)
+
+
+def test_quiet_says_nothing_but_errors(command: Command, model: Path, tmp_path: Path) -> None:
+    assert command("export", model, "-o", tmp_path / "a", "--quiet") == (0, "", "")
+    code, out, err = command("--quiet", "export", "nothing", "-o", tmp_path / "b")
+    assert code == 1 and out == "" and err.startswith("error: no checkpoint 'nothing'")
+
+
+@pytest.mark.parametrize(("no_color", "coloured"), [(None, True), ("1", False)])
+def test_errors_are_coloured_on_a_terminal_only(tmp_path: Path, no_color: str | None, coloured: bool) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR")
+    }
+    environment |= {"TERM": "xterm-256color", **({"NO_COLOR": no_color} if no_color else {})}
+    arguments = [
+        sys.executable,
+        "-m",
+        "pn_diffusion_plugin.cli",
+        "evaluate",
+        "--reference",
+        "r",
+        "--generated",
+        "g",
+    ]
+    done = subprocess.run([*arguments, "-o", str(tmp_path / "x.txt")], stderr=theirs, env=environment)
+    os.close(theirs)
+    said = os.read(ours, 10000).decode()
+    os.close(ours)
+    assert done.returncode == 1 and "x.txt cannot be written" in said
+    assert ("\x1b[31m" in said) is coloured
+
+
+def test_ctrl_c_is_exit_code_130(command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pn_diffusion_plugin.models.checkpoint.resolve_checkpoint", interrupted)
+    code, out, err = command("export", "anything", "-o", tmp_path / "out")
+    assert (code, out) == (130, "") and err.startswith("interrupted")
 
 
 def test_wrong_usage_is_exit_code_2(command: Command) -> None:

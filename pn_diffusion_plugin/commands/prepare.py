@@ -11,7 +11,11 @@ import typer
 from ..errors import UserError
 from .common import finish, say
 
-app = typer.Typer(no_args_is_help=True, help="Make a corpus to train on.")
+app = typer.Typer(
+    no_args_is_help=True,
+    help="Make a corpus to train on.",
+    epilog="Example: `pn-diffusion prepare folder my_videos outputs/corpora/mine`",
+)
 
 
 def prepare_folder_command(

@@ -1,0 +1,64 @@
+"""What a user can mend is one sentence; a bug is not."""
+
+from __future__ import annotations
+
+import errno
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from pn_diffusion_plugin.errors import VideoError, explain
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (VideoError("a.mp4 is empty: copy it again"), "a.mp4 is empty: copy it again"),
+        (OSError(errno.ENOSPC, "No space left on device", "out/a.wav"), r"out/a.wav: the disk is full: free"),
+        (
+            OSError(errno.EROFS, "Read-only file system", "out"),
+            r"out: the file system may only be read: choose",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "out"),
+            r"out: you may not read or write it: change",
+        ),
+        (OSError(errno.EMFILE, "Too many open files"), "too many files are open: raise the limit"),
+        (RuntimeError("SafetensorError: No space left on device (os error 28)"), "the disk is full: free"),
+        (MemoryError(), "there is not enough memory: give a smaller"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "there is not enough memory: give a smaller"),
+        (ConnectionError("the network is unreachable"), "the network is unreachable"),
+    ],
+)
+def test_what_a_user_can_mend_is_a_sentence(error: Exception, sentence: str) -> None:
+    told = explain(error)
+    assert told is not None and told.startswith(sentence) and "\n" not in told
+
+
+@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), KeyError("x"), ValueError("negative")])
+def test_a_bug_is_not_explained_away(error: Exception) -> None:
+    assert explain(error) is None
+
+
+def test_a_file_that_may_not_grow_is_told_by_the_real_program(repository: Path, tmp_path: Path) -> None:
+    """The system's limit on a file's size stands in for a full disk."""
+    small = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # noqa: E731
+    command = [
+        sys.executable,
+        "-m",
+        "pn_diffusion_plugin.cli",
+        "export",
+        "mini",
+        "-o",
+        str(tmp_path / "model"),
+    ]
+    done = subprocess.run(command, cwd=repository, preexec_fn=small, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr and done.stderr.startswith(
+        "error: the file would be larger than"
+    ), done.stderr
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
