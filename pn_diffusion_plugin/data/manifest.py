@@ -14,6 +14,7 @@ Paths inside the corpus are stored relative to DST, so that the folder can be mo
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -23,6 +24,10 @@ from ..errors import CorpusError
 from ..utils.files import atomic_path, write_json
 
 SPLITS = ("train", "valid", "test")
+_KINDS: dict[str, Any] = {
+    "str": str, "int": int, "float": (int, float), "str | None": (str, type(None)),
+    "float | None": (int, float, type(None)), "list[float] | None": (list, type(None)),
+}  # fmt: skip
 SCHEMA = 1
 
 
@@ -128,11 +133,25 @@ class DanceInfo:
         """
         try:
             info = cls.from_dict(read_json(path))
-        except TypeError as error:
+            info._check()
+        except (TypeError, ValueError) as error:
+            if isinstance(error, CorpusError):
+                raise
             raise CorpusError(
                 f"{path} does not describe a clip ({error}): delete it and prepare again"
             ) from error
         return info if root is None else replace(info, video=str(root / info.video))
+
+    def _check(self) -> None:
+        """Raise TypeError or ValueError where a value is of the wrong kind, or no length."""
+        for field in fields(self):
+            value, kinds = getattr(self, field.name), _KINDS[str(field.type)]
+            if isinstance(value, bool) or not isinstance(value, kinds):
+                raise TypeError(f"{field.name} is {value!r}")
+        if not all(isinstance(beat, (int, float)) for beat in self.beats or []):
+            raise TypeError("beats are no numbers")
+        if not (0 < self.seconds < math.inf and self.sample_rate > 0 and self.n_samples >= 0):
+            raise ValueError(f"{self.seconds} s, {self.n_samples} samples at {self.sample_rate} Hz")
 
     def save(self, path: str | Path) -> None:
         """Write the clip's json, atomically."""

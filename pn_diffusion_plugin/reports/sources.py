@@ -119,13 +119,28 @@ def read_report(path: Path) -> dict[str, Any]:
         and isinstance(row.get("name"), str)
         and Path(row["name"]).name == row["name"]  # of a folder beside the report
         and isinstance(row.get("label"), str)
-        and isinstance(row.get("metrics"), dict)
+        and all(_is_scores(row.get(key, {})) for key in ("metrics", "minus_shuffled"))
         for row in rows
     )
     if not good or report.get("schema") != SCHEMA:
         raise UserError(f"{path} is not a report of schema {SCHEMA}: evaluate again")
     about = {"split": "unknown", "clips": 0, "leak_check": "unknown: not told", "command": "", "seeds": []}
+    wrong = [key for key, value in about.items() if not isinstance(report.get(key, value), type(value))]
+    if wrong:
+        raise UserError(f"{path} tells no {wrong[0]} that can be read: evaluate again")
     return {**about, **report}
+
+
+def _is_scores(metrics: object) -> bool:
+    """Whether these are {name: {"mean", "low", "high"} in numbers, or {"not_run": why}}."""
+    return isinstance(metrics, dict) and all(
+        isinstance(value, dict)
+        and (
+            isinstance(value.get("not_run"), str)
+            or all(isinstance(value.get(key), (int, float)) for key in ("mean", "low", "high"))
+        )
+        for value in metrics.values()
+    )
 
 
 def find_manifest(source: Source) -> Path | None:

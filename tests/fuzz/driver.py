@@ -109,6 +109,7 @@ def child(work: dict[str, Any], folder: Path) -> None:
     from targets import TARGETS
 
     warnings.simplefilter("ignore")
+    parent = os.getppid()
     target_start, number_start = work["start"]
     with open(folder / "log", "a", buffering=1) as log:
         for index, name in enumerate(work["names"]):
@@ -119,6 +120,8 @@ def child(work: dict[str, Any], folder: Path) -> None:
             _limit_memory()
             begin = number_start if index == target_start else work["first"]
             for number in range(begin, work["first"] + work["inputs"]):
+                if os.getppid() != parent:
+                    return
                 write_input(target, name, work["seed"], number)
                 log.write(json.dumps({"begin": [index, number]}) + "\n")
                 log.write(json.dumps({"name": name, **judge(target.read, number)}) + "\n")
