@@ -17,7 +17,6 @@ from . import render
 from .jobs import Cancelled
 from .settings import MOST_TAKES, Wish
 from .studio import MusicJob, Studio, Takes
-from .uploads import check_upload
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +34,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         if video is None:
             return ""
         try:
-            return render.facts(check_upload(video, settings), Path(video).name)
+            return render.facts(studio.look(video), Path(video).name)
         except UserError as error:
             return render.refused(str(error))
 

@@ -147,12 +147,13 @@ class Serving:
 
     def _server(self, uvicorn: Any) -> Any:
         """A uvicorn server that lets go of open pages when it ends; each has a connection that never does."""
-        framework, studio = self._framework, self.studio
+        framework: Any = self._framework
+        queue = self.studio.queue
 
-        class Server(uvicorn.Server):  # type: ignore[misc, name-defined]
+        class Server(uvicorn.Server):
             async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
                 framework.stop_event.set()
-                studio.queue.stop()
+                queue.stop()
                 await super().shutdown(sockets)
 
         config = uvicorn.Config(self.app, log_level="warning", timeout_graceful_shutdown=5, access_log=False)

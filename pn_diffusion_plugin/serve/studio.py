@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from ..data.cut import cut_video
 from ..data.extraction import extract_features
 from ..data.features import Features, FeatureSpec
 from ..data.media import open_media
 from ..data.pose import PoseExtractor, PoseSource
-from ..data.video import mux, probe, read_frames, write_video
+from ..data.video import VideoInfo, mux, probe, read_frames, write_video
 from ..data.visual import VisualEncoder, build_visual_encoder
 from ..errors import UserError, VideoError
 from ..metrics.beats import SAMPLE_RATE as BEATS_RATE
@@ -93,6 +94,16 @@ class Studio:
         self._encoders: dict[str, VisualEncoder] = {}
         self._pose: PoseExtractor | None = None
 
+    def look(self, upload: Path | str | None) -> VideoInfo:
+        """What is in a video that was sent.
+
+        Raises:
+            VideoError: it cannot be used, or was not sent here.
+        """
+        if upload is not None and not self.workspace.holds(Path(upload)):
+            raise VideoError("the video is not one that was sent here: drop it on the page")
+        return check_upload(upload, self.settings)
+
     def submit(self, upload: Path | str | None, wish: Wish) -> MusicJob:
         """Check what can be checked at once and put the rest in the queue.
 
@@ -100,10 +111,7 @@ class Studio:
             UserError: the wish or the video cannot be used, or the queue is full.
         """
         model = self._model(wish)
-        if upload is not None and not self.workspace.holds(Path(upload)):
-            raise VideoError("the video is not one that was sent here: drop it on the page")
-        info = check_upload(upload, self.settings)
-        video = Path(str(upload))
+        info, video = self.look(upload), Path(str(upload))
         check_stretch(video.name, info, self.settings, wish.start, wish.end, model.sequence.seconds)
         return self.queue.submit(lambda job: self._make(job, video, wish))
 
@@ -177,24 +185,35 @@ class Studio:
         takes = []
         for number, (seed, wave) in enumerate(zip(wish.seeds, waves, strict=True)):
             course.at("finishing", number, len(wish.seeds))
-            files = {suffix: take_name(name, seed, suffix) for suffix in ("mp4", "wav", "png")}
-            soundfile.write(folder / files["wav"], wave[0].numpy(), model.sample_rate)
-            mux(video, wave.numpy(), model.sample_rate, folder / files["mp4"])
-            axis = take_picture(folder / files["png"], wave[0].numpy(), model.sample_rate, features)
-            takes.append(
-                Take(
-                    seed,
-                    seconds,
-                    files["mp4"],
-                    _shown(folder, files["mp4"], wave.numpy(), model.sample_rate),
-                    files["wav"],
-                    files["png"],
-                    axis,
-                    repeat_command(name, wish, seed, self.defaults[wish.model], self.settings.device),
-                )
-            )
+            takes.append(self._write_take(video, name, folder, wish, seed, wave[0].numpy(), features))
         course.finish()
         return tuple(takes)
+
+    def _write_take(
+        self,
+        video: Path,
+        name: str,
+        folder: Path,
+        wish: Wish,
+        seed: int,
+        wav: NDArray[np.float32],
+        features: Features,
+    ) -> Take:
+        """Write the files of a take into `folder`: `wav` (N,), under `video`, and a picture of both."""
+        rate = self.models[wish.model].sample_rate
+        files = {suffix: take_name(name, seed, suffix) for suffix in ("mp4", "wav", "png")}
+        soundfile.write(folder / files["wav"], wav, rate)
+        mux(video, wav, rate, folder / files["mp4"])
+        return Take(
+            seed=seed,
+            seconds=features.header.seconds,
+            video=files["mp4"],
+            shown=_shown(folder, files["mp4"], wav, rate),
+            wav=files["wav"],
+            picture=files["png"],
+            axis=take_picture(folder / files["png"], wav, rate, features),
+            command=repeat_command(name, wish, seed, self.defaults[wish.model], self.settings.device),
+        )
 
     def _watch(self, video: Path, spec: FeatureSpec, seconds: float, course: Course) -> Features:
         course.at("watching", 0.0, seconds)

@@ -41,10 +41,10 @@ def find_browser() -> Path:
 
 
 @contextmanager
-def launched() -> Iterator[Browser]:
-    """A headless browser."""
+def launched(*options: str) -> Iterator[Browser]:
+    """A headless browser; `options` of the program."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_browser(), args=QUIET)
+        browser = playwright.chromium.launch(executable_path=find_browser(), args=[*QUIET, *options])
         try:
             yield browser
         finally:

@@ -56,7 +56,8 @@ def serving(model: Path | str, temporary: Path, *options: str) -> Iterator[Serve
         before = len(said.read_text())
         process.send_signal(signal.SIGINT)
         code = process.wait(timeout=120)
-        assert code == 130 and "Traceback" not in said.read_text()[before:], said.read_text()
+        after = said.read_text()[before:]  # 0 where this test itself was started to ignore Ctrl-C
+        assert code in (0, 130) and "Traceback" not in after, (code, after)
         assert list(temporary.glob("pn-diffusion-serve-*")) == []
     finally:
         process.kill()

@@ -1,16 +1,20 @@
 """The real page in a real browser: drop a dance, wait, play, compare, download, repeat; and what a stranger may not do.
 
-With PN_DIFFUSION_SCREENSHOT=docs/serve.png the picture for the README is made, with the weights that ship.
+`python tests/integration/test_serve.py docs/serve.png` makes the README's picture, with the weights that ship.
 """
 
 from __future__ import annotations
 
+import io
 import shlex
+import sys
+import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote, urlparse
 
+import av
 import httpx
 import numpy as np
 import pytest
@@ -22,6 +26,7 @@ from playwright.sync_api import Browser, Page, expect
 from served import Served, ask, dance, serving
 from tiny_experiment import program, run
 
+from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
 from pn_diffusion_plugin.data.video import probe, read_audio, read_frames, write_video
 
 pytestmark = pytest.mark.integration
@@ -31,8 +36,6 @@ expect.set_options(timeout=120_000)  # a machine at work on other tests takes it
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     """An exported model of random weights; its window is 2.56 s."""
-    import sys
-
     sys.path.insert(0, str(repository / "tests" / "models"))
     from tiny_model import tiny_model
 
@@ -68,6 +71,13 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
     expect(page.locator("#make")).to_be_visible(timeout=60000)
     yield page
     context.close()
+
+
+def photograph(page: Page, path: Path) -> Path:
+    """A picture of the whole page in few colours, small enough for a repository."""
+    whole = Image.open(io.BytesIO(page.screenshot(full_page=True)))
+    whole.convert("RGB").quantize(128).save(path, optimize=True)
+    return path
 
 
 def drop(page: Page, file: Path) -> None:
@@ -144,6 +154,7 @@ def test_a_dance_gets_music_that_can_be_compared_downloaded_and_repeated(
     assert np.abs(both[0] - both[1]).max() < 0.05
 
     assert watch.errors == []
+    assert 10_000 < photograph(page, tmp_path / "page.png").stat().st_size < 300_000
     assert {urlparse(url).netloc for url in watch.requests if url.startswith("http")} == {
         urlparse(served.address).netloc
     }
@@ -165,6 +176,38 @@ def test_no_video_is_told(page: Page) -> None:
     expect(page.locator("#status [role=alert]")).to_contain_text("there is no video yet: drop one")
 
 
+@pytest.mark.slow
+def test_a_dance_is_recorded_with_the_camera(served: Served, tmp_path: Path) -> None:
+    """The browser's camera is a file: a dancer, as motion JPEG."""
+    film = tmp_path / "camera.mjpeg"
+    with av.open(str(film), "w", format="mjpeg") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width = stream.height = 256
+        stream.pix_fmt = "yuvj420p"
+        for picture in read_frames(dance(tmp_path), 25):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    camera = [
+        "use-fake-ui-for-media-stream",
+        "use-fake-device-for-media-stream",
+        f"use-file-for-fake-video-capture={film}",
+    ]
+    with launched(*(f"--{option}" for option in camera)) as browser:
+        page = browser.new_page()
+        page.goto(served.address)
+        page.locator("#video").get_by_label("Record from webcam").or_(
+            page.locator("#video .source-selection button").nth(1)
+        ).first.click()
+        page.get_by_text("Access Webcam").or_(page.get_by_text("Click to Access Webcam")).first.click()
+        page.get_by_label("start recording").or_(page.get_by_text("Record")).first.click()
+        page.wait_for_timeout(5000)
+        page.get_by_label("stop recording").or_(page.get_by_text("Stop")).first.click()
+        expect(page.locator("#facts")).to_contain_text("pictures a second")
+        page.locator("#make").click()
+        expect(page.locator("#status")).to_contain_text("Made in")
+
+
+@pytest.mark.slow
 def test_a_job_can_be_stopped_and_one_whose_page_is_closed_ends(
     browser: Browser, served: Served, model: Path, page: Page, tmp_path: Path
 ) -> None:
@@ -268,6 +311,7 @@ def test_the_page_tells_browsers_to_ask_nobody_else(served: Served) -> None:
     assert "fonts.googleapis" not in answer.text and '<script src="http' not in answer.text
 
 
+@pytest.mark.slow
 def test_a_full_queue_says_so(served: Served, model: Path, tmp_path: Path) -> None:
     clients = [served.client() for _ in range(5)]
     videos = [dance(tmp_path, number) for number in range(3, 8)]
@@ -277,3 +321,26 @@ def test_a_full_queue_says_so(served: Served, model: Path, tmp_path: Path) -> No
         client.close()
     refused = [answer["error"] for answer in answers if "error" in answer]
     assert len(refused) == 2 and all("no more may wait: try again" in one for one in refused)
+
+
+def make_screenshot(path: Path) -> None:
+    """The page after it has made two takes for a dance of the embedded corpus."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        serving("mini", Path(folder)) as served,
+        launched() as browser,
+    ):
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.goto(served.address)
+        drop(page, write_clip(MiniSpec(), "test", 2, Path(folder)))
+        expect(page.locator("#facts")).to_contain_text("8.0 s")
+        page.locator("#takes").get_by_text("2", exact=True).click()
+        page.locator("#make").click()
+        expect(page.locator("#status")).to_contain_text("Made in", timeout=600_000)
+        page.evaluate("document.querySelector('.pn-take video').currentTime = 4.2")
+        page.wait_for_timeout(1000)
+        photograph(page, path)
+
+
+if __name__ == "__main__":
+    make_screenshot(Path(sys.argv[1]))
