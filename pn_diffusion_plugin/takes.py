@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import soundfile
 
 from .data.corpora.folder import find_videos
-from .data.cut import cut_video, mix_beneath
+from .data.cut import cut_video, mix_beneath, part_seconds
 from .data.video import fit_length, mux, probe, read_audio
 from .errors import AudioError, UserError
 from .models.requests import Progress, check_length
@@ -82,17 +82,17 @@ def plan_takes(
     Raises:
         UserError: a name that cannot be written, two videos of one name, or a take that would replace its video.
     """
-    named: list[tuple[Path, Path]] = []  # video, its place in an output folder
+    named: dict[Path, Path] = {}  # video → its place in an output folder
     for path in videos:
         if path.is_dir():
-            named += [(found, found.relative_to(path)) for found in find_videos(path, leave_out=output)]
+            named |= {found: found.relative_to(path) for found in find_videos(path, leave_out=output)}
         else:
-            named.append((path, Path(path.name)))
+            named[path] = Path(path.name)
     many = len(named) > 1 or any(path.is_dir() for path in videos)
     mp4_of = _placer(output, VIDEO, many)
     wav_of = None if wav is None else _placer(wav, WAV, many)
     takes: list[Take] = []
-    for video, name in named:
+    for video, name in named.items():
         for seed in seeds:
             more = f"_seed{seed}" if len(seeds) > 1 else ""
             takes.append(Take(video, seed, mp4_of(name, more), wav_of(name, more) if wav_of else None))
@@ -124,7 +124,8 @@ def _placer(target: Path, suffixes: tuple[str, ...], many: bool) -> Callable[[Pa
     if many and target.suffix.lower() in suffixes:
         raise UserError(f"{target} is one file and there may be several videos: give the name of a folder")
     raise UserError(
-        f"{target} cannot be written: give the name of a file that ends in {' or '.join(suffixes)}, or a folder"
+        f"{target} cannot be written: give the name of a file that ends in {' or '.join(suffixes)}, or of a folder, "
+        "which must be there if its name has a dot"
     )
 
 
@@ -148,8 +149,10 @@ def make_takes(
     edit = edit or Edit()
     tell = progress or (lambda *_: None)
     pose, encoder = PoseExtractor(), None
-    for video in dict.fromkeys(take.video for take in takes):
-        mine = [take for take in takes if take.video == video]
+    by_video: dict[Path, list[Take]] = {}
+    for take in takes:
+        by_video.setdefault(take.video, []).append(take)
+    for video, mine in by_video.items():
         try:
             _check(video, edit, model.sequence.seconds)
             encoder = encoder or build_visual_encoder(model.feature_spec.visual_encoder, visual_weights)
@@ -166,8 +169,8 @@ def make_takes(
 def _check(video: Path, edit: Edit, window: float) -> None:
     """Raise UserError, before the slow part, unless a video can be given music."""
     info = probe(video)
-    seconds = (info.seconds if edit.end is None else edit.end) - (edit.start or 0.0)
-    check_length(f"the part of {video}" if edit.cuts else str(video), seconds, window)
+    start, end = part_seconds(video, info, edit.start, edit.end)
+    check_length(f"the part of {video}" if edit.cuts else str(video), end - start, window)
     if edit.keep_audio_db is not None and not info.has_audio:
         raise AudioError(f"{video} has no sound track that could be kept: leave out --keep-audio-db")
 
@@ -181,7 +184,7 @@ def _part(video: Path, edit: Edit, folder: Path) -> Iterator[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as temporary:
         part = Path(temporary) / f"{video.stem}.mp4"
-        cut_video(video, part, edit.start or 0.0, edit.end)
+        cut_video(video, part, edit.start, edit.end)
         try:
             yield part
         except UserError as error:  # the user knows the video, not this file

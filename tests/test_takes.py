@@ -50,6 +50,10 @@ def test_a_folder_keeps_its_order(tmp_path: Path, dances: Path) -> None:
     ]
 
 
+def test_a_video_that_is_given_twice_is_one(tmp_path: Path, dances: Path) -> None:
+    assert len(plan_takes([dances / "a.mp4", dances, dances / "a.mp4"], tmp_path / "out")) == 2
+
+
 def test_results_among_the_dances_are_not_taken_for_dances(tmp_path: Path, dances: Path) -> None:
     (dances / "out").mkdir()
     (dances / "out" / "a.mp4").touch()
@@ -76,7 +80,7 @@ def test_nothing_is_written_over(tmp_path: Path, dances: Path) -> None:
         (
             "out.mkv",
             None,
-            r"out.mkv cannot be written: give the name of a file that ends in \.mp4, or a folder",
+            r"out.mkv cannot be written: give the name of a file that ends in \.mp4, or of a folder",
         ),
         ("out", "out.wav", "out.wav is one file"),
         ("out", "out.mp3", r"out.mp3 cannot be written: .* \.wav or \.flac"),

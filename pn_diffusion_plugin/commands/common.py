@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
 from ..errors import UserError
 from ..utils.progress import stderr
@@ -108,6 +109,11 @@ def _stdout_on_stderr() -> Iterator[None]:
 def say(text: str) -> None:
     """Tell people what happens, on stderr."""
     stderr.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """Tell what could not be done, on stderr, `--quiet` or not."""
+    Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def show(text: str) -> None:

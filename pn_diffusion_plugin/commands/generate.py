@@ -9,7 +9,7 @@ import typer
 
 from ..errors import UserError
 from ..utils.progress import progress_bar
-from .common import finish, say
+from .common import complain, finish, say
 from .generation_options import with_generation_options
 
 
@@ -67,13 +67,13 @@ def generate(
 
     A part, its old sound still to be heard: `pn-diffusion generate dance.mp4 -o out.mp4 --end 15 --keep-audio-db -12`
     """
-    from ..takes import Edit, make_takes, plan_takes
+    from ..takes import Edit, Take, make_takes, plan_takes
 
     takes = plan_takes(videos, output, wav, range(seed, seed + seeds))
-    skipped = [take for take in takes if skip_existing and all(file.is_file() for file in take.files)]
-    failed = _unusable({take.video for take in takes if take not in skipped})
-    todo = [take for take in takes if take not in skipped and take.video not in failed]
-    made = []
+    there = {take: skip_existing and all(file.is_file() for file in take.files) for take in takes}
+    failed = _unusable({take.video for take in takes if not there[take]})
+    todo = [take for take in takes if not there[take] and take.video not in failed]
+    made: list[Take] = []
     if todo:
         from ..models.pn_diffusion import PNDiffusion
 
@@ -101,8 +101,8 @@ def generate(
     if failed and len({take.video for take in takes}) == 1:
         raise next(iter(failed.values()))
     for error in failed.values():
-        say(f"failed: {error}")
-    if skipped:
+        complain(f"failed: {error}")
+    if skipped := [take for take in takes if there[take]]:
         say(f"{len(skipped)} takes were there")
     result = {
         "made": [vars(take) for take in made],

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import UserError
-from .common import finish, say
+from .common import complain, finish, say
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -144,7 +144,7 @@ def tell(report: Any) -> None:
         f"in {report.seconds:.0f} s; {settled if splits else 'no splits yet: call it without --shards'}"
     )
     for _, reason in report.failed:
-        say(f"failed: {reason}")
+        complain(f"failed: {reason}")
     result = {
         "made": len(report.done),
         "were_there": len(report.skipped),

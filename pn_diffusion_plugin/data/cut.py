@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ..errors import UserError
-from .video import probe, read_audio, read_frames, write_video
+from .video import VideoInfo, probe, read_audio, read_frames, write_video
 
 PEAK = 0.99
 """Of a mixture that would clip otherwise."""
@@ -16,7 +16,30 @@ PEAK = 0.99
 _SOUND_RATE = 44100
 
 
-def cut_video(video: str | Path, out: str | Path, start: float = 0.0, end: float | None = None) -> None:
+def part_seconds(
+    video: str | Path, info: VideoInfo, start: float | None, end: float | None
+) -> tuple[float, float]:
+    """Where a part of a video begins and ends, in seconds; None: where the video does.
+
+    Raises:
+        UserError: the part is empty, or not within the video.
+    """
+    first, last = start or 0.0, info.seconds if end is None else end
+    if not 0 <= first < last:
+        raise UserError(
+            f"the part from {first:g} s to {last:g} s of {video} is empty: give --start before --end"
+        )
+    if last > info.seconds + 0.5 / info.fps:
+        raise UserError(
+            f"the part from {first:g} s to {last:g} s of {video} ends after the video ({info.seconds:.2f} s): "
+            "give an earlier --end"
+        )
+    return first, last
+
+
+def cut_video(
+    video: str | Path, out: str | Path, start: float | None = None, end: float | None = None
+) -> None:
     """Write what is shown from `start` to `end` as an mp4, with its sound.
 
     The picture is encoded again: packets could be copied from key pictures on only, which may be seconds apart.
@@ -24,29 +47,20 @@ def cut_video(video: str | Path, out: str | Path, start: float = 0.0, end: float
     Args:
         video: video file.
         out: mp4 file to write, atomically.
-        start, end: seconds; None: to the end of the video.
+        start, end: seconds; None: from its beginning, to its end.
 
     Raises:
-        UserError: the part is not within the video.
+        UserError: the part is empty, or not within the video.
         VideoError: as `probe`.
     """
     info = probe(video)
-    end = info.seconds if end is None else end
-    if not 0 <= start < end:
-        raise UserError(
-            f"the part from {start:g} s to {end:g} s of {video} is empty: give --start before --end"
-        )
-    if end > info.seconds + 0.5 / info.fps:
-        raise UserError(
-            f"the part from {start:g} s to {end:g} s of {video} ends after the video ({info.seconds:.2f} s): "
-            "give an earlier --end"
-        )
+    first, last = part_seconds(video, info, start, end)
     fps = float(Fraction(info.fps).limit_denominator(1001))
     sound = None
     if info.has_audio:
-        first, last = (round(time * _SOUND_RATE) for time in (start, end))
-        sound = read_audio(video, _SOUND_RATE)[first:last]
-    write_video(out, read_frames(video, fps, start=start, seconds=end - start), fps, sound, _SOUND_RATE)
+        sound = read_audio(video, _SOUND_RATE)[round(first * _SOUND_RATE) : round(last * _SOUND_RATE)]
+    pictures = read_frames(video, fps, start=first, seconds=last - first)
+    write_video(out, pictures, fps, sound, _SOUND_RATE)
 
 
 def mix_beneath(music: np.ndarray, sound: np.ndarray, level_db: float) -> np.ndarray:
