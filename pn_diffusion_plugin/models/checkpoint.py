@@ -7,11 +7,12 @@ with `weights_only=True` after a look at the checksums that `torch.save` puts in
 
 from __future__ import annotations
 
+import contextlib
 import re
 import textwrap
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from .. import paths
-from ..errors import CheckpointError
+from ..errors import CheckpointError, UserError
 from ..utils.files import atomic_path, sha256_file
 
 EXPORT_SCHEMA = 1
@@ -239,6 +240,19 @@ def read_tensors(file: Path, sha256: str | None = None) -> dict[str, torch.Tenso
             "export the model again"
         )
     return tensors
+
+
+@contextlib.contextmanager
+def made_by_configuration(name: str | Path) -> Iterator[None]:
+    """Say in one sentence that a configuration makes no model, whatever the modules raise over it."""
+    try:
+        yield
+    except (UserError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # Python's, torch's and diffusers' own, a dozen kinds
+        raise CheckpointError(
+            f"the configuration of {name} makes no model ({type(error).__name__}: {error}): export the model again"
+        ) from error
 
 
 def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: str) -> None:
