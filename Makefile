@@ -7,6 +7,7 @@
 #   make lint           ruff and mypy
 #   make venv           only the installation   make venv PYTHON=/path/to/python3.11
 #   make venv VERSIONS="torch==2.6.0 torchaudio==2.6.0 torchvision==0.21.0"   without the lock, in these versions
+#   make dist           wheel and source distribution, in dist/
 #   make clean          removes .venv and caches; outputs/ stays
 
 SHELL := /bin/sh
@@ -30,7 +31,7 @@ BUILD := editables|hatchling|packaging|pathspec|pluggy|setuptools|trove-classifi
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input install
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help venv demo demo-scratch test test-all lint clean
+.PHONY: help venv demo demo-scratch test test-all lint dist clean
 help:
 	@sed -n 's/^#  *make/make/p' Makefile
 
@@ -51,6 +52,9 @@ test-all: $(STAMP)
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+dist: $(STAMP)
+	$(BIN)/python -m hatchling build
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage*
