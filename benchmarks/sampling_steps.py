@@ -118,9 +118,10 @@ def windows(model: PNDiffusion, clips: list[CorpusClip]) -> int:
 
 def write_cell(cell: Cell, file: Path) -> None:
     """Keep a cell."""
-    buffer = io.BytesIO()
     about = json.dumps({"name": cell.name, "evaluations": cell.evaluations, "seconds": cell.seconds})
-    np.savez(buffer, about=np.array(about), embedding=cell.embedding, **cell.scores)
+    arrays: dict[str, Any] = {"about": np.array(about), "embedding": cell.embedding, **cell.scores}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
     with atomic_path(file) as temporary:
         temporary.write_bytes(buffer.getvalue())
 
@@ -131,6 +132,16 @@ def read_cell(file: Path) -> Cell:
         about = json.loads(str(kept["about"]))
         scores = {key: kept[key] for key in SCORES}
         return Cell(about["name"], scores, kept["embedding"], about["evaluations"], about["seconds"])
+
+
+def reference_embedding(clips: list[CorpusClip], embed: Embedder, file: Path) -> np.ndarray:
+    """(clips, windows, 200) of the reference music, kept in a file."""
+    if not file.is_file():
+        buffer = io.BytesIO()
+        np.save(buffer, np.stack([embed(clip.reference, clip.info.sample_rate) for clip in clips]))
+        with atomic_path(file) as temporary:
+            temporary.write_bytes(buffer.getvalue())
+    return np.load(file)
 
 
 def holds(values: dict[str, Value], reference: dict[str, Value]) -> bool:
@@ -228,7 +239,7 @@ def main() -> None:
         cell = make_cell(model, name, clips, embed)
         write_cell(cell, file)
         print(f"{name}: {cell.seconds:.0f} s", flush=True)
-    reference = np.stack([embed(clip.reference, clip.info.sample_rate) for clip in clips])
+    reference = reference_embedding(clips, embed, folder / "reference.npy")
     cells = [read_cell(file) for file in sorted(folder.glob("*.npz"))]
     setting = (
         f"Model {args.model}, {len(clips)} clips of {args.corpus.name}/{args.split}, "

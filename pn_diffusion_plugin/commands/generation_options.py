@@ -25,6 +25,8 @@ OPTIONS: dict[str, Any] = {
     "guidance": _option(float, "Classifier-free guidance; 1: off."),
     "negative_guidance": _option(float, "Push away from the negative dance; 0: off."),
     "guidance_rescale": _option(float, "Share of the contrast that guidance adds to be taken back, 0 to 1."),
+    "guidance_from": _option(float, "Share of the timesteps at which guidance begins; 1: pure noise."),
+    "guidance_until": _option(float, "… and ends, 0 to 1."),
     "spacing": _option(str, "Of the timesteps: trailing or leading."),
     "eta": _option(float, "Noise on the way with ddim, 0 to 1."),
     "overlap": _option(float, "Of neighbouring windows of a long video, in parts of a window."),

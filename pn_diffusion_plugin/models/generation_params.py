@@ -27,6 +27,8 @@ class GenerationParams:
         guidance: weight g of classifier-free guidance; 1: off.
         negative_guidance: how far to push away from the negative dance; 0: off, its branch is not computed.
         guidance_rescale: share in [0, 1] of a guided estimate brought back to the spread that P has.
+        guidance_from, guidance_until: shares of the timesteps (1: pure noise) between which there is guidance, of
+            either kind; elsewhere P alone is computed.
         spacing: of the timesteps: `trailing` begins at pure noise, `leading` ends at the least noise.
         eta: noise of the `ddim` sampler, from 0 (none) to 1 (as much as `ddpm`).
         overlap: of neighbouring windows, in parts of a window.
@@ -43,6 +45,8 @@ class GenerationParams:
     guidance: float = 1.0
     negative_guidance: float = 0.0
     guidance_rescale: float = 0.0
+    guidance_from: float = 1.0
+    guidance_until: float = 0.0
     spacing: str = "trailing"
     eta: float = 0.0
     overlap: float = 0.5
@@ -52,15 +56,22 @@ class GenerationParams:
     channels_last: bool = False
     compile: bool = False
 
-    def guidance_rule(self, negative_latent: str) -> Guidance:
-        """The rule for combining the branches of a model of this reading of the negative."""
+    def guidance_rule(self, negative_latent: str, timesteps: int) -> Guidance:
+        """The rule for combining the branches of a model.
+
+        Args:
+            negative_latent: its reading of the negative.
+            timesteps: of its schedule.
+        """
         plain = self.guidance == 1
+        interval = (self.guidance_until * timesteps, self.guidance_from * timesteps)
         return Guidance(
             w=self.negative_guidance if plain else 0.0,
             g=self.guidance,
             h=0.0 if plain else self.negative_guidance,
             negative_latent=negative_latent,
             rescale=self.guidance_rescale,
+            timesteps=None if interval == (0, timesteps) else interval,
         )
 
     def check(self, most_steps: int) -> None:
@@ -74,6 +85,12 @@ class GenerationParams:
             ("steps", 1 <= self.steps <= most_steps, f"1 to {most_steps}"),
             ("negative_guidance", self.negative_guidance >= 0, "at least 0"),
             ("guidance_rescale", 0 <= self.guidance_rescale <= 1, "0 to 1"),
+            ("guidance_from", 0 <= self.guidance_from <= 1, "0 to 1"),
+            (
+                "guidance_until",
+                0 <= self.guidance_until <= self.guidance_from,
+                f"0 to {self.guidance_from:g}, which is guidance_from",
+            ),
             ("spacing", self.spacing in SPACINGS, f"one of {', '.join(SPACINGS)}"),
             ("eta", 0 <= self.eta <= 1, "0 to 1"),
             ("overlap", 0 <= self.overlap < 1, "at least 0 and less than 1"),

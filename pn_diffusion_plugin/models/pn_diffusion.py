@@ -19,7 +19,7 @@ from ..data.features import Features
 from ..data.negatives import shifted_dance
 from ..data.video import probe
 from ..errors import CheckpointError, UserError
-from ..modules.guidance import Branch, guided_together
+from ..modules.guidance import Branch, Guidance, guided_together
 from ..modules.sampling import clip_generators, sample
 from ..modules.windows import window_starts, windowed
 from . import builders
@@ -242,8 +242,12 @@ class PNDiffusion:
 
     def _clips_at_once(self) -> int:
         """Clips denoised together: no more than one network call can hold with all their branches."""
-        branches = self.params.guidance_rule(self.negative_latent).branches
+        branches = self.guidance_rule().branches
         return min(self.params.batch_size, max(1, self.params.windows_per_call // len(branches)))
+
+    def guidance_rule(self) -> Guidance:
+        """How the branches are combined with the parameters as they are."""
+        return self.params.guidance_rule(self.negative_latent, self.schedule.num_train_timesteps)
 
     def _streams(self) -> tuple[str, ...]:
         return (POSITIVE, NEGATIVE) if self.params.negative_guidance else (POSITIVE,)
@@ -285,7 +289,7 @@ class PNDiffusion:
         params, denoiser = self.params, self.networks()[0]
         dtype = PRECISIONS[params.precision]
         window, hop = self.sequence.latent_columns, self._window_hop()
-        guidance = params.guidance_rule(self.negative_latent)
+        guidance = self.guidance_rule()
         branches = guidance.branches
         per_call = max(1, params.windows_per_call // (len(seeds) * len(branches)))
         starts = window_starts(columns, window, hop)
@@ -296,11 +300,14 @@ class PNDiffusion:
 
         def denoise_windows(z: torch.Tensor, t: torch.Tensor, group: list[int]) -> torch.Tensor:
             """(W B, C, F, window) → (K, W B, C, F, window), all K branches in one call if it may hold them."""
-            z = z.to(dtype)
+            z, wanted = z.to(dtype), len(guidance.at(t).branches)
             outputs: list[torch.Tensor] = []
             for rows in prepared[group[0]]:
-                k = len(rows["tokens"]) // len(z)
-                outputs += denoiser.denoise(z.repeat(k, 1, 1, 1), t.repeat(k), rows).float().chunk(k)
+                k = min(len(rows["tokens"]) // len(z), wanted - len(outputs))
+                if k == 0:  # the step is without guidance
+                    break
+                own = {name: value[: k * len(z)] for name, value in rows.items()}
+                outputs += denoiser.denoise(z.repeat(k, 1, 1, 1), t.repeat(k), own).float().chunk(k)
             return torch.stack(outputs)
 
         evaluations = 0

@@ -13,6 +13,7 @@ The weights of P, N' and O sum to 1, so at a given z_t the same formulas hold fo
 
 from __future__ import annotations
 
+import math
 import typing as tp
 from dataclasses import dataclass
 
@@ -35,6 +36,8 @@ class Guidance:
             sign.
         rescale: share in [0, 1] of the result brought back to the standard deviation that P has in each clip,
             against guidance that raises the contrast (arXiv 2305.08891, section 3.4).
+        timesteps: (first, end) of those at which there is guidance, with P alone at the others (arXiv 2404.07724:
+            at much noise it costs variety, at little it changes next to nothing); None: at all.
 
     Raises:
         ValueError: both formulas at once, or a number that cannot be.
@@ -48,6 +51,7 @@ class Guidance:
     h: float = 0.0
     negative_latent: str = "mirrored"
     rescale: float = 0.0
+    timesteps: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.w < 0:
@@ -67,6 +71,17 @@ class Guidance:
         negative: tuple[Branch, ...] = ("negative",) if self.h else ()
         nothing: tuple[Branch, ...] = ("none",) if 1.0 - self.g + self.h != 0.0 else ()
         return ("positive", *negative, *nothing)
+
+    def applies(self, t: torch.Tensor) -> torch.Tensor:
+        """Whether there is guidance at timesteps t (B,), (B,) of bool."""
+        first, end = self.timesteps or (-math.inf, math.inf)
+        return (t >= first) & (t < end)
+
+    def at(self, t: torch.Tensor) -> Guidance:
+        """The guidance of a step, t (B,) being the same for all rows."""
+        if self.timesteps is None or bool(self.applies(t)[0]):
+            return self
+        return Guidance(negative_latent=self.negative_latent)
 
     def combine(self, outputs: tp.Mapping[Branch, torch.Tensor]) -> torch.Tensor:
         """The guided output (B, C, F, L) from one such output for each of ``branches``."""
@@ -132,11 +147,13 @@ def guided_together(branches: Denoiser, guidance: Guidance) -> Denoiser:
     """The same where one call gives all branches.
 
     Args:
-        branches: (z (B, C, F, L), t (B,)) -> (K, B, C, F, L), the outputs of the K ``guidance.branches``.
+        branches: (z (B, C, F, L), t (B,)) -> (K, B, C, F, L), the outputs of the K branches of
+            ``guidance.at(t)``.
         guidance: what to make of them.
     """
 
     def denoise(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        return guidance.combine(dict(zip(guidance.branches, branches(z, t), strict=True)))
+        now = guidance.at(t)
+        return now.combine(dict(zip(now.branches, branches(z, t), strict=True)))
 
     return denoise

@@ -22,7 +22,7 @@ from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion
 from ..modules.diffusion import masked_mse
 from ..modules.distillation import ProgressiveDistillation
-from ..modules.guidance import Guidance, guided_together
+from ..modules.guidance import Guidance
 from ..modules.windows import Denoiser
 from .diagnostics import update_by_timestep
 from .pn_diffusion import PNDiffusionSolver
@@ -94,7 +94,7 @@ class DistillSolver(PNDiffusionSolver):
                 f"the teacher {name} was trained with {key}={value} and this experiment has {own}: make them alike"
             )
         self.vae_source = vae_source(name)
-        self.guidance = model.params.guidance_rule(model.negative_latent)
+        self.guidance = model.guidance_rule()
         self.teacher = model.dual.denoiser.requires_grad_(False)
         self._beginning = model.dual.state_dict()
         return model.vae.requires_grad_(False)
@@ -125,11 +125,13 @@ class DistillSolver(PNDiffusionSolver):
         rows = prepare_branches(self.teacher, conditions, guidance.branches, columns)
         prepared, k = self.teacher.prepare_for_sampling(joined(rows)), len(rows)
 
-        def branches(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-            out = self.teacher.denoise(z.repeat(k, 1, 1, 1), t.repeat(k), prepared)
-            return out.float().unflatten(0, (k, -1))
+        def denoise(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+            out = self.teacher.denoise(z.repeat(k, 1, 1, 1), t.repeat(k), prepared).float()
+            outputs = dict(zip(guidance.branches, out.chunk(k), strict=True))
+            guided = guidance.applies(t)[:, None, None, None]  # clips are at timesteps of their own
+            return torch.where(guided, guidance.combine(outputs), outputs["positive"])
 
-        return guided_together(branches, guidance)
+        return denoise
 
     def run_step(self, idx: int, batch: Any, metrics: dict[str, Any]) -> dict[str, Any]:
         segments, infos = batch

@@ -136,6 +136,25 @@ def test_the_branches_that_count_are_computed_in_one_call(
     assert rows_seen(model, make_features(5.12)) == [3 * branches] * 2  # three windows
 
 
+@pytest.mark.parametrize("most", [2, 4, 100])
+def test_steps_without_guidance_take_one_branch(model: PNDiffusion, make_features: Make, most: int) -> None:
+    """Timesteps 999, 749, 499 and 249: from .8 to .3 of them there is guidance."""
+    features = make_features(5.12)  # three windows
+    guided = {"guidance": 2.0, "negative_guidance": 0.5}
+    model.set_generation_params(steps=4, windows_per_call=most, **guided)
+    always = latents(model, [features], [1])
+    model.set_generation_params(guidance_from=0.8, guidance_until=0.3)
+    rows = rows_seen(model, features)
+    assert max(rows) <= most and sum(rows) == (3 + 9 + 9 + 3)
+    sometimes = latents(model, [features], [1])
+    assert not torch.allclose(sometimes, always, atol=1e-3)
+    model.set_generation_params(guidance_from=0.1, guidance_until=0.0)  # at no timestep that is visited
+    never = latents(model, [features], [1])
+    model.set_generation_params(guidance=1.0, negative_guidance=0.0)
+    assert torch.allclose(latents(model, [features], [1]), never, atol=1e-5)
+    assert not torch.allclose(sometimes, never, atol=1e-3)
+
+
 @pytest.mark.parametrize("most", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("params", [{}, {"guidance": 2.0, "negative_guidance": 0.5, "guidance_rescale": 0.7}])
 def test_rows_of_a_call_are_bounded_and_change_nothing(
@@ -201,6 +220,8 @@ def test_a_device_that_is_not_there_is_told(device: str) -> None:
         ({"spacing": "leading"}, "leading.*zero_terminal_snr"),
         ({"eta": 1.5}, "eta.*1.5"),
         ({"eta": 0.5, "sampler": "unipc"}, "eta is 0.5 and belongs to ddim.*unipc"),
+        ({"guidance_from": 1.1}, "guidance_from.*1.1"),
+        ({"guidance_from": 0.5, "guidance_until": 0.6}, "guidance_until.*0.6: give 0 to 0.5"),
         ({"guidance_rescale": -0.1}, "guidance_rescale.*-0.1"),
         ({"windows_per_call": 0}, "windows_per_call.*0"),
         ({"steps": 0}, "steps.*0"),

@@ -78,11 +78,15 @@ def test_a_student_begins_as_its_teacher_and_learns(make_student: MakeSolver, te
     assert not torch.equal(after["denoiser.fold.weight"], begin["denoiser.fold.weight"])
 
 
-def test_the_target_is_the_guided_way_of_the_teacher(make_student: MakeSolver, teacher: Path) -> None:
+@pytest.mark.parametrize("interval", [(1.0, 0.0), (0.8, 0.3)])
+def test_the_target_is_the_guided_way_of_the_teacher(
+    make_student: MakeSolver, teacher: Path, interval: tuple[float, float]
+) -> None:
     """A student asked once goes, from the same noise, where the teacher's eight guided steps go."""
     solver = make_student(*small("distill.rounds=[1]", "sampling.steps=1", "optim.epochs=1"))
     model = PNDiffusion.get_pretrained(teacher)
-    model.set_generation_params(steps=8, sampler="ddim", guidance=2.0)
+    model.set_generation_params(steps=8, guidance_from=interval[0], guidance_until=interval[1])
+    solver.guidance = model.guidance_rule()
     dance = solver.dataloaders["valid"].dataset[0][1].dance
     made: list[torch.Tensor] = []
     model._to_wave = lambda z, n: made.append(z) or torch.zeros(1, 1, n)  # type: ignore[func-returns-value]
