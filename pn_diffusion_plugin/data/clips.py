@@ -262,7 +262,7 @@ def prepare_clips(
         task = bar.add_task("videos", total=len(todo))
         for job, outcome in run:
             if outcome.fatal:
-                raise CorpusError(outcome.reason)
+                raise CorpusError(str(outcome.reason))
             failures += outcome.reason is not None
             bar.update(task, advance=1, description=f"videos ({failures} failed)" if failures else "videos")
             yield job, outcome
