@@ -62,6 +62,7 @@ def test_the_doctor_finds_everything_and_leaves_nothing(installed: Installed, tm
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_dora_trains_in_an_empty_folder(installed: Installed, tiny_corpus: Path, tmp_path: Path) -> None:
     few = [item for item in overrides(tiny_corpus) if not item.startswith("optim.")]
     few += ["optim.epochs=1", "optim.updates_per_epoch=1", "evaluate.metrics.frechet_musicnn=false"]
