@@ -145,7 +145,7 @@ class PNDiffusionSolver(PluginSolver):
         if mode not in ("auto", True, False):
             raise UserError(f"latents.cache={mode}: give auto, true or false")
         recipe = {
-            **{key: self.config[key] for key in ("sample_rate", "mel", "mel_vae")},
+            **{key: _told(self.config[key]) for key in ("sample_rate", "mel", "mel_vae")},
             "weights": weights_hash(self.vae),
             "samples": self.sequence.samples,
             "padded_samples": self.sequence.padded_samples,
