@@ -5,6 +5,9 @@
 #   make test PYTEST_ARGS="tests/metrics -k beats"      some of them
 #   make test-all       with the slow ones
 #   make lint           ruff and mypy
+#   make docs           the documentation, as a site in site/
+#   make bench          the published procedure against ours, half an hour on two cores
+#   make bench-quick    the same in small, minutes      make bench BENCH_ARGS="--only training"
 #   make venv           only the installation   make venv PYTHON=/path/to/python3.11
 #   make venv VERSIONS="torch==2.6.0 torchaudio==2.6.0 torchvision==0.21.0"   without the lock, in these versions
 #   make dist           wheel and source distribution, in dist/
@@ -16,6 +19,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTHON ?=
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 VERSIONS ?=
 TEST_WORKERS ?= 2
 
@@ -31,7 +35,7 @@ BUILD := editables|hatchling|packaging|pathspec|pluggy|setuptools|trove-classifi
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input install
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help venv demo demo-scratch test test-all lint dist clean
+.PHONY: help venv demo demo-scratch test test-all bench bench-quick lint dist clean
 help:
 	@sed -n 's/^#  *make/make/p' Makefile
 
@@ -49,6 +53,12 @@ test: $(STAMP)
 test-all: $(STAMP)
 	$(PYTEST) $(or $(PYTEST_ARGS),$(EVERYTHING))
 
+bench: $(STAMP)
+	$(BIN)/python -m benchmarks.bench $(BENCH_ARGS)
+
+bench-quick: $(STAMP)
+	$(BIN)/python -m benchmarks.bench --quick $(BENCH_ARGS)
+
 lint: $(STAMP)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -56,8 +66,11 @@ lint: $(STAMP)
 dist: $(STAMP)
 	$(BIN)/python -m hatchling build
 
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .coverage*
+	rm -rf $(VENV) build dist site .pytest_cache .mypy_cache .ruff_cache .coverage*
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The first of these that is a Python 3.11 or 3.12, else a 3.10. With PYTHON=…, only that one.
