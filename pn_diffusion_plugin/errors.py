@@ -54,6 +54,20 @@ _SYSTEM = {
 }
 
 
+def is_about_the_disk(error: BaseException) -> bool:
+    """Whether whatever else is written there would fail too: the disk is full or may only be read."""
+    return _code(error) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+
+
+def _code(error: BaseException) -> int | None:
+    """Number of the system's error, which libraries may tell in words."""
+    if in_words := re.search(r"\(os error (\d+)\)", str(error)):
+        return int(in_words[1])
+    if os.strerror(errno.ENOSPC) in str(error):
+        return errno.ENOSPC
+    return getattr(error, "errno", None)
+
+
 def explain(error: BaseException) -> str | None:
     """One sentence for an error that a user can do something about, or None for a bug.
 
@@ -66,11 +80,7 @@ def explain(error: BaseException) -> str | None:
             "there is not enough memory: give a smaller --windows-per-call or fewer --jobs, or a smaller "
             "dataset.batch_size in training"
         )
-    code = getattr(error, "errno", None)
-    if in_words := re.search(r"\(os error (\d+)\)", str(error)):
-        code = int(in_words[1])
-    elif os.strerror(errno.ENOSPC) in str(error):
-        code = errno.ENOSPC
+    code = _code(error)
     if code in _SYSTEM:
         name = getattr(error, "filename", None)
         return f"{name}: {_SYSTEM[code]}" if name else _SYSTEM[code]

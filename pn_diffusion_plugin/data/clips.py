@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from ..errors import AudioError, CorpusError, FeatureFileError, UserError
+from ..errors import AudioError, CorpusError, FeatureFileError, UserError, explain, is_about_the_disk
 from ..utils.files import atomic_path, sha256_file
 from .corpora.folder import Labels
 from .manifest import CorpusPaths, DanceInfo
@@ -234,12 +234,12 @@ def _run_job(job: ClipJob, make_extractor: Callable[[], Extractor]) -> Outcome:
         with at_work(job.run):
             return Outcome(pictures=prepare_clip(job, _extract))
     except Exception as error:
-        return Outcome(_reason(error, job.video))
+        return Outcome(_reason(error, job.video), fatal=is_about_the_disk(error))
 
 
 def _reason(error: Exception, video: Path | None = None) -> str:
-    if isinstance(error, UserError):
-        return str(error)
+    if isinstance(error, UserError) or is_about_the_disk(error):
+        return str(explain(error))
     logger.debug("unexpected error", exc_info=error)
     return f"{video or 'the extractor'} failed with {type(error).__name__}: {error}"
 

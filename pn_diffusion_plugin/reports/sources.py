@@ -119,7 +119,8 @@ def read_report(path: Path) -> dict[str, Any]:
         and isinstance(row.get("name"), str)
         and Path(row["name"]).name == row["name"]  # of a folder beside the report
         and isinstance(row.get("label"), str)
-        and all(_is_scores(row.get(key, {})) for key in ("metrics", "minus_shuffled"))
+        and _is_scores(row.get("metrics"))
+        and _is_scores(row.get("minus_shuffled", {}))
         for row in rows
     )
     if not good or report.get("schema") != SCHEMA:

@@ -141,7 +141,9 @@ def write_input(target: Any, name: str, seed: int, number: int) -> None:
         path.write_bytes(changed)
 
 
-def judge(read: Any, number: int) -> dict[str, Any]:
+def judge(
+    read: Any, number: int, most_seconds: float = SECONDS, most_megabytes: float = MEGABYTES
+) -> dict[str, Any]:
     """Let the reader read; {} or {"refused"}, and what was wrong."""
     from pn_diffusion_plugin.errors import UserError
 
@@ -160,9 +162,9 @@ def judge(read: Any, number: int) -> dict[str, Any]:
         told |= {"what": type(error).__name__, "detail": f"{str(error)[:200]} ({place})"}
     seconds = time.process_time() - began
     grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
-    if seconds > SECONDS:
+    if seconds > most_seconds:
         told.setdefault("what", f"took {seconds:.1f} s")
-    if grown > MEGABYTES:
+    if grown > most_megabytes:
         told.setdefault("what", f"grew by {grown:.0f} MB")
     return {**told, "number": number} if "what" in told else told
 
