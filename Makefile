@@ -9,7 +9,7 @@
 #   make bench          the published procedure against ours, half an hour on two cores
 #   make bench-quick    the same in small, minutes      make bench BENCH_ARGS="--only training"
 #   make venv           only the installation   make venv PYTHON=/path/to/python3.11
-#   make venv VERSIONS="torch==2.6.0 torchaudio==2.6.0 torchvision==0.21.0"   without the lock, in these versions
+#   make venv VERSIONS="torch==2.6.0 torchaudio==2.6.0 torchvision==0.21.0 xformers==0.0.29.post3"   without the lock, in these
 #   make dist           wheel and source distribution, in dist/
 #   make clean          removes .venv and caches; outputs/ stays
 
@@ -114,6 +114,7 @@ $(STAMP): requirements.lock pyproject.toml
 			"(make venv PYTHON=/path/to/python3.11) without VERSIONS"; \
 		printf '%s\n' $(or $(VERSIONS),$$(grep -E '^($(TORCH))==' requirements.lock)) > $(VENV)/constraints.txt \
 		&& $(PIP) --constraint $(VENV)/constraints.txt --editable '.[dev]' \
-		&& $(PIP) --no-deps $$(grep -E '^($(UNRESOLVABLE))==' requirements.lock) ;; \
+		&& $(PIP) --no-deps $$(grep -E '^($(UNRESOLVABLE))==' requirements.lock) \
+		$(patsubst %,&& $(PIP) --no-deps %,$(filter $(addsuffix ==%,$(subst |, ,$(UNRESOLVABLE))),$(VERSIONS))) ;; \
 	esac
 	@touch $@

@@ -236,7 +236,7 @@ _CHECKS: tuple[tuple[str, str, bool, Callable[[], str]], ...] = (
     ("configuration", "install the package again: its wheel carries it", True, _configuration),
     ("torch", "install torch, torchaudio and torchvision of one release from one place", True, _torch),
     ("GPU", "without one everything takes longer; with one, install the torch that fits its driver", False, _gpu),
-    ("audiocraft", "pip install --no-deps audiocraft==1.3.0 xformers==0.0.35", True, _audiocraft),
+    ("audiocraft", "pip install --no-deps audiocraft==1.3.0 and the xformers made for this torch", True, _audiocraft),
     ("video codecs", "pip install --force-reinstall av: its wheels carry FFmpeg", True, _pyav),
     ("ffmpeg", "pip install imageio-ffmpeg, or install FFmpeg", True, _ffmpeg),
     ("pose model", "pip install --no-deps mediapipe==0.10.14", True, _pose),
