@@ -8,10 +8,12 @@ from __future__ import annotations
 import signal
 import sys
 from types import FrameType
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
+from . import __version__
 from .commands import prepare
 from .commands.common import Debug, Json, Quiet, mode, print_json, reset_mode, set_mode, with_common_options
 from .commands.demo import demo
@@ -47,8 +49,21 @@ for name, preparation in (
 app.add_typer(prepare.app, name="prepare")
 
 
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"pn-diffusion {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def options(json: Json = False, quiet: Quiet = False, debug: Debug = False) -> None:
+def options(
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Options of every command."""
     set_mode(json, quiet, debug)
 

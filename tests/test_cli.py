@@ -19,6 +19,7 @@ import pytest
 import soundfile
 import torch
 
+import pn_diffusion_plugin
 from pn_diffusion_plugin import cli
 from pn_diffusion_plugin.commands.common import reset_mode
 from pn_diffusion_plugin.data.video import write_video
@@ -464,6 +465,10 @@ def test_ctrl_c_is_exit_code_130(command: Command, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr("pn_diffusion_plugin.models.checkpoint.resolve_checkpoint", interrupted)
     code, out, err = command("export", "anything", "-o", tmp_path / "out")
     assert (code, out) == (130, "") and err.startswith("interrupted")
+
+
+def test_the_version_is_told(command: Command) -> None:
+    assert command("--version") == (0, f"pn-diffusion {pn_diffusion_plugin.__version__}\n", "")
 
 
 def test_wrong_usage_is_exit_code_2(command: Command) -> None:
