@@ -51,6 +51,10 @@ class Lines(Progress):
         self._told: dict[TaskID, float] = {}
         self._ended: set[TaskID] = set()
 
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """See `rich.progress.Progress.advance`."""
+        self.update(task_id, advance=advance)
+
     def update(self, task_id: TaskID, **changes: Any) -> None:
         """See `rich.progress.Progress.update`."""
         super().update(task_id, **changes)

@@ -41,7 +41,7 @@ def test_a_log_file_gets_a_line_every_ten_seconds_and_one_at_the_end(log: Consol
         task = bar.add_task("a job with a name that is longer than the console is wide", total=40)
         for step in range(40):
             clock.now = 1.0 * step + 1
-            bar.update(task, advance=1)
+            bar.advance(task)
         bar.update(task, completed=40)  # told of its end once
     name = "a job with a name that is longer than the console is wide"
     assert text(log).splitlines() == [
