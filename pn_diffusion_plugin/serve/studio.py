@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -145,6 +146,8 @@ class Studio:
                 takes = self._takes(job, video, folder, wish)
             except UserError as error:
                 raise type(error)(without_folder(str(error), video)) from error
+            finally:
+                gc.collect()  # figures are cycles that hold megabytes, and would pile up till Python looks
         return Takes(folder.name, takes)
 
     def _takes(self, job: MusicJob, video: Path, folder: Path, wish: Wish) -> tuple[Take, ...]:

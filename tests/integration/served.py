@@ -32,11 +32,11 @@ class Served:
 
     def client(self) -> Client:
         """Somebody who comes by."""
-        return Client(self.address, verbose=False, analytics_enabled=False)
+        return Client(self.address, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 300})
 
     def get(self, path: str) -> httpx.Response:
         """A file of the page."""
-        return httpx.get(f"{self.address}/{path}", timeout=30)
+        return httpx.get(f"{self.address}/{path}", timeout=300)
 
 
 @contextmanager
