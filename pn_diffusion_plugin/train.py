@@ -5,10 +5,13 @@ The only file that imports hydra and dora when it is imported.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import random
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import flashy
@@ -18,7 +21,7 @@ import omegaconf
 import torch
 from audiocraft.environment import AudioCraftEnvironment
 from audiocraft.utils.cluster import get_slurm_parameters
-from dora import XP, hydra_main
+from dora import XP, get_xp, hydra_main
 
 from . import paths
 from ._compat import ensure_ffmpeg
@@ -26,6 +29,7 @@ from .errors import UserError, explain
 from .solvers import describe
 from .solvers import get_solver as build_solver
 from .solvers.workers import on_rank_zero, patient_group
+from .utils.files import exclusive
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +99,24 @@ def init_system(cfg: omegaconf.DictConfig) -> None:
         torch.set_num_threads(cfg.num_threads)
 
 
+@contextlib.contextmanager
+def only_run(folder: Path) -> Iterator[None]:
+    """Be the only process that runs the experiment in this folder: two would write over each other's checkpoints.
+
+    Raises:
+        UserError: another one is at work.
+    """
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(exclusive(folder / ".running", wait=False))
+        except BlockingIOError:
+            raise UserError(
+                f"the experiment {folder.name} is being run by another process: wait for it or stop it, or change "
+                "something, e.g. seed=1, which makes another experiment"
+            ) from None
+        yield
+
+
 @hydra_main(config_path=str(paths.config_dir()), config_name="config", version_base="1.3")
 def main(cfg: omegaconf.DictConfig) -> Any:
     """Run an experiment: all its stages, or the one that `execute_only` names."""
@@ -118,6 +140,12 @@ def _run(cfg: omegaconf.DictConfig) -> Any:
     if cfg.show and (text := describe(cfg)) is not None:
         logger.info("%s", text)
         return None
+    with contextlib.ExitStack() as stack:
+        on_rank_zero(lambda: stack.enter_context(only_run(Path(get_xp().folder))))
+        return _run_alone(cfg)
+
+
+def _run_alone(cfg: omegaconf.DictConfig) -> Any:
     if cfg.get("corpus") is not None and cfg.corpus.make:
         from .data.corpora import ensure_corpus
 

@@ -31,17 +31,20 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def exclusive(path: str | Path) -> Iterator[None]:
+def exclusive(path: str | Path, wait: bool = True) -> Iterator[None]:
     """Wait until no other process is inside this block with the same lock file, then enter it.
 
     The system lets go of the lock when the process dies; the empty file stays.
+
+    Raises:
+        BlockingIOError: with `wait` False, when another process is inside.
     """
     import fcntl  # Linux and macOS
 
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        fcntl.flock(stream, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         yield
 
 

@@ -17,6 +17,8 @@ import soundfile
 import torch
 from tiny_experiment import EPOCHS, REPOSITORY, Experiment, experiments, overrides, program, run
 
+from pn_diffusion_plugin.utils.files import exclusive
+
 pytestmark = pytest.mark.integration
 
 
@@ -147,6 +149,20 @@ def assert_equal(a: Any, b: Any, where: str) -> None:
             assert_equal(left, right, f"{where}.{number}")
     else:
         assert a == b, where
+
+
+def test_two_runs_of_one_experiment_do_not_write_over_each_other(experiment: Experiment) -> None:
+    before = {
+        path: path.read_bytes() for path in experiment.folder.rglob("*") if path.suffix in (".th", ".json")
+    }
+    with exclusive(experiment.folder / ".running"):
+        result = run(program("dora"), "run", *experiment.overrides, AUDIOCRAFT_DORA_DIR=str(experiment.dora))
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    last = result.stderr.strip().splitlines()[-1]
+    assert last.startswith(
+        f"error: the experiment {experiment.folder.name} is being run by another process: "
+    )
+    assert all(path.read_bytes() == content for path, content in before.items())
 
 
 def test_a_mistake_is_one_sentence_without_a_traceback(tmp_path: Path) -> None:
