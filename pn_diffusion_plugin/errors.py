@@ -80,6 +80,11 @@ def explain(error: BaseException) -> str | None:
             "there is not enough memory: give a smaller --windows-per-call or fewer --jobs, or a smaller "
             "dataset.batch_size in training"
         )
+    if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
+        return (
+            "a process that loads clips was killed, as the system does when memory is short: give fewer with "
+            "dataset.num_workers and run the same command again, which goes on from the last checkpoint"
+        )
     code = _code(error)
     if code in _SYSTEM:
         name = getattr(error, "filename", None)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -62,3 +64,25 @@ def test_a_file_that_may_not_grow_is_told_by_the_real_program(repository: Path, 
         "error: the file would be larger than"
     ), done.stderr
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+class Deadly(torch.utils.data.Dataset[int]):
+    """Kills the process that asks for its second item."""
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> int:
+        if index:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return index
+
+
+def test_a_killed_loader_process_is_told_with_what_to_do() -> None:
+    loader = torch.utils.data.DataLoader(Deadly(), num_workers=1, multiprocessing_context="fork")
+    with pytest.raises(RuntimeError) as caught:
+        list(loader)
+    told = explain(caught.value)
+    assert (
+        told is not None and "a process that loads clips was killed" in told and "same command again" in told
+    )
