@@ -22,6 +22,7 @@ import soundfile
 
 from ..errors import AudioError, CorpusError, FeatureFileError, UserError, explain, is_about_the_disk
 from ..utils.files import atomic_path, sha256_file
+from ..utils.sound import read_sound_file
 from .corpora.folder import Labels
 from .manifest import CorpusPaths, DanceInfo
 from .runs import Run, at_work
@@ -142,7 +143,7 @@ def read_sound(path: Path, seconds: float, sample_rate: int) -> np.ndarray:
     from .video import fit_length
 
     try:
-        wav, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        wav, rate = read_sound_file(path, seconds + 1)
     except (soundfile.LibsndfileError, OSError) as error:
         raise AudioError(f"{path} cannot be read as sound ({error}): give a wav, flac or mp3 file") from error
     if len(wav) / rate < seconds - 0.5:

@@ -18,6 +18,7 @@ from pn_diffusion_plugin.errors import AudioError, UserError
 from pn_diffusion_plugin.metrics.beats import SAMPLE_RATE, Times, as_mono, as_times, resample
 from pn_diffusion_plugin.metrics.dance import dance_beats, kinematic_beats
 from pn_diffusion_plugin.metrics.scoring import EvaluationClip, fit_length
+from pn_diffusion_plugin.utils.sound import read_sound_file
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
@@ -52,7 +53,7 @@ def read_sound(path: str | Path) -> NDArray[np.float32]:
     import soundfile
 
     try:
-        wav, rate = soundfile.read(path, dtype="float32", always_2d=True)
+        wav, rate = read_sound_file(path)
         return resample(as_mono(wav.T), rate, SAMPLE_RATE)
     except (soundfile.LibsndfileError, OSError, ValueError) as error:
         raise AudioError(f"{path} cannot be read as sound ({error}): write it again as a wav file") from error
@@ -65,7 +66,7 @@ def read_annotation(path: str | Path) -> tuple[Times | None, str | None]:
         return None, None
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{path} is not a JSON file ({error}): mend it or take it away") from error
     if not isinstance(content, dict):
         raise UserError(f"{path} holds no JSON object: mend it or take it away")
@@ -74,7 +75,7 @@ def read_annotation(path: str | Path) -> tuple[Times | None, str | None]:
         return None, None if song is None else str(song)
     try:
         return as_times(beats), None if song is None else str(song)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"'beats' of {path} are not a list of seconds ({error}): mend or remove them"
         ) from error

@@ -181,7 +181,7 @@ def _labels(values: Mapping[str, Any], where: str) -> Labels:
         beats = values.get("beats")
         if isinstance(beats, list):
             found["beats"] = [float(beat) for beat in beats]
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CorpusError(
             f"{where}: bpm or beats is no number ({error}): write beats a minute, and seconds"
         ) from error
