@@ -34,3 +34,8 @@ def for_inference(
     if compiled is not None:
         made.get_submodule(compiled).compile()
     return made
+
+
+def weight_bytes(module: nn.Module) -> int:
+    """Memory that a module's weights take."""
+    return sum(parameter.nbytes for parameter in module.parameters())

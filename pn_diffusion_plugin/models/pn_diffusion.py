@@ -19,15 +19,15 @@ from ..data.features import Features
 from ..data.negatives import shifted_dance
 from ..data.video import probe
 from ..errors import CheckpointError, UserError
-from ..modules.guidance import Branch, Guidance, guided_together
+from ..modules.guidance import Guidance, guided_together
 from ..modules.sampling import clip_generators, sample
 from ..modules.windows import window_starts, windowed
 from . import builders
-from .branches import joined, prepare_branches
+from .branches import KeptConditions, prepare_branches
 from .checkpoint import Weights, load_into, load_weights, made_by_configuration, save_exported
 from .dual import DualDiffusion
 from .generation_params import GenerationParams
-from .inference import PRECISIONS, for_inference
+from .inference import PRECISIONS, for_inference, weight_bytes
 from .latent_diffusion import Condition, LatentDiffusion
 from .mel_vae import MelVAE
 from .requests import Progress, batches_by_length, changed, check_features, check_length, seeds_and_names
@@ -37,6 +37,9 @@ __all__ = ["GenerationParams", "PNDiffusion"]
 WindowConditions = Callable[
     [list[int]], dict[str, Condition]
 ]  # first columns of windows → rows, windows first
+
+#: Bytes of keys and values that may be kept however small the network is; else as many as its weights take.
+_LEAST_KEPT = 64 * 2**20
 
 
 class PNDiffusion:
@@ -293,16 +296,19 @@ class PNDiffusion:
         branches = guidance.branches
         per_call = max(1, params.windows_per_call // (len(seeds) * len(branches)))
         starts = window_starts(columns, window, hop)
-        prepared = {
-            starts[i]: self._prepare(denoiser, conditions(starts[i : i + per_call]), branches)
-            for i in range(0, len(starts), per_call)
-        }
+        kept = KeptConditions(denoiser, max(_LEAST_KEPT, weight_bytes(denoiser)))
+        for i in range(0, len(starts), per_call):
+            # Computed by the trained network, made ready for the steps by the one that does them.
+            rows = prepare_branches(
+                self.dual.denoiser, conditions(starts[i : i + per_call]), branches, window
+            )
+            kept.add(starts[i], rows, max(1, params.windows_per_call // len(rows[0]["tokens"])))
 
         def denoise_windows(z: torch.Tensor, t: torch.Tensor, group: list[int]) -> torch.Tensor:
             """(W B, C, F, window) → (K, W B, C, F, window), all K branches in one call if it may hold them."""
             z, wanted = z.to(dtype), len(guidance.at(t).branches)
             outputs: list[torch.Tensor] = []
-            for rows in prepared[group[0]]:
+            for rows in kept.calls(group[0]):
                 k = min(len(rows["tokens"]) // len(z), wanted - len(outputs))
                 if k == 0:  # the step is without guidance
                     break
@@ -330,18 +336,6 @@ class PNDiffusion:
             eta=params.eta,
             spacing=params.spacing,
         )
-
-    def _prepare(
-        self, network: LatentDiffusion, conditions: dict[str, Condition], branches: Sequence[Branch]
-    ) -> list[dict[str, torch.Tensor]]:
-        """What the U-Net is told of some windows under every branch, branches first: a dictionary a call.
-
-        Computed by the trained network, then made ready for the steps by the one that does them.
-        """
-        rows = prepare_branches(self.dual.denoiser, conditions, branches, self.sequence.latent_columns)
-        at_once = max(1, self.params.windows_per_call // len(rows[0]["tokens"]))
-        parts = [rows[i : i + at_once] for i in range(0, len(rows), at_once)]
-        return [network.prepare_for_sampling(joined(part)) for part in parts]
 
     def _to_wave(self, z: torch.Tensor, samples: int) -> torch.Tensor:
         """Latents (B, C, F, L) → waves (B, 1, samples) on the CPU."""

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from pn_diffusion_plugin.errors import UserError
+from pn_diffusion_plugin.models.branches import KeptConditions
 from pn_diffusion_plugin.models.inference import for_inference
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 
@@ -51,6 +52,30 @@ def test_keys_and_values_are_projected_once_and_change_nothing(
     plain.dual.denoiser.prepare_for_sampling = lambda prepared: prepared  # tokens at every step
     expected, _ = music(plain, features, steps=4)
     assert torch.allclose(latents, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("most", [0, 300_000, 10**9])
+def test_what_is_kept_over_the_steps_is_bounded_and_changes_nothing(
+    make_model: Make, make_features: Make, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    from pn_diffusion_plugin.models import pn_diffusion
+
+    kept: list[KeptConditions] = []
+
+    class Watched(KeptConditions):
+        def __init__(self, network: Any, _: int) -> None:
+            super().__init__(network, most)
+            kept.append(self)
+
+    features, wanted = make_features(8.0), {"windows_per_call": 6, **GUIDED}
+    exact, _ = music(make_model(), features, **wanted)
+    monkeypatch.setattr(pn_diffusion, "KeptConditions", Watched)
+    latents, _ = music(make_model(), features, **wanted)
+    assert torch.equal(latents, exact)
+    (watched,) = kept
+    ready = [call for calls in watched._calls.values() for call in calls if isinstance(call, dict)]
+    assert sum(value.nbytes for call in ready for value in call.values()) == most - watched.left <= most
+    assert (len(ready) == 0) == (most == 0) and (len(ready) == 3) == (most == 10**9)
 
 
 @pytest.mark.parametrize("seconds", [2.56, 5.12])
