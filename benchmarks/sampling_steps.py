@@ -159,11 +159,11 @@ def number(value: Value) -> str:
     return f"{value['mean']:.2f} [{value['low']:.2f}, {value['high']:.2f}]"
 
 
-def render(cells: list[Cell], reference: np.ndarray, setting: str, command: str) -> str:
+def render(cells: list[Cell], reference: np.ndarray, setting: str, command: str, picture: str) -> str:
     """The cells as a Markdown table, dearest first."""
     values = {cell.name: cell.values(reference) for cell in cells}
     titles = list(next(iter(values.values())))
-    lines = [f"`{command}`", "", setting, ""]
+    lines = [f"`{command}`", "", setting, "", f"![Scores over rows of the U-Net]({picture})", ""]
     lines += [
         f"| sampler, steps | U-Net rows a window | processor seconds | {' | '.join(titles)} | holds |",
         "|---" * (len(titles) + 4) + "|",
@@ -245,9 +245,8 @@ def main() -> None:
         f"Model {args.model}, {len(clips)} clips of {args.corpus.name}/{args.split}, "
         "mean [95 % bootstrap interval over clips]."
     )
-    text = render(
-        cells, reference, setting, shlex.join(["python", "benchmarks/sampling_steps.py", *sys.argv[1:]])
-    )
+    command = shlex.join(["python", "benchmarks/sampling_steps.py", *sys.argv[1:]])
+    text = render(cells, reference, setting, command, args.output.with_suffix(".png").name)
     with atomic_path(args.output.with_suffix(".md")) as temporary:
         temporary.write_text(text, encoding="utf-8")
     draw(cells, reference, args.output.with_suffix(".png"))

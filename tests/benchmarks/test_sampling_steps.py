@@ -70,7 +70,7 @@ def test_what_is_not_worse_than_the_references_interval_holds(f: float, far: flo
 def test_the_table_and_the_picture_show_every_cell(tmp_path: Path) -> None:
     cells = [cell(RUN_LONG, 0.8, 0.0, 2000), cell("ddim,4", 0.8), cell("unipc,2", 0.6, 0.0, 4)]
     reference = cell("music", 0.8, 1.0).embedding
-    lines = render(cells, reference, "Three cells.", "python …").splitlines()
+    lines = render(cells, reference, "Three cells.", "python …", "curve.png").splitlines()
     rows = [line for line in lines if line.startswith(("| ddpm", "| ddim", "| unipc"))]
     assert [row.split(" | ")[0] for row in rows] == ["| ddpm,1000", "| ddim,4", "| unipc,2"]
     assert [row.split(" | ")[-1] for row in rows] == ["yes |", "yes |", "no |"]
