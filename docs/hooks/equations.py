@@ -11,6 +11,9 @@ from latex2mathml.converter import convert
 _INLINE = re.compile(r'<span class="arithmatex">\\\((.*?)\\\)</span>', re.DOTALL)
 _BLOCK = re.compile(r'<div class="arithmatex">\s*\\\[(.*?)\\\]\s*</div>', re.DOTALL)
 
+# A prime is high already; as an exponent it would be raised once more.
+_PRIME = re.compile(r"<msup>(<mi>[^<]*</mi>)<mi>&#x02032;</mi></msup>")
+
 
 def on_page_content(content: str, **kwargs: Any) -> str:
     """MkDocs calls this with a page's HTML."""
@@ -19,4 +22,5 @@ def on_page_content(content: str, **kwargs: Any) -> str:
 
 
 def _mathml(latex: str, display: str) -> str:
-    return convert(html.unescape(latex).strip(), display=display)
+    mathml = convert(html.unescape(latex).strip(), display=display)
+    return _PRIME.sub(r'<mrow>\1<mo lspace="0" rspace="0">&#x02032;</mo></mrow>', mathml)
