@@ -123,7 +123,8 @@ class InceptionI3DNet(nn.Module):
         return self.conv_2b(_max_pool(self.conv_1a(x), (1, 3, 3), (1, 2, 2)))
 
     def body(self, x: Tensor) -> Tensor:
-        """Output of `stem` → (N, 1024)."""
+        """Output of `stem` → (N, 1024) float32, whatever its weights are."""
+        x = x.to(self.conv_2c.conv.weight.dtype)
         x = _max_pool(self.conv_2c(x), (1, 3, 3), (1, 2, 2))
         for name, block in self.blocks.items():
             if name == "Mixed_4b":
@@ -136,7 +137,7 @@ class InceptionI3DNet(nn.Module):
         return x.mean(dim=(2, 3, 4))
 
     def body_to(self, dtype: torch.dtype) -> None:
-        """Keep the weights of `body` as `dtype`; it then takes what is of it, and gives float32 as ever."""
+        """Keep the weights of `body` as `dtype` and compute in it."""
         self.conv_2c.to(dtype)
         self.blocks.to(dtype)
 

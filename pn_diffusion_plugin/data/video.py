@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
 
@@ -119,12 +120,12 @@ def read_frames(
     shown: _Shown | None = None
     given = decoded = 0
     first = last = 0.0
-    for frame in _decoded(path, clock, start):
+    for frame in _decoded(path, clock, size, start):
         if not decoded:
             first = frame.time
         decoded, last = decoded + 1, frame.time
         while shown is not None and given < count and wanted[given] < frame.time:
-            yield shown.picture(size)
+            yield shown.picture
             given += 1
         if given == count:
             break
@@ -137,37 +138,31 @@ def read_frames(
         )
     for _ in range(given, count):
         assert shown is not None
-        yield shown.picture(size)
+        yield shown.picture
 
 
 class _Shown:
     """A decoded frame, made a picture of only if somebody asks: at 60 a second most are passed over."""
 
     def __init__(
-        self, time: float, frame: VideoFrame, shape: tuple[int, int], scaler: VideoReformatter
+        self, time: float, frame: VideoFrame, size: tuple[int, int], scaler: VideoReformatter
     ) -> None:
-        self.time, self._frame, self._shape, self._scaler = time, frame, shape, scaler
-        self._made: np.ndarray | None = None
+        self.time, self._frame, self._size, self._scaler = time, frame, size, scaler
 
-    def picture(self, size: int | None) -> np.ndarray:
-        """(H, W, 3) uint8 RGB, upright, with square pixels, its longer side at most `size`."""
-        if self._made is None:
-            frame, (width, height) = self._frame, self._shape
-            scale = min(1.0, size / max(width, height)) if size else 1.0
-            width, height = max(1, round(width * scale)), max(1, round(height * scale))
-            same = (width, height) == (frame.width, frame.height)
-            how = "BILINEAR" if same else "AREA"
-            picture = self._scaler.reformat(frame, width, height, "rgb24", interpolation=how).to_ndarray()
-            swap, mirror_x, mirror_y = orientation(frame)
-            if swap:
-                picture = picture.transpose(1, 0, 2)
-            picture = picture[:: -1 if mirror_y else 1, :: -1 if mirror_x else 1]
-            self._made = np.ascontiguousarray(picture)
-        return self._made
+    @cached_property
+    def picture(self) -> np.ndarray:
+        """(H, W, 3) uint8 RGB, upright."""
+        frame, (width, height) = self._frame, self._size
+        how = "BILINEAR" if (width, height) == (frame.width, frame.height) else "AREA"
+        picture = self._scaler.reformat(frame, width, height, "rgb24", interpolation=how).to_ndarray()
+        swap, mirror_x, mirror_y = orientation(frame)
+        if swap:
+            picture = picture.transpose(1, 0, 2)
+        return np.ascontiguousarray(picture[:: -1 if mirror_y else 1, :: -1 if mirror_x else 1])
 
 
-def _decoded(path: Path, clock: Clock, start: float) -> Iterator[_Shown]:
-    """Every decodable frame, from the key picture before `start` on."""
+def _decoded(path: Path, clock: Clock, size: int | None, start: float) -> Iterator[_Shown]:
+    """Every decodable frame, from the key picture before `start` on; pictures are at most `size` long."""
     scaler = VideoReformatter()
     with open_media(path) as container:
         stream = video_stream(container, path)
@@ -181,7 +176,9 @@ def _decoded(path: Path, clock: Clock, start: float) -> Iterator[_Shown]:
             time = index * clock.frame_seconds
             if frame.pts is not None:
                 time = float(frame.pts * base - clock.zero)
-            yield _Shown(time, frame, shown_size(frame, stream), scaler)
+            width, height = shown_size(frame, stream)
+            scale = min(1.0, size / max(width, height)) if size else 1.0
+            yield _Shown(time, frame, (max(1, round(width * scale)), max(1, round(height * scale))), scaler)
 
 
 def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:

@@ -81,9 +81,8 @@ class InceptionI3D:
 
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> Tensor:
-        x = (windows * 2 - 1).contiguous(memory_format=torch.channels_last_3d)
-        x = self.net.stem(x)
-        return self.net.body(x.bfloat16() if self.low_precision else x)
+        found: Tensor = self.net((windows * 2 - 1).contiguous(memory_format=torch.channels_last_3d))
+        return found
 
 
 class I3DR50:
