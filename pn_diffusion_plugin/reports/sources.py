@@ -8,12 +8,14 @@ EXPERIMENT/evaluate/…              the same, of a Dora experiment, with EXPERI
 from __future__ import annotations
 
 import json
+import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -23,6 +25,7 @@ from ..metrics.folders import AUDIO_SUFFIXES
 from ..metrics.report import SCHEMA
 
 REPORT = "report.json"
+_MOST_NODES = 100_000  # of a configuration
 NOT_COMPARED = ("seed", "label", "device", "dora", "slurm", "logging", "tensorboard", "wandb", "num_threads")
 """Keys of the configuration (with all below them) that make no other system."""
 
@@ -117,7 +120,7 @@ def read_report(path: Path) -> dict[str, Any]:
     good = isinstance(rows, list) and all(
         isinstance(row, dict)
         and isinstance(row.get("name"), str)
-        and Path(row["name"]).name == row["name"]  # of a folder beside the report
+        and Path(row["name"]).name == row["name"] not in ("", "..")  # of a folder beside the report
         and isinstance(row.get("label"), str)
         and _is_scores(row.get("metrics"))
         and _is_scores(row.get("minus_shuffled", {}))
@@ -214,7 +217,10 @@ def _name(folder: Path, experiment: Path | None) -> str:
 def _config(experiment: Path) -> dict[str, Any]:
     path = experiment / ".hydra" / "config.yaml"
     try:
-        config = OmegaConf.load(path)
+        plain = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if _nodes(plain, {}) > _MOST_NODES:
+            raise ValueError("its aliases make it endless")
+        config = OmegaConf.create(plain)
         try:
             content = OmegaConf.to_container(config, resolve=True)
         except OmegaConfBaseException:  # of another machine's environment
@@ -224,6 +230,17 @@ def _config(experiment: Path) -> dict[str, Any]:
             f"{path} cannot be read ({type(error).__name__}): restore it or name {experiment.name}/evaluate's copy"
         ) from error
     return {str(key): value for key, value in content.items()} if isinstance(content, dict) else {}
+
+
+def _nodes(value: object, known: dict[int, float]) -> float:
+    """Values in a YAML document once every alias is written out; infinite for one that holds itself."""
+    if not isinstance(value, (dict, list)):
+        return 1
+    if id(value) not in known:
+        known[id(value)] = math.inf
+        parts = value.values() if isinstance(value, dict) else value
+        known[id(value)] = 1 + sum(_nodes(part, known) for part in parts)
+    return known[id(value)]
 
 
 def _training(experiment: Path) -> str:

@@ -80,3 +80,14 @@ def test_what_differs_leaves_out_what_makes_no_other_system() -> None:
     first = {"seed": 1, "negative": {"alpha": 0.6, "latent": "mirrored"}, "dora": {"dir": "a"}}
     second = {"seed": 2, "negative": {"alpha": 0.9, "latent": "mirrored"}, "dora": {"dir": "b"}, "new": 1}
     assert differing([first, second]) == ["negative.alpha", "new"]
+
+
+@pytest.mark.parametrize("depth", [9, 0], ids=["a billion values", "itself"])
+def test_a_configuration_without_end_is_refused_at_once(evaluation: Path, tmp_path: Path, depth: int) -> None:
+    folder = as_experiment(evaluation, tmp_path / "xp", {})
+    names = "abcdefghij"[: depth + 1]
+    lines = [f"{y}: &{y} [{','.join(['*' + x] * 10)}]" for x, y in zip(names, names[1:], strict=False)]
+    bomb = ["a: &a [x]", *lines] if depth else ["a: &a [*a]"]
+    (folder / ".hydra" / "config.yaml").write_text("\n".join(bomb) + "\n")
+    with pytest.raises(UserError, match="config.yaml cannot be read"):
+        read_source(str(folder / "evaluate"))
