@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import av
+import av.logging
 import numpy as np
 from av.container import InputContainer
 from av.video.frame import VideoFrame
@@ -46,6 +47,9 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         raise VideoError(f"{path} is a folder: give a video file")
     if path.stat().st_size == 0:
         raise VideoError(f"{path} is empty (0 bytes): copy or download it again")
+    # FFmpeg's threads must not log into Python, as torchvision up to 0.25 makes them: a stream freed while one of them
+    # waits for the interpreter's lock waits for it for ever.
+    av.logging.set_level(None)
     try:
         container = av.open(f"file:{path}", options=dict(_OPTIONS), metadata_errors="replace")
     except (av.error.FFmpegError, UnicodeDecodeError) as error:

@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 import av
+import av.logging
 import numpy as np
 import pytest
 
@@ -444,3 +445,10 @@ def test_a_playlist_in_disguise_is_not_followed(clip: Path, tmp_path: Path) -> N
         path.write_text(f"#EXTM3U\n#EXT-X-TARGETDURATION:4\n#EXTINF:2,\n{clip}\n#EXT-X-ENDLIST\n")
         with pytest.raises(VideoError, match="cannot be read as a video"):
             probe(path)
+
+
+def test_ffmpeg_does_not_log_into_python(clip: Path) -> None:
+    """Its threads would wait for a lock that whoever frees their decoder holds."""
+    av.logging.set_level(av.logging.ERROR)  # as importing an older torchvision does
+    probe(clip)
+    assert av.logging.get_level() is None
