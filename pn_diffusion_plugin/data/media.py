@@ -47,7 +47,7 @@ def open_media(path: Path) -> Iterator[InputContainer]:
         raise VideoError(f"{path} is a folder: give a video file")
     if path.stat().st_size == 0:
         raise VideoError(f"{path} is empty (0 bytes): copy or download it again")
-    # FFmpeg's threads must not log into Python, as torchvision up to 0.25 makes them: a stream freed while one of them
+    # FFmpeg's threads must not log into Python, as torchvision 0.21 makes them: a stream freed while one of them
     # waits for the interpreter's lock waits for it for ever.
     av.logging.set_level(None)
     try:
