@@ -52,6 +52,10 @@ def group_clips(
     Returns:
         The label and "label"; or, without one, the label of a clip with the same sound, else the first name
         of the group, and "fingerprint"; or "file" where the sound could not be compared.
+
+    >>> clips = [SplitClip("a", 8.0, song="blue"), SplitClip("b", 8.0), SplitClip("c", 8.0)]
+    >>> group_clips(clips, same_sound=[("a", "b")], compared=["a", "b", "c"])
+    {'a': ('blue', 'label'), 'b': ('blue', 'fingerprint'), 'c': ('c', 'fingerprint')}
     """
     parent = {clip.name: clip.name for clip in clips}
     labels = {clip.name: clip.song for clip in clips if clip.song}

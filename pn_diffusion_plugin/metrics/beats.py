@@ -56,7 +56,11 @@ def as_times(events: object, seconds: float | None = None) -> Times:
 
 
 def event_bins(events: object, seconds: float) -> NDArray[np.bool_]:
-    """Which bins of one second hold an event: bin = floor(time), ceil(seconds) bins. Shape (bins,)."""
+    """Which bins of one second hold an event: bin = floor(time), ceil(seconds) bins. Shape (bins,).
+
+    >>> event_bins([0.5, 2.1, 2.9], seconds=3.5)
+    array([ True, False,  True, False])
+    """
     bins = np.zeros(max(0, math.ceil(seconds)), dtype=bool)
     bins[as_times(events, seconds).astype(int)] = True
     return bins
@@ -67,13 +71,22 @@ def _ratio(numerator: float | np.integer, denominator: float | np.integer) -> fl
 
 
 def loris_scores(reference: NDArray[np.bool_], generated: NDArray[np.bool_]) -> tuple[float, float]:
-    """(BCS, BHS) of the `loris` family from two arrays of bins (bins,); an empty denominator gives 0."""
+    """(BCS, BHS) of the `loris` family from two arrays of bins (bins,); an empty denominator gives 0.
+
+    >>> always_late, click = event_bins([0.95, 1.95], 2), event_bins([0.5, 1.0, 1.5], 2)
+    >>> loris_scores(event_bins([0.5, 1.5], 2), always_late), loris_scores(event_bins([0.5, 1.5], 2), click)
+    ((1.0, 1.0), (1.0, 1.0))
+    """
     both = (reference & generated).sum()
     return _ratio(both, generated.sum()), _ratio(both, reference.sum())
 
 
 def d2m_scores(reference: NDArray[np.bool_], generated: NDArray[np.bool_]) -> tuple[float, float]:
-    """(BCS, BHS) of the `d2m` family from two arrays of bins (bins,); BCS can exceed 1."""
+    """(BCS, BHS) of the `d2m` family from two arrays of bins (bins,); BCS can exceed 1.
+
+    >>> d2m_scores(event_bins([0.5, 2.5], 5), event_bins([0.2, 1.2, 2.2, 3.2, 4.2], 5))  # twice and a half as many
+    (2.5, 1.0)
+    """
     both = (reference & generated).sum()
     total = reference.sum()
     return _ratio(generated.sum(), total), _ratio(both, total)
@@ -89,6 +102,11 @@ def beat_f_measure(reference: object, generated: object, window: float = BEAT_WI
 
     nan when the reference has no beats (nothing can be said); 0 when only the generated music has none.
     The first five seconds count, unlike in `mir_eval.beat.evaluate`.
+
+    >>> beat_f_measure([0.5, 1.0, 1.5, 2.0], [0.52, 1.5])  # both right, half of them there
+    0.6666666666666666
+    >>> beat_f_measure([0.5, 1.5], [0.95, 1.95])
+    0.0
     """
     truth, found = as_times(reference), as_times(generated)
     if not truth.size:
@@ -119,6 +137,9 @@ def tempo_error(reference: object, generated: object) -> tuple[float, float]:
             tempo at all counts as 0 BPM, so as an error of 1.
         octave: 1 when the tempo is half or double the reference's within 4 %, else 0.
         Both nan when the reference has no tempo.
+
+    >>> tempo_error([0.0, 0.5, 1.0], [0.0, 0.25, 0.5])  # exactly double
+    (0.0, 1.0)
     """
     truth, found = tempo(reference), tempo(generated)
     if truth == 0:

@@ -112,6 +112,9 @@ def beat_alignment(events: object, targets: object, sigma: float = ALIGNMENT_SIG
     """Mean over `events` of exp(−Δt² / 2σ²), Δt the distance (s) to the nearest of `targets`.
 
     nan when there are no events (nothing to align), 0 when there are events but no targets.
+
+    >>> round(beat_alignment([1.0, 2.0], [1.0, 2.05, 3.0]), 3)  # on the beat, and one sigma late
+    0.803
     """
     sources, nearest = as_times(events), as_times(targets)
     if not sources.size:
@@ -129,6 +132,10 @@ def dance_music_alignment(
     (events,) in seconds.
 
     Both nan when the dance has no beats; both 0 when only the music has none: silence fits no dance.
+
+    >>> dense = [0.1 * k for k in range(50)]  # hits every move, and most of its beats hit none
+    >>> [round(score, 2) for score in dance_music_alignment([1.0, 2.0, 3.0, 4.0], dense)]
+    [1.0, 0.1]
     """
     if not as_times(dance).size:
         return math.nan, math.nan

@@ -51,6 +51,9 @@ def shuffle_clips(songs: Sequence[str | None], seed: int = 0) -> list[int]:
 
     Raises:
         ValueError: fewer than two clips.
+
+    >>> sorted(shuffle_clips(["blue", "blue", "red", "red"])[:2])  # the blue ones get the red ones' music
+    [2, 3]
     """
     n = len(songs)
     if n < 2:

@@ -66,6 +66,9 @@ def bootstrap(
         resamples: how many times clips are drawn.
     Returns:
         None when no clip is left.
+
+    >>> bootstrap([1.0, 1.0, float("nan")])
+    Interval(mean=1.0, low=1.0, high=1.0, n=2)
     """
     array = np.asarray(values, dtype=np.float64)
     array = array[:, None] if array.ndim == 1 else array

@@ -177,6 +177,10 @@ def reverse_music(z: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Te
     Args:
         mask: (B, 1, 1, L), 1 where there is music; what is padding stays at the end, so that the reversed music
             begins, as the reversed dance does, with the segment's last moment.
+
+    >>> z, mask = torch.tensor([[[[1.0, 2.0, 3.0, 0.0]]]]), torch.tensor([[[[1, 1, 1, 0]]]])
+    >>> reverse_music(z, mask).flatten().tolist()
+    [3.0, 2.0, 1.0, 0.0]
     """
     if mask is None:
         return z.flip(-1)
@@ -187,7 +191,7 @@ def reverse_music(z: torch.Tensor, mask: torch.Tensor | None = None) -> torch.Te
 
 
 def negative_as_estimate(out_negative: torch.Tensor, negative_latent: str) -> torch.Tensor:
-    """N', the negative branch as an estimate for the latent it was given (METHOD.md section 3).
+    """N', the negative branch as an estimate for the latent it was given (docs/method.md).
 
     Trained with ``shared`` latents the branch answers the negated target, so N' = -N; with ``mirrored`` ones
     it denoises like the positive branch and N' = N. Holds for both predictions, since the target of either is
@@ -210,6 +214,14 @@ class BiDirectionalObjective:
       apart then pull f to (2 * alpha - 1) * E[target+ | z], which is 0 at alpha = 0.5: keep alpha above it.
 
     At ``alpha=1`` this is plain latent diffusion: the negative stream is neither made nor computed.
+
+    >>> objective = BiDirectionalObjective(NoiseSchedule(prediction="epsilon"), alpha=0.6)
+    >>> z0, eps, t = torch.zeros(2, 4, 16, 56), torch.ones(2, 4, 16, 56), torch.tensor([10, 900])
+    >>> noisy = objective.corrupt(z0, eps, t)
+    >>> float(objective.loss(eps, -eps, noisy).total)  # the right answers
+    0.0
+    >>> BiDirectionalObjective(NoiseSchedule(), alpha=1).corrupt(z0, eps, t).z_negative is None
+    True
     """
 
     def __init__(

@@ -115,6 +115,10 @@ def guided(
 
     Raises:
         ValueError: a weight without its branch; or see ``Guidance``.
+
+    >>> two, one = (lambda z, t: 2 * z), (lambda z, t: z)
+    >>> guided(two, unconditional=one, g=3.0)(torch.ones(1), torch.zeros(1))  # 1 + 3 (2 - 1)
+    tensor([4.])
     """
     guidance = Guidance(**weights)
     if (guidance.w or guidance.h) and negative is None:

@@ -123,7 +123,7 @@ def evaluate_corpus(
         training: manifest of the training clips, for the distance to the nearest; None: the corpus's own.
 
     Returns:
-        The report (METRICS.md, report.json).
+        The report (docs/reference/formats.md).
 
     Raises:
         CorpusError: see `read_split`; or every clip is too short.
