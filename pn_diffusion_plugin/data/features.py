@@ -212,7 +212,7 @@ def load_features(path: str | Path, expect: FeatureSpec | None = None) -> Featur
         _check_header(header)
         features = Features(header, **arrays)
         _check_arrays(features)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         reason = textwrap.shorten(str(error), 200, placeholder=" …")
         raise FeatureFileError(f"{path} is damaged ({reason}): delete it and prepare again") from error
     if expect is not None:

@@ -230,6 +230,7 @@ def test_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
     "header",
     [
         {"seconds": "8"},
+        {"seconds": 10**400},
         {"seconds": float("inf")},
         {"seconds": 1e300, "pose_fps": 2e-299, "visual_fps": 1e-299},
         {"visual_fps": 1e9},
