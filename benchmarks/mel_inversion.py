@@ -91,7 +91,7 @@ def contenders(mel: MelSpectrogram) -> dict[str, Inversion]:
     inverse = torch.linalg.pinv(mel.filters)
     rows: dict[str, Inversion] = {
         "librosa: NNLS, Griffin-Lim": nnls(mel, 1.0),
-        "librosa: NNLS of scaled powers, Griffin-Lim": nnls(mel, 1e8),
+        "librosa: NNLS of scaled powers, Griffin-Lim": nnls(mel, 1e4),
         "pseudo-inverse, fast Griffin-Lim": two_steps(mel, lambda p: (inverse @ p).clamp(min=0), 0.99),
     }
     for n in (10, 30, 50):
