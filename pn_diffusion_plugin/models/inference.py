@@ -30,7 +30,7 @@ def for_inference(
         return module
     made = copy.deepcopy(module).eval().requires_grad_(False).to(PRECISIONS[precision])
     if channels_last:
-        made = made.to(memory_format=torch.channels_last)
+        made = made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiled is not None:
         made.get_submodule(compiled).compile()
     return made
