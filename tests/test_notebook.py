@@ -28,6 +28,7 @@ def test_it_makes_music_shows_and_scores_it(
     repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.delenv("MPLBACKEND")  # of the other tests: pictures would not be shown
     notebook = nbformat.read(repository / "notebooks" / "quickstart.ipynb", as_version=4)
     place = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=900, kernel_name="python3", resources=place).execute()
