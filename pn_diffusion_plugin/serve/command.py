@@ -24,6 +24,8 @@ def repeat_command(
     >>> wish = Wish("mini", params={"steps": 30, "guidance": 2.0})
     >>> repeat_command("my dance.mp4", wish, 3, {"steps": 24, "guidance": 2.0})
     "pn-diffusion generate 'my dance.mp4' -o 'my dance_seed3.mp4' --seed 3 --steps 30"
+    >>> repeat_command("dance.mp4", Wish("mini", params={"compile": True}), 0, {"compile": False})
+    'pn-diffusion generate dance.mp4 -o dance_seed0.mp4 --seed 0 --compile'
     """
     source = f"./{video}" if video.startswith("-") else video
     words = ["pn-diffusion", "generate", source, "-o", take_name(source, seed, "mp4"), "--seed", str(seed)]
@@ -31,7 +33,11 @@ def repeat_command(
         words += ["--checkpoint", wish.model]
     for name, value in wish.params.items():
         if value != defaults.get(name):
-            words += [f"--{name.replace('_', '-')}", _number(value)]
+            option = name.replace("_", "-")
+            if isinstance(value, bool):
+                words.append(f"--{option}" if value else f"--no-{option}")
+            else:
+                words += [f"--{option}", _number(value)]
     for name, value in (("start", wish.start), ("end", wish.end)):
         if value is not None:
             words += [f"--{name}", _number(value)]
