@@ -150,7 +150,11 @@ class Worker:
         )
         self._process.start()
         other.close()
-        self._receive()
+        try:
+            self._receive()
+        except RuntimeError:
+            self.stop()
+            raise
 
     def ask(self, what: str) -> Any:
         """Result of one of the subject's methods, or of `reset` or `peak`: memory in MB."""

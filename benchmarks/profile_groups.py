@@ -45,7 +45,7 @@ def profiled(work: Callable[[], object]) -> dict[str, float]:
     Backward passes run in a thread of their own while the caller waits, so the operators' own times add up to no more
     than the whole; what they leave is Python's and that of programs the profiler does not know.
     """
-    with profile(activities=[ProfilerActivity.CPU]) as found:
+    with profile(activities=[ProfilerActivity.CPU], acc_events=True) as found:
         began = time.perf_counter()
         work()
         whole = time.perf_counter() - began
