@@ -4,7 +4,7 @@
     python -m benchmarks.bench --quick              # the mini size: minutes
     python -m benchmarks.bench --only training      # one section; the others keep their last results
 
-All contenders are built from this package (`procedure.py` says what the reference is) and take turns, each in a process
+All contenders are built from this package (the reference: `procedure_*.py`) and take turns, each in a process
 of its own; ratios are taken round by round. Writes `results.json`, `results.md` and pictures to outputs/bench/SIZE.
 """
 
@@ -21,7 +21,7 @@ from pn_diffusion_plugin.utils.files import atomic_path, write_json
 
 from . import bench_loss, bench_sampling, bench_training, profile_groups
 from .bench_contenders import Contender, alternate, worker
-from .bench_corpus import composed
+from .bench_corpus import ARCHITECTURE, composed
 from .bench_report import machine, page
 
 SECTIONS = ("training", "sampling", "loss", "profile")
@@ -47,7 +47,7 @@ def sampling(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """Clips of all contenders."""
     contenders = bench_sampling.contenders(args.size, folder, not args.no_compile)
     measured = alternate(contenders, rounds=args.rounds, threads=args.threads, at_once=args.at_once, say=say)
-    seconds = composed(bench_training.ARCHITECTURE[args.size])["segment_seconds"]
+    seconds = composed(ARCHITECTURE[args.size])["segment_seconds"]
     return {"size": args.size, "seconds": seconds, "rows": [one.as_dict() for one in measured]}
 
 
@@ -76,8 +76,9 @@ def profile(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def _before_and_after(contenders: list[Contender]) -> list[Contender]:
-    """The reference, and ours on the same architecture, with nothing compiled and with the last switch."""
-    return [contenders[0], *contenders[-3:-1]]
+    """The reference, and ours on the same architecture in half precision, eager and, if wanted, compiled."""
+    half = [one for one in contenders[1:-1] if "bfloat16" in one.name and "4 steps" not in one.name]
+    return [contenders[0], half[0], *(one for one in half if "compiled" in one.name)]
 
 
 def _profile(contender: Contender, threads: int) -> dict[str, float]:
@@ -93,11 +94,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--quick", action="store_true", help="the mini size, fewer updates: minutes")
+    parser.add_argument("--quick", action="store_true", help="the mini size, nothing compiled, no profile")
     parser.add_argument("--only", choices=SECTIONS, action="append", help="this section; may be repeated")
     parser.add_argument("--rounds", type=int, default=5, help="of every contender")
     parser.add_argument("--batch-size", type=int, default=4, help="clips of a training update")
-    parser.add_argument("--updates", type=int, help="of the loss curves; default 300, quick 40")
+    parser.add_argument("--updates", type=int, help="of the loss curves; default 300, quick 30")
     parser.add_argument("--seeds", type=int, default=3, help="of the loss curves")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch")
     parser.add_argument("--at-once", type=int, default=3, help="processes that hold a model together: memory")
@@ -105,13 +106,15 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, help="folder; default: outputs/bench/SIZE")
     args = parser.parse_args()
     args.size = "mini" if args.quick else "paper"
-    args.updates = args.updates or (40 if args.quick else 300)
+    args.no_compile = args.no_compile or args.quick
+    args.updates = args.updates or (30 if args.quick else 300)
     folder = (args.output or paths.outputs_dir() / "bench" / args.size).resolve()
     path = folder / "results.json"
     results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     results["machine"] = machine(args.threads)
     work = {"training": training, "sampling": sampling, "loss": loss, "profile": profile}
-    for section in args.only or SECTIONS:
+    sections = [section for section in SECTIONS if not (args.quick and section == "profile")]
+    for section in args.only or sections:
         say(f"== {section}")
         results[section] = work[section](args, folder)
         write_json(path, results)

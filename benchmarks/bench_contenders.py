@@ -6,6 +6,7 @@ they take turns gives all of them the same machine. Ratios are taken within a ro
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
 import os
 import re
@@ -21,6 +22,10 @@ from typing import Any, Protocol
 import torch
 
 Seconds = dict[str, float]  # by stage
+
+logging.getLogger("xformers").setLevel(
+    logging.ERROR
+)  # audiocraft imports it; what it misses is not used here
 
 
 @dataclass

@@ -27,6 +27,13 @@ from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.solvers.evaluation import read_split
 from pn_diffusion_plugin.utils.files import atomic_path, write_json
 
+#: The published architecture, and the one that trains on a laptop, with a negative stream.
+ARCHITECTURE = {
+    "paper": ["solver=pn_diffusion/paper"],
+    "mini": ["solver=pn_diffusion", "negative.alpha=0.6"],
+}
+#: What we recommend at the same compute.
+RECOMMENDED = {"paper": ["solver=pn_diffusion/ours"], "mini": ["solver=pn_diffusion"]}
 CLIPS = {"train": 8, "valid": 2, "test": 2}
 
 

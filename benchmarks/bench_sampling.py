@@ -15,7 +15,6 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from pn_diffusion_plugin.data.dance_attributes import DanceAttributes
 from pn_diffusion_plugin.data.dance_condition import dance_conditions
 from pn_diffusion_plugin.data.manifest import CorpusPaths
 from pn_diffusion_plugin.models import builders
@@ -23,27 +22,21 @@ from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.solvers.evaluation import CorpusClip, read_split
 
 from .bench_contenders import Contender, Counts, Seconds
-from .bench_corpus import build_corpus, composed
+from .bench_corpus import ARCHITECTURE, RECOMMENDED, build_corpus, composed
 from .bench_counts import counting, parts_of
-from .bench_training import ARCHITECTURE, RECOMMENDED
-from .procedure import STREAMS, ReferenceSampling
+from .procedure_sampling import STREAMS, ReferenceSampling
 from .profile_groups import profiled
 
 MEASURED_STEPS = 5  # of the reference procedure, in every round
+FAST = {"precision": "bfloat16", "channels_last": True}
 #: Ours on the published architecture, row by row: parameters of the generation.
 LADDER: dict[str, dict[str, Any]] = {
-    "ours, 20 steps of DPM-Solver++, float32": {},
-    "… bfloat16": {"precision": "bfloat16"},
-    "… bfloat16, channels last": {"precision": "bfloat16", "channels_last": True},
-    "… bfloat16, channels last, compiled": {
-        "precision": "bfloat16",
-        "channels_last": True,
-        "compile": True,
-    },
+    "ours, 20 steps of UniPC, float32": {"steps": 20},
+    "ours, 20 steps, bfloat16": {"steps": 20, "precision": "bfloat16"},
+    "ours, 20 steps, bfloat16, channels last": {"steps": 20, **FAST},
+    "ours, 20 steps, bfloat16, channels last, compiled": {"steps": 20, **FAST, "compile": True},
+    "ours, 4 steps, bfloat16, channels last": {"steps": 4, **FAST},
 }
-SAMPLER = {"sampler": "dpm++", "steps": 20}
-#: Parameters of the recommended row.
-ALL_SWITCHES = LADDER["… bfloat16, channels last, compiled"]
 DENOISING, DECODING, INVERSION = "denoising", "decoding", "inversion"
 
 
@@ -139,8 +132,7 @@ class ReferenceClip:
         self.reference = ReferenceSampling(model.config, model.dual, model.vae)
         clip, sequence = first_clip(model, folder), model.sequence
         dances = dance_conditions(clip.features, 0.0, sequence.seconds)
-        attributes = DanceAttributes(dance=dict(zip(STREAMS, dances, strict=True)))
-        self.tokenized = model.dual.provider.tokenize([attributes], STREAMS)
+        self.tokenized = model.dual.provider.collate([dict(zip(STREAMS, dances, strict=True))])
         wav = torch.from_numpy(clip.reference[: sequence.samples])
         padded = F.pad(wav, (0, sequence.padded_samples - len(wav)))
         self.mel = self.reference.mel(padded[None, None])[0, 0]
@@ -203,10 +195,9 @@ def contenders(size: str, folder: Path, compiled: bool = True) -> list[Contender
         return Contender(name, ReferenceClip, arguments)
 
     def product(name: str, overrides: list[str], params: dict[str, Any]) -> Contender:
-        params = {**params, "compile": compiled and params.get("compile", False)}
         return Contender(name, ProductClip, {"overrides": overrides, "params": params, "folder": folder})
 
     rows = [reference("ddpm", 1000), reference("ddim", 50)]
-    rows += [product(name, same, {**SAMPLER, **switches}) for name, switches in LADDER.items()]
-    rows.append(product(f"recommended: {ours[0].removeprefix('solver=')}", ours, ALL_SWITCHES))
+    rows += [product(name, same, {"sampler": "unipc", **switches}) for name, switches in LADDER.items()]
+    rows.append(product(f"recommended: {ours[0].removeprefix('solver=')}", ours, FAST))
     return [row for row in rows if compiled or "compiled" not in row.name]

@@ -8,32 +8,25 @@ from __future__ import annotations
 import logging
 import time
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from .bench_contenders import Contender, Counts, Seconds
-from .bench_corpus import prepare
+from .bench_corpus import ARCHITECTURE, RECOMMENDED, prepare
 from .bench_counts import counting, parts_of
-from .procedure import STREAMS, ReferenceTraining
+from .procedure_sampling import STREAMS
+from .procedure_training import ReferenceTraining
 from .profile_groups import profiled
 
-#: The published architecture, and the one that trains on a laptop, with a negative stream.
-ARCHITECTURE = {
-    "paper": ["solver=pn_diffusion/paper"],
-    "mini": ["solver=pn_diffusion", "negative.alpha=0.6"],
-}
-#: What we recommend at the same compute.
-RECOMMENDED = {"paper": ["solver=pn_diffusion/ours"], "mini": ["solver=pn_diffusion"]}
 #: The product's switches, row by row.
 LADDER: dict[str, list[str]] = {
     "ours, float32": [],
-    "… bfloat16": ["autocast=true"],
-    "… bfloat16, channels last": ["autocast=true", "channels_last=true"],
-    "… bfloat16, compiled": ["autocast=true", "compile.use=true"],
+    "ours, bfloat16": ["autocast=true"],
+    "ours, bfloat16, channels last": ["autocast=true", "channels_last=true"],
+    "ours, bfloat16, compiled": ["autocast=true", "compile.use=true"],
 }
 #: Those of the recommended row.
-ALL_SWITCHES = ["autocast=true", "compile.use=true"]
+RECOMMENDED_SWITCHES = ["autocast=true"]
 
 
 def solver_of(overrides: list[str], folder: Path, stack: ExitStack) -> Any:
@@ -128,11 +121,5 @@ def contenders(size: str, folder: Path, batch_size: int, compiled: bool = True) 
     rows = [subject("reference procedure", same, ReferenceUpdate)]
     rows += [subject(name, [*same, "latents.cache=true", *switches]) for name, switches in LADDER.items()]
     recommended = RECOMMENDED[size][0].removeprefix("solver=")
-    rows.append(subject(f"recommended: {recommended}", [*ours, *ALL_SWITCHES]))
-    return rows if compiled else [without_compilation(row) for row in rows if "compiled" not in row.name]
-
-
-def without_compilation(row: Contender) -> Contender:
-    """The same row, nothing compiled."""
-    overrides = [switch for switch in row.arguments["overrides"] if switch != "compile.use=true"]
-    return replace(row, arguments={**row.arguments, "overrides": overrides})
+    rows.append(subject(f"recommended: {recommended}", [*ours, *RECOMMENDED_SWITCHES]))
+    return [row for row in rows if compiled or "compiled" not in row.name]

@@ -12,7 +12,7 @@ from tiny_experiment import build_corpus, overrides
 from benchmarks.bench_contenders import Counts
 from benchmarks.bench_corpus import build_vae_checkpoint, composed
 from benchmarks.bench_training import ReferenceUpdate, SolverUpdate
-from benchmarks.procedure import STREAMS
+from benchmarks.procedure_sampling import STREAMS
 from pn_diffusion_plugin.models.summary import diffusion_parts
 
 CLIPS = 2

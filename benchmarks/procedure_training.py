@@ -1,24 +1,15 @@
-"""The reference procedure: what the published code does, put together from our own parts.
+"""Training as the published code does, put together from our own parts.
 
-Training: a clip's music is encoded by the autoencoder in every step; encoder and U-Net are run for the positive
-stream and then again for the negative one; AdamW and the moving average go through the weights one by one.
-
-Sampling: at every one of 1000 DDPM steps the dance is encoded again, forward and reversed, and the U-Net is run for
-both, though only the positive answer is used; librosa turns the mel into sound (non-negative least squares, then 32
-iterations of Griffin-Lim).
-
-All in float32, weights and pictures as torch lays them out by itself. The arithmetic is that of the package (the same
-modules, objective and samplers), so for the same random numbers both give the same losses and the same latents
-(`tests/benchmarks/test_procedure.py`), and what is compared is the procedure alone.
+A clip's music is encoded by the autoencoder in every step; dance encoder and U-Net are run for the positive stream and
+then again for the negative one; AdamW and the moving average go through the weights one by one. All in float32, weights
+and pictures as torch lays them out by itself. The arithmetic is that of the package (the same modules and objective),
+so for the same random numbers the product has the same losses, and what is compared is the procedure alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
-import librosa
-import numpy as np
 import torch
 from audiocraft.optim.ema import ModuleDictEMA
 from audiocraft.solvers.builders import get_lr_scheduler
@@ -27,14 +18,13 @@ from torch import nn
 from torch.nn import functional as F
 from torch.profiler import record_function
 
-from pn_diffusion_plugin.data.dance_condition import NEGATIVE, POSITIVE
+from pn_diffusion_plugin.data.dance_condition import POSITIVE
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.dual import DualDiffusion
 from pn_diffusion_plugin.models.mel_vae import MelVAE
-from pn_diffusion_plugin.modules.sampling import clip_generators, sample
 from pn_diffusion_plugin.solvers.pn_diffusion import Draws
 
-STREAMS = (POSITIVE, NEGATIVE)
+from .procedure_sampling import STREAMS
 
 
 class ReferenceTraining:
@@ -126,56 +116,3 @@ class ReferenceTraining:
         with record_function("moving average"):
             self.ema.step()
         return loss.item()
-
-
-class ReferenceSampling:
-    """Music for clips of one window's length as published, stage by stage.
-
-    Args:
-        config: of the experiment, as plain containers.
-        dual, vae: trained.
-    """
-
-    def __init__(self, config: builders.Config, dual: DualDiffusion, vae: MelVAE) -> None:
-        self.dual, self.vae = dual, vae
-        self.mel, self.sequence = builders.build_mel(config), builders.build_sequence(config)
-        self.schedule = builders.build_schedule(config)
-
-    def denoise(self, z: torch.Tensor, t: torch.Tensor, tokenized: dict[str, Any]) -> torch.Tensor:
-        """One step's estimate: both dances encoded, both passes made, the negative one thrown away."""
-        conditions = {name: self.dual.provider({name: tokenized[name]})[name] for name in STREAMS}
-        positive, _ = (self.dual.denoiser(z, t, conditions[name], branch=i) for i, name in enumerate(STREAMS))
-        return positive
-
-    @torch.no_grad()
-    def latents(
-        self, tokenized: dict[str, Any], seeds: Sequence[int], sampler: str = "ddpm", steps: int = 1000
-    ) -> torch.Tensor:
-        """Latents (B, C, F, L) of B clips' dances."""
-        denoiser = self.dual.denoiser
-        return sample(
-            lambda z, t: self.denoise(z, t, tokenized),
-            self.schedule,
-            (len(seeds), denoiser.latent_channels, denoiser.latent_rows, self.sequence.latent_columns),
-            sampler=sampler,
-            steps=steps,
-            generators=clip_generators(seeds),
-        )
-
-    @torch.no_grad()
-    def decode(self, z: torch.Tensor) -> torch.Tensor:
-        """Mel (B, 1, F, L) of latents."""
-        return self.vae.decode(z)
-
-    def invert(self, mel: torch.Tensor) -> np.ndarray:
-        """Sound (N,) of one mel picture (F, L), by librosa: least squares in powers of at most 1, Griffin-Lim."""
-        front = self.mel
-        return librosa.feature.inverse.mel_to_audio(
-            front.to_power(mel).numpy(),
-            sr=front.sample_rate,
-            n_fft=front.n_fft,
-            hop_length=front.hop_length,
-            fmin=front.f_min,
-            fmax=front.f_max,
-            n_iter=32,
-        )
