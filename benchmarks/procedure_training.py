@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from audiocraft.optim.ema import ModuleDictEMA
 from audiocraft.solvers.builders import get_lr_scheduler
-from omegaconf import OmegaConf
+from omegaconf import DictConfig
 from torch import nn
 from torch.nn import functional as F
 from torch.profiler import record_function
@@ -50,7 +50,7 @@ class ReferenceTraining:
             foreach=False,
             fused=False,
         )
-        schedule = OmegaConf.create(config["schedule"])
+        schedule = DictConfig(config["schedule"])
         self.lr_scheduler = get_lr_scheduler(self.optimizer, schedule, updates)
         # audiocraft's average, one weight after the other, as published.
         self.ema = ModuleDictEMA(nn.ModuleDict({"model": dual}), decay=optim["ema"]["decay"])
