@@ -77,7 +77,7 @@ def profile(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 def _before_and_after(contenders: list[Contender]) -> list[Contender]:
     """The reference, and ours on the same architecture in half precision, eager and, if wanted, compiled."""
-    half = [one for one in contenders[1:-1] if "bfloat16" in one.name and "4 steps" not in one.name]
+    half = [one for one in contenders[1:-1] if "bfloat16" in one.name]
     return [contenders[0], half[0], *(one for one in half if "compiled" in one.name)]
 
 
@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--only", choices=SECTIONS, action="append", help="this section; may be repeated")
     parser.add_argument("--rounds", type=int, default=5, help="of every contender")
     parser.add_argument("--batch-size", type=int, default=4, help="clips of a training update")
-    parser.add_argument("--updates", type=int, help="of the loss curves; default 300, quick 30")
+    parser.add_argument("--updates", type=int, help="of the loss curves; default 400, quick 30")
     parser.add_argument("--seeds", type=int, default=3, help="of the loss curves")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of torch")
     parser.add_argument("--at-once", type=int, default=3, help="processes that hold a model together: memory")
@@ -107,7 +107,7 @@ def main() -> None:
     args = parser.parse_args()
     args.size = "mini" if args.quick else "paper"
     args.no_compile = args.no_compile or args.quick
-    args.updates = args.updates or (30 if args.quick else 300)
+    args.updates = args.updates or (30 if args.quick else 400)
     folder = (args.output or paths.outputs_dir() / "bench" / args.size).resolve()
     path = folder / "results.json"
     results: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}

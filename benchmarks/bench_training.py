@@ -44,13 +44,13 @@ class SolverUpdate:
     """The product's own training stage, of one update.
 
     Args:
-        overrides: of the experiment.
+        overrides: of the experiment; `optim.updates_per_epoch`, where it is named, instead of one update.
         folder: of its files.
     """
 
     def __init__(self, overrides: list[str], folder: Path) -> None:
         self._stack = ExitStack()
-        self.solver = solver_of([*overrides, "optim.updates_per_epoch=1"], folder, self._stack)
+        self.solver = solver_of(["optim.updates_per_epoch=1", *overrides], folder, self._stack)
         self.solver.seed_epoch()
 
     def update(self) -> None:

@@ -11,6 +11,7 @@ from tiny_experiment import build_corpus, overrides
 
 from benchmarks.bench_contenders import Counts
 from benchmarks.bench_corpus import build_vae_checkpoint, composed
+from benchmarks.bench_loss import PROCEDURES, curve
 from benchmarks.bench_training import ReferenceUpdate, SolverUpdate
 from benchmarks.procedure_sampling import STREAMS
 from pn_diffusion_plugin.models.summary import diffusion_parts
@@ -27,7 +28,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def argv(folder: Path) -> list[str]:
     """A tiny experiment with a negative stream; its autoencoder has random weights."""
     tiny = overrides(
-        build_corpus(folder / "corpus"), "dataset.train.start_every=3", f"latents.folder={folder / 'latents'}"
+        build_corpus(folder / "corpus"),
+        "dataset.train.start_every=3",
+        f"latents.folder={folder / 'latents'}",
+        "optim.updates_per_epoch=1",
     )
     return [*tiny, f"vae.checkpoint={build_vae_checkpoint(folder / 'vae', composed(tiny))}"]
 
@@ -89,6 +93,13 @@ def test_an_update_changes_weights_and_average(reference: ReferenceUpdate) -> No
     stages = reference.run()
     assert list(stages) == ["update"] and stages["update"] > 0
     assert not torch.equal(weight, before[0]) and not torch.equal(average, before[1])
+
+
+@pytest.mark.parametrize("procedure", PROCEDURES)
+def test_a_loss_curve_has_every_update(argv: list[str], folder: Path, procedure: str) -> None:
+    found = curve(procedure, argv, folder, seed=1, updates=3)
+    assert len(found["losses"]) == 3 and len(set(found["losses"])) == 3
+    assert all(0 < loss < 10 for loss in [*found["losses"], found["valid"]])
 
 
 def test_profiled_by_group(reference: ReferenceUpdate, ours: SolverUpdate) -> None:
