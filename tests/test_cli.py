@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+import yaml
 
 import pn_diffusion_plugin
 from pn_diffusion_plugin import cli
@@ -167,6 +168,9 @@ def test_generate_names_the_checkpoint_that_cannot_be_used(
     assert f"{damaged / 'model.safetensors'} is missing" in sentence(damaged)
     tiny_model({"unet.channels": [8, 24]}).save_pretrained(damaged)
     (damaged / "config.yaml").write_bytes((model / "config.yaml").read_bytes())
+    assert f"{damaged / 'model.safetensors'} is damaged, or of another export" in sentence(damaged)
+    config = yaml.safe_load((model / "config.yaml").read_text())
+    (damaged / "config.yaml").write_text(yaml.safe_dump({k: v for k, v in config.items() if k != "sha256"}))
     assert f"the weights of {damaged} are of another model" in sentence(damaged)
     other = tmp_path / "xp"
     other.mkdir()

@@ -139,7 +139,13 @@ def test_stopped_it_leaves_nothing_half_written(
         program("pn-diffusion"), "generate", str(dances / "mini-train-0000.mp4"), "-o", str(tmp_path / "out.mp4"),
         "-c", str(model), "--start", "0.1", "--steps", "1000", "--sampler", "ddpm",
     ]  # fmt: skip
-    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    )  # a shell's background job, which the tests may be, passes on that Ctrl-C is ignored
     deadline = time.monotonic() + 300
     while not list(tmp_path.rglob("*.mp4")) and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.05)

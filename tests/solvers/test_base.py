@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.data import DataLoader
 
 from pn_diffusion_plugin.errors import UserError
 from pn_diffusion_plugin.solvers.workers import Share, ShareSampler, WeightedMeans
@@ -168,16 +169,19 @@ class Reads(TorchDispatchMode):
 
 
 @pytest.mark.parametrize("alpha", [1.0, 0.6])
-def test_a_step_waits_for_nothing(make_solver: MakeSolver, alpha: float) -> None:
+def test_a_step_waits_for_nothing(
+    make_solver: MakeSolver, monkeypatch: pytest.MonkeyPatch, alpha: float
+) -> None:
     reads = {}
     for steps in (4, 12):
         options = [f"optim.updates_per_epoch={steps}", "logging.log_updates=0", "benchmark_no_load=true"]
-        solver = make_solver(
-            "pn_diffusion", f"negative.alpha={alpha}", *options
-        )  # the draw of clips is the CPU's
+        solver = make_solver("pn_diffusion", f"negative.alpha={alpha}", *options)
         solver.seed_epoch()
+        batch = next(iter(solver.dataloaders["train"]))  # reading clips is the CPU's
+        monkeypatch.setattr(DataLoader, "__iter__", lambda _, batch=batch: iter([batch]))
         with Reads() as seen:
             solver.run_stage("train", solver.train)
+        monkeypatch.undo()
         reads[steps] = seen.count
     assert reads[4] == reads[12] > 0  # what an epoch measured is read at its end
 

@@ -85,7 +85,9 @@ def test_the_target_is_the_guided_way_of_the_teacher(
     """A student asked once goes, from the same noise, where the teacher's eight guided steps go."""
     solver = make_student(*small("distill.rounds=[1]", "sampling.steps=1", "optim.epochs=1"))
     model = PNDiffusion.get_pretrained(teacher)
-    model.set_generation_params(steps=8, guidance_from=interval[0], guidance_until=interval[1])
+    model.set_generation_params(
+        sampler="ddim", steps=8, guidance_from=interval[0], guidance_until=interval[1]
+    )
     solver.guidance = model.guidance_rule()
     dance = solver.dataloaders["valid"].dataset[0][1].dance
     made: list[torch.Tensor] = []
