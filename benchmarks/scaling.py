@@ -222,7 +222,7 @@ def main() -> None:
         videos = args.output / "videos"
         videos.mkdir(parents=True, exist_ok=True)
         tiny_videos(videos, max(args.clips))
-        report["prepare"] = [child("prepare", args.output, n) for n in args.clips]
+        report["prepare"] = [child("prepare", args.output.resolve(), n) for n in args.clips]
         costs = ["prepare", "clips_made", "nothing_to_do", "splits", "dataset", "items"]
         tell(report["prepare"], "clips", costs, 1000, ["parent_mb", "worker_mb", "all_mb"])
     write_json(path, report)

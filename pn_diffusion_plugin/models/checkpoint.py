@@ -12,10 +12,10 @@ import re
 import textwrap
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import yaml
@@ -25,6 +25,8 @@ from safetensors.torch import load_file, save_file
 from .. import paths
 from ..errors import CheckpointError, UserError
 from ..utils.files import atomic_path, sha256_file
+
+ModuleT = TypeVar("ModuleT", bound=torch.nn.Module)
 
 EXPORT_SCHEMA = 1
 _CONFIG, _MODEL, _VAE = "config.yaml", "model.safetensors", "vae.safetensors"
@@ -262,7 +264,8 @@ def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: 
         CheckpointError: when names or shapes differ.
     """
     try:
-        module.load_state_dict(dict(state))
+        # A module without memory takes the tensors themselves; only their names and shapes are compared.
+        module.load_state_dict(dict(state), assign=any(value.is_meta for value in module.parameters()))
     except RuntimeError as error:
         detail = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         detail = textwrap.shorten(detail, 200, placeholder=" …")  # it may name hundreds of weights
@@ -270,6 +273,28 @@ def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: 
             f"the weights of {what} are of another model ({detail}): use the configuration they "
             "were trained with, or other weights"
         ) from error
+
+
+def built(
+    make: Callable[[torch.device | str], ModuleT],
+    state: Mapping[str, torch.Tensor],
+    what: str,
+    device: torch.device | str,
+) -> ModuleT:
+    """A module with its weights. It is made without memory first: a damaged configuration may ask for any size.
+
+    Args:
+        make: builds it for a device.
+        state, what: of `load_into`.
+
+    Raises:
+        CheckpointError: when names or shapes differ.
+    """
+    with torch.device("meta"):
+        load_into(make("meta"), state, what)
+    module = make(device)
+    load_into(module, state, what)
+    return module
 
 
 def save_exported(folder: str | Path, weights: Weights, keys: tuple[str, ...]) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from ..modules.sampling import clip_generators, sample
 from ..modules.windows import window_starts, windowed
 from . import builders
 from .branches import KeptConditions, prepare_branches
-from .checkpoint import Weights, load_into, load_weights, made_by_configuration, save_exported
+from .checkpoint import Weights, built, load_weights, made_by_configuration, save_exported
 from .dual import DualDiffusion
 from .generation_params import GenerationParams
 from .inference import PRECISIONS, for_inference, weight_bytes
@@ -89,11 +90,12 @@ class PNDiffusion:
                 f"the configuration of {name_or_path} lacks {', '.join(missing)}: export the model again"
             )
         with made_by_configuration(name_or_path):
-            dual = builders.build_dual_diffusion(weights.config, device)
-            load_into(dual, weights.model, str(name_or_path))
-            vae = builders.build_vae(weights.config)
-            load_into(vae, weights.vae, f"the autoencoder of {name_or_path}")
-            return cls(weights.config, dual.eval(), vae.to(device).eval(), device)
+            config, name = weights.config, str(name_or_path)
+            dual = built(partial(builders.build_dual_diffusion, config), weights.model, name, device)
+            vae = built(
+                lambda _: builders.build_vae(config), weights.vae, f"the autoencoder of {name}", device
+            )
+            return cls(config, dual.eval(), vae.to(device).eval(), device)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model as safetensors and YAML, for `get_pretrained`."""
