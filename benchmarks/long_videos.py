@@ -106,14 +106,13 @@ def joints(model: PNDiffusion, samples: int) -> dict[str, list[int]]:
     columns, window = sequence.columns_for(samples), sequence.latent_columns
     hop = max(1, round(window * (1 - model.params.overlap)))
     column = sequence.latent_factor * sequence.hop_length
-    starts = window_starts(columns, window, hop)[
-        :-1
-    ]  # the last ends with the clip, anywhere between two others
-    chunk = model.vae.chunk_frames * sequence.hop_length
+    starts = window_starts(columns, window, hop)[:-1]  # the last ends with the clip, anywhere between others
+    sizes = (model.vae.chunk_frames, getattr(model.vocoder, "chunk_frames", samples))
+    chunks = {size * sequence.hop_length for size in sizes}
     last = starts[-1] * column
     return {
         "windows": sorted({at * column for s in starts for at in (s, s + window) if 0 < at * column <= last}),
-        "decoder and vocoder": list(range(chunk, samples, chunk)),
+        "decoder and vocoder": sorted({at for chunk in chunks for at in range(chunk, samples, chunk)}),
     }
 
 
@@ -248,7 +247,7 @@ def main() -> None:
         report["music"] = music_report(PNDiffusion.get_pretrained(args.checkpoint), clips, args.output)
     if args.only != "music":
         corpus(args.dances, args.seconds)
-        report["memory"] = memory_report(args)
+        report["memory"] = memory_report(args.lengths, args.checkpoint, args.seconds)
         print(
             "\n| seconds | peak MB | of it music | features | above the shortest |",
             "|---" * 5 + "|",

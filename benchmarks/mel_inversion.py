@@ -80,6 +80,12 @@ def two_steps(
     return invert
 
 
+def updates(mel: MelSpectrogram, n: int) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A guess of the powers (F, L) → (K, L) by so many multiplicative updates."""
+    invert = GriffinLim(mel, inversion_steps=n).invert
+    return lambda power: invert(power[None])[0]
+
+
 def ours(mel: MelSpectrogram, **options: float) -> Inversion:
     """The vocoder of this project."""
     vocoder = GriffinLim(mel, **options)  # type: ignore[arg-type]
@@ -95,11 +101,8 @@ def contenders(mel: MelSpectrogram) -> dict[str, Inversion]:
         "pseudo-inverse, fast Griffin-Lim": two_steps(mel, lambda p: (inverse @ p).clamp(min=0), 0.99),
     }
     for n in (10, 30, 50):
-        updates = GriffinLim(mel, inversion_steps=n).invert
-        rows[f"{n} updates, fast Griffin-Lim"] = two_steps(mel, lambda p, f=updates: f(p[None])[0], 0.99)
-    rows["30 updates, plain Griffin-Lim"] = two_steps(
-        mel, lambda p: GriffinLim(mel, inversion_steps=30).invert(p[None])[0], 0.0
-    )
+        rows[f"{n} updates, fast Griffin-Lim"] = two_steps(mel, updates(mel, n), 0.99)
+    rows["30 updates, plain Griffin-Lim"] = two_steps(mel, updates(mel, 30), 0.0)
     for iterations in (8, 16, 24, 32, 64):
         rows[f"ours, {iterations} iterations"] = ours(mel, iterations=iterations)
     for steps in (3, 30):

@@ -134,7 +134,8 @@ def overfit(system: str, mini: PNDiffusion, root: Path, updates: int, lr: float,
         t = schedule.sample_timesteps(CLIPS)
         noisy = objective.corrupt(z0, torch.randn_like(z0), t)
         dropped = torch.rand(CLIPS) < config["conditioning"]["dropout"]
-        loss = objective.loss(*dual(noisy, tokenized, {name: dropped for name in streams}), noisy).total
+        positive, negative = dual(noisy, tokenized, {name: dropped for name in streams})
+        loss = objective.loss(positive, negative, noisy).total
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(dual.parameters(), config["optim"]["max_norm"])

@@ -38,6 +38,7 @@ from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip  # noqa: 
 from pn_diffusion_plugin.data.video import mux, probe, read_frames, write_video  # noqa: E402
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion  # noqa: E402
 from pn_diffusion_plugin.utils.files import write_json  # noqa: E402
+from pn_diffusion_plugin.utils.memory import share_heaps  # noqa: E402
 
 WARM = 0.1  # share of the pieces that comes before anything is compared
 LEAST_SECONDS = 0.08  # by how much each person's dance is longer than the one's before
@@ -228,6 +229,7 @@ def main() -> None:
     if arguments.only != "page":
         out = folder / "out"
         out.mkdir()
+        share_heaps()  # as the command does
         report["process"] = growth(by_one_process(model, dances, arguments.pieces, out))
         print(table("one process", report["process"]), flush=True)
         write_json(arguments.output / "report.json", report)

@@ -27,6 +27,7 @@ from .commands.prepare_published import prepare_aistpp, prepare_tiktok
 from .commands.report import report
 from .commands.serve import serve
 from .errors import explain
+from .utils.memory import share_heaps
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,6 +72,7 @@ def options(
 def main() -> None:
     """Entry point: one sentence on stderr and exit code 1 for what a user can mend."""
     reset_mode()
+    share_heaps()
     signal.signal(signal.SIGTERM, _terminated)
     try:
         app(standalone_mode=True)
