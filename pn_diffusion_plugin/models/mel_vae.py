@@ -35,9 +35,8 @@ class MelVAE(nn.Module):
     (chunks are cross-faded then).
     """
 
-    #: Mel frames of a chunk, a multiple of f; four times as many where the widest pictures have a quarter of the
-    #: paper's channels or less, since work in chunks costs a pass a normalisation.
-    chunk_frames: int
+    #: Mel frames of a chunk, a multiple of f.
+    chunk_frames = 1024
 
     latent_mean: torch.Tensor
     latent_std: torch.Tensor
@@ -66,7 +65,6 @@ class MelVAE(nn.Module):
         )
         self.factor = 2 ** (len(channels) - 1)
         self.latent_channels = latent_channels
-        self.chunk_frames = 1024 * min(4, max(1, 128 // channels[0]))
         self.autoencoder: Any = AutoencoderKL(
             in_channels=1,
             out_channels=1,

@@ -211,7 +211,7 @@ class AistPose:
                 if camera["name"] == video.camera:
                     width, height = camera["size"]
                     return int(width), int(height)
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass
         return _PICTURE
 

@@ -124,6 +124,9 @@ def test_the_size_of_the_picture_comes_from_the_calibration(annotations):
     (cameras / "setting1.json").write_text('[{"name": "c03", "size": [400, 1080]}]')
     joints, _ = AistPose(annotations).extract(pictures(25), 25.0, name=VIDEO)
     assert joints[0, 0, 0] == pytest.approx(0.5)
+    (cameras / "setting1.json").write_text("[" * 100_000)  # damaged: the size of all the published videos
+    joints, _ = AistPose(annotations).extract(pictures(25), 25.0, name=VIDEO)
+    assert joints[0, 0, 0] == pytest.approx(200 / 1920)
 
 
 def test_videos_without_annotations_are_told(annotations):
