@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 if sys.version_info >= (3, 11):
@@ -215,6 +216,22 @@ def test_lock_is_complete(repository: Path) -> None:
             if wanted not in pins or (name not in LEFT_OUT and pins[wanted] not in requirement.specifier):
                 missing.append(f"{name} {version} asks for {requirement}, locked: {pins.get(wanted)}")
     assert missing == []
+
+
+def test_the_lock_is_for_every_release_of_its_pythons(repository: Path) -> None:
+    """Of 3.11 and 3.12 alike, the first ones too: a distribution's Python is seldom the newest."""
+    asked = {
+        name: found.metadata["Requires-Python"]
+        for name in locked(repository)
+        for found in metadata.distributions(name=name)
+        if found.metadata["Requires-Python"]
+    }
+    refused = {
+        name: python
+        for name, python in asked.items()
+        if not all(SpecifierSet(python).contains(release) for release in ("3.11.0", "3.12.0"))
+    }
+    assert asked and refused == {}
 
 
 def test_every_import_is_locked_and_declared(repository: Path) -> None:

@@ -167,6 +167,9 @@ def read_json(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        json.dumps(
+            values, ensure_ascii=False
+        ).encode()  # halves of characters can be escaped, and not be written
     except FileNotFoundError:
         raise CorpusError(f"{path} is missing: prepare the corpus again") from None
     except (ValueError, RecursionError) as error:

@@ -308,13 +308,7 @@ def finish_corpus(
         for name, info in asked.items()
     ]
     same_sound, compared = _compare_sounds(paths, clips)
-    previous = {}
-    if paths.splits.exists():
-        before = read_json(paths.splits)
-        if (before.get("seed"), before.get("ratios")) == (seed, list(ratios)):
-            previous = {
-                name: entry["split"] for name, entry in before["clips"].items() if entry["source"] == "chosen"
-            }
+    previous = _chosen_before(paths.splits, seed, ratios) if paths.splits.exists() else {}
     chosen = assign_splits(
         clips, group_clips(clips, same_sound, compared), ratios=ratios, seed=seed, previous=previous
     )
@@ -350,6 +344,25 @@ def finish_corpus(
             info.save(paths.info(name))
     report.splits = {split: len(names) for split, names in write_manifests(paths.root).items()}
     return report
+
+
+def _chosen_before(file: Path, seed: int, ratios: Ratios) -> dict[str, str]:
+    """Clip → split where the same seed and ratios have chosen before.
+
+    Raises:
+        CorpusError: the file is damaged.
+    """
+    before = read_json(file)
+    if (before.get("seed"), before.get("ratios")) != (seed, list(ratios)):
+        return {}
+    try:
+        return {
+            name: str(entry["split"])
+            for name, entry in before["clips"].items()
+            if entry["source"] == "chosen"
+        }
+    except (LookupError, TypeError, AttributeError) as error:
+        raise CorpusError(f"{file} is damaged: delete it and prepare the corpus again") from error
 
 
 def _compare_sounds(

@@ -235,6 +235,7 @@ def test_files_of_earlier_versions_are_read(tmp_path: Path) -> None:
         {"seconds": 1e300, "pose_fps": 2e-299, "visual_fps": 1e-299},
         {"visual_fps": 1e9},
         {"visual_hop": 0},
+        {"visual_hop": 10**400},
         {"visual_window": 10**18},
         {"pose_fps": True},
         {"joints": None},

@@ -73,6 +73,7 @@ def test_a_clip_of_another_schema_or_damaged_is_told(tmp_path):
     for text, message in (
         (json.dumps({**values, "schema": 99}), "is not of schema 1"),
         ("{", "no json file"),
+        (json.dumps({**values, "song": "\ud800"}), "no json file"),  # half a character
         ('{"schema": 1, "name": "x"}', "does not describe a clip"),
     ):
         path.write_text(text)

@@ -21,7 +21,7 @@ from pn_diffusion_plugin.data.corpora.mini import MiniSpec, synthesise_clip_audi
 from pn_diffusion_plugin.data.corpora.mini import write_clip as write_mini_clip
 from pn_diffusion_plugin.data.features import FeatureSpec, load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, load_manifest
-from pn_diffusion_plugin.data.prepare import PrepareReport, prepare_folder
+from pn_diffusion_plugin.data.prepare import PrepareReport, finish_corpus, prepare_folder
 from pn_diffusion_plugin.data.video import read_audio
 from pn_diffusion_plugin.errors import CorpusError
 
@@ -108,6 +108,15 @@ def test_running_again_does_nothing(videos, prepared):
     assert again.done == [] and again.skipped == report.done and again.failed == report.failed
     assert again.pictures == again.pictures_per_second == 0
     assert tree(dst) == before
+
+
+@pytest.mark.parametrize("clips", [None, [], {"dance0": None}, {"dance0": {"source": "chosen"}}])
+def test_damaged_splits_are_told(prepared, tmp_path, clips):
+    corpus = shutil.copytree(prepared[0], tmp_path / "corpus")
+    file = CorpusPaths(corpus).splits
+    file.write_text(json.dumps({**json.loads(file.read_text()), "clips": clips}))
+    with pytest.raises(CorpusError, match=r"splits\.json is damaged: delete it and prepare the corpus again"):
+        finish_corpus(corpus)
 
 
 def test_worker_processes_give_the_same(videos, prepared, tmp_path):
