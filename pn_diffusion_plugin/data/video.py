@@ -205,6 +205,10 @@ def read_audio(path: str | Path, sample_rate: int) -> np.ndarray:
         line = np.zeros(0, dtype=np.float32)
         end: int | None = None  # where the next block goes if its time stamp agrees
         for frame in decode(container, stream):
+            if frame.format.is_planar and len(frame.planes) != frame.layout.nb_channels:
+                raise AudioError(
+                    f"{path} has a damaged sound track: convert the file first"
+                )  # reading it would crash
             if not source_rate:
                 source_rate = frame.sample_rate
                 line = np.zeros(math.ceil(clock.seconds * source_rate), dtype=np.float32)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _BLOCK = 1 << 16  # frames
+_RATES = range(1000, 768_001)  # Hz; a damaged header says others, and resampling would make hours of a second
 
 
 def read_sound_file(path: str | Path, seconds: float | None = None) -> tuple[NDArray[np.float32], int]:
@@ -17,12 +18,14 @@ def read_sound_file(path: str | Path, seconds: float | None = None) -> tuple[NDA
         (N, C) float32 in [-1, 1], and its sample rate (Hz).
 
     Raises:
-        soundfile.LibsndfileError, OSError: it cannot be opened or read as sound.
+        soundfile.LibsndfileError, OSError: it cannot be opened or read as sound, or has an impossible sample rate.
     """
     import soundfile
 
     blocks = []
     with soundfile.SoundFile(path) as file:
+        if file.samplerate not in _RATES:
+            raise OSError(f"its sample rate is {file.samplerate} Hz")
         left = None if seconds is None else round(seconds * file.samplerate)
         while left is None or left > 0:
             block = file.read(_BLOCK if left is None else min(_BLOCK, left), dtype="float32", always_2d=True)

@@ -39,3 +39,10 @@ def test_a_length_that_lies_asks_for_no_memory(tmp_path: Path) -> None:
     except soundfile.LibsndfileError:
         pass  # it may say that the file is cut off
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 << 10
+
+
+@pytest.mark.parametrize("rate", [3, 2_000_000])
+def test_an_impossible_sample_rate_is_refused(tmp_path: Path, rate: int) -> None:
+    soundfile.write(tmp_path / "a.wav", np.zeros(100), rate)
+    with pytest.raises(OSError, match=f"its sample rate is {rate} Hz"):
+        read_sound_file(tmp_path / "a.wav")
