@@ -52,7 +52,7 @@ def main() -> None:
         f"rho {errors.rho}, shared {errors.shared}; 1/1000 body heights; offset, slow, fast; 1 - visibility"
     )
     for i, name in enumerate(JOINT_NAMES):
-        sizes = [1000 * part[i] for part in (errors.offset, errors.slow, errors.fast)]
+        sizes = [1000 * part[i] for part in (errors.offset, errors.pose, errors.jitter, errors.reach)]
         print(f"{name:18}" + "".join(f"{size:8.1f}" for size in sizes) + f"{errors.unseen[i]:10.4f}")
     rows: dict[str, list[tuple[float, ...]]] = {"true": [], "found": [], "estimated": []}
     for number, ((true, found, aspect), music) in enumerate(zip(clips, beats, strict=True)):

@@ -1,13 +1,13 @@
 """What BlazePose would have found: true joints with the errors it was measured to make on this corpus' pictures.
 
-The error of a joint, in body heights, is a sum of three Gaussian parts: an offset that lasts the whole clip (the model
-puts a hip elsewhere than the drawing does), one that wanders (first-order autoregression, coefficient `rho` a frame)
-and one that is new in every frame (jitter). Face, hands and feet share a part of theirs. Visibility falls short of 1 by
-a log-normal amount that wanders as well. Measured by `python benchmarks/keypoint_errors.py`, whose answer is
-`errors.json`.
+The error of a joint, in body heights, is a sum of three parts: an offset that lasts the whole clip (the model puts a
+hip elsewhere than the drawing does); one that depends on the pose and so changes as the joint moves and rests where it
+rests; and jitter, new in every frame. The second is a Gaussian process g(s) of the way s that the joint has gone, of
+covariance σ² exp(−(s − s')² / 2ℓ²), so that E[Δg²] = σ² Δs² / ℓ² from frame to frame. Face, hands and feet share a part
+of theirs. Visibility falls short of 1 by a log-normal amount that depends on the pose in the same way. Measured by
+`python benchmarks/keypoint_errors.py`, whose answer is `errors.json`.
 
-What is not in it: errors that depend on the pose (limbs that hide each other, left and right taken for each other in
-turns, blur of fast hands) and frames in which nobody is found.
+What is not in it: left and right taken for each other in turns, and frames in which nobody is found.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.signal import lfilter
 
 from ...pose import JOINT_NAMES, JOINTS
 
@@ -57,16 +56,16 @@ class Errors:
     """Sizes of BlazePose's errors.
 
     Args:
-        offset, slow, fast: (33) standard deviations of the three parts in x (and in y), body heights.
-        rho: coefficient of the slow part from one frame to the next, at 25 frames a second.
-        shared: share of the variance that face, hands and feet have in common.
+        offset, pose, jitter: (33) standard deviations of the three parts in x (and in y), body heights.
+        reach: (33) ℓ, body heights: how far a joint goes until its error is another one.
+        shared: share of the pose's part that face, hands and feet have in common.
         unseen: (33) mean of 1 − visibility.
     """
 
     offset: tuple[float, ...]
-    slow: tuple[float, ...]
-    fast: tuple[float, ...]
-    rho: float
+    pose: tuple[float, ...]
+    jitter: tuple[float, ...]
+    reach: tuple[float, ...]
     shared: float
     unseen: tuple[float, ...]
 
@@ -76,7 +75,7 @@ class Errors:
         values: dict[str, Any] = json.loads(
             Path(__file__).with_name("errors.json").read_text(encoding="utf-8")
         )
-        for name in ("offset", "slow", "fast", "unseen"):
+        for name in ("offset", "pose", "jitter", "reach", "unseen"):
             values[name] = tuple(values[name])
         return cls(**values)
 
@@ -84,69 +83,88 @@ class Errors:
     def fit(cls, clips: Sequence[tuple[np.ndarray, np.ndarray, float]]) -> Errors:
         """From clips of (true (T, 33, ≥ 2), found (T, 33, 3), aspect), frames with nobody left out before.
 
-        With γ_k the autocovariance of a clip's error about its mean at lag k: rho = γ_2 / γ_1, slow² = γ_1 / rho,
-        fast² = γ_0 − slow². Medians over clips: a limb taken for another for a second is no jitter.
+        With e a clip's error about its mean and Δe its change from frame to frame: jitter² is half the median of Δe²
+        (over 0.455, as of a Gaussian) in the fifth of the frames in which the joint moves least; pose² = E[e²] − jitter²;
+        reach² = pose² E[Δs²] / (E[Δe²] − 2 jitter²) in the half in which it moves most. Medians over clips: a limb taken
+        for another for a second is no such error.
         """
-        means, covariances, unseen, common = [], [], [], []
+        rows: dict[str, list[np.ndarray]] = {"mean": [], "square": [], "jitter": [], "unseen": []}
+        moved, changed, common = [], [], []
         for true, found, aspect in clips:
-            error = (found[..., :2] - true[..., :2]) * (aspect, 1.0) / body_height(true, aspect)
-            means.append(error.mean(axis=0))
-            about = error - means[-1]
-            covariances.append([(about[k:] * about[: len(about) - k]).mean(axis=(0, 2)) for k in range(3)])
-            unseen.append(1.0 - found[..., 2].mean(axis=0))
-            for group in GROUPS:
-                part = about[:, list(group)]
-                own = (part**2).mean(axis=(0, 2))
-                both = np.einsum("tig,tjg->ij", part, part) / (2 * len(part))
-                pairs = both / np.sqrt(np.outer(own, own) + 1e-18)
-                common.append(pairs[~np.eye(len(group), dtype=bool)].mean())
-        lags = np.median(np.array(covariances), axis=0)  # (3, 33)
-        rho = float(np.clip(np.median(lags[2] / np.maximum(lags[1], 1e-12)), 0.0, 0.99))
-        slow = np.clip(lags[1] / max(rho, 1e-6), 0.0, lags[0])
-        centred = np.array(means)
-        offset = np.median(np.abs(centred), axis=(0, 2)) / 0.6745  # of a Gaussian of mean 0
+            scale = np.array([aspect, 1.0]) / body_height(true, aspect)
+            error = (found[..., :2] - true[..., :2]) * scale
+            about = error - error.mean(axis=0)
+            change = (np.diff(about, axis=0) ** 2).mean(axis=2)
+            way = np.linalg.norm(np.diff(true[..., :2], axis=0) * scale, axis=2)
+            order = np.argsort(way, axis=0)
+            slow = np.take_along_axis(change, order[: len(order) // 5], axis=0)
+            fast = order[len(order) // 2 :]
+            moved.append((np.take_along_axis(way, fast, axis=0) ** 2).mean(axis=0))
+            changed.append(np.take_along_axis(change, fast, axis=0).mean(axis=0))
+            rows["mean"].append(error.mean(axis=0))
+            rows["square"].append((about**2).mean(axis=(0, 2)))
+            rows["jitter"].append(np.median(slow, axis=0) / 0.693 / 2)  # the mean of two axes: χ² of 2, over 2
+            rows["unseen"].append(1.0 - found[..., 2].mean(axis=0))
+            common += [_likeness(about[:, list(group)]) for group in GROUPS]
+        square, jitter, unseen = (np.median(rows[name], axis=0) for name in ("square", "jitter", "unseen"))
+        jitter = np.minimum(jitter, 0.9 * square)
+        pose = square - jitter
+        rest = np.maximum(np.median(changed, axis=0) - 2 * jitter, 1e-9)
+        offset = np.median(np.abs(rows["mean"]), axis=(0, 2)) / 0.6745  # of a Gaussian of mean 0
         return cls(
-            offset=tuple(offset.round(5).tolist()),
-            slow=tuple(np.sqrt(slow).round(5).tolist()),
-            fast=tuple(np.sqrt(lags[0] - slow).round(5).tolist()),
-            rho=round(rho, 4),
+            offset=_told(offset),
+            pose=_told(np.sqrt(pose)),
+            jitter=_told(np.sqrt(jitter)),
+            reach=_told(np.sqrt(pose * np.median(moved, axis=0) / rest)),
             shared=round(float(np.clip(np.median(common), 0.0, 1.0)), 4),
-            unseen=tuple(np.median(unseen, axis=0).round(5).tolist()),
+            unseen=_told(unseen),
         )
 
     def apply(self, true: np.ndarray, aspect: float, rng: np.random.Generator) -> np.ndarray:
         """Keypoints (T, 33, 3) float32 as BlazePose gives them: x, y, visibility.
 
         Args:
-            true: (T, 33, ≥ 2) x and y in shares of the picture, at 25 frames a second.
+            true: (T, 33, ≥ 2) x and y in shares of the picture.
             aspect: width / height of the picture.
             rng: source of the errors.
         """
-        frames = len(true)
-        offset, slow, fast = (np.array(part)[:, None] for part in (self.offset, self.slow, self.fast))
-        error = offset * self._normal(rng, 1)
-        error = error + slow * self._wandering(self._normal(rng, frames)) + fast * self._normal(rng, frames)
-        places = true[..., :2] + error * body_height(true, aspect) / (aspect, 1.0)
-        unrest = self._wandering(rng.normal(size=(frames, JOINTS)))
-        unseen = np.array(self.unseen) * np.exp(unrest - 0.5)  # of mean 1
+        scale = np.array([aspect, 1.0]) / body_height(true, aspect)
+        steps = np.linalg.norm(np.diff(true[..., :2], axis=0) * scale, axis=2)
+        way = np.concatenate([np.zeros((1, JOINTS)), np.cumsum(steps, axis=0)]) / np.array(self.reach)
+        own, seen = _process(rng, way, 2), _process(rng, way, 1)[..., 0]
+        for group in map(list, GROUPS):
+            together = _process(rng, way[:, group].mean(axis=1, keepdims=True), 2)
+            own[:, group] = np.sqrt(1 - self.shared) * own[:, group] + np.sqrt(self.shared) * together
+        offset, pose, jitter = (np.array(part)[:, None] for part in (self.offset, self.pose, self.jitter))
+        error = offset * rng.normal(size=(1, JOINTS, 2)) + pose * own + jitter * rng.normal(size=own.shape)
+        unseen = np.array(self.unseen) * np.exp(seen - 0.5)  # of mean 1
+        places = true[..., :2] + error / scale
         visibility = np.clip(1.0 - unseen, 0.0, 1.0)
         return np.concatenate([places, visibility[..., None]], axis=-1).astype(np.float32)
-
-    def _normal(self, rng: np.random.Generator, frames: int) -> np.ndarray:
-        """(frames, 33, 2) standard normal numbers, those of a group alike as far as `shared` says."""
-        numbers = rng.normal(size=(frames, JOINTS, 2))
-        for group in GROUPS:
-            together = rng.normal(size=(frames, 1, 2))
-            own = numbers[:, list(group)]
-            numbers[:, list(group)] = np.sqrt(1 - self.shared) * own + np.sqrt(self.shared) * together
-        return numbers
-
-    def _wandering(self, white: np.ndarray) -> np.ndarray:
-        """White noise (T, …) of variance 1 made slow, of the same variance from the first frame on."""
-        driven = np.sqrt(1 - self.rho**2) * white
-        driven[0] = white[0]
-        return np.asarray(lfilter([1.0], [1.0, -self.rho], driven, axis=0))
 
     def save(self, path: Path) -> None:
         """Write them as `errors.json` has them."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+
+
+def _told(sizes: np.ndarray) -> tuple[float, ...]:
+    return tuple(round(float(size), 5) for size in sizes)
+
+
+def _likeness(error: np.ndarray) -> float:
+    """Mean correlation between the joints of a group: (T, n, 2) → number."""
+    flat = error.transpose(0, 2, 1).reshape(-1, error.shape[1])
+    pairs = np.corrcoef(flat.T)
+    return float(pairs[~np.eye(len(pairs), dtype=bool)].mean())
+
+
+def _process(rng: np.random.Generator, way: np.ndarray, axes: int) -> np.ndarray:
+    """A Gaussian process of unit variance and reach along each way: (T, n) → (T, n, axes).
+
+    By 24 random Fourier features: √(2/K) Σ cos(ω s + φ), ω ~ N(0, 1) (Rahimi & Recht 2007).
+    """
+    features = 24
+    rates = rng.normal(size=(way.shape[1], axes, features))
+    phases = rng.uniform(0, 2 * np.pi, size=rates.shape)
+    waves = np.cos(way[:, :, None, None] * rates + phases)
+    return np.asarray(np.sqrt(2 / features) * waves.sum(axis=-1))

@@ -85,7 +85,7 @@ GENRES: dict[str, Genre] = {
         groove=0.035,
     ),
     "disco": _genre(
-        tempos=(104, 126),
+        tempos=(104, 132),
         kicks="X...X...X...X...",
         snares="....X.......X...",
         hats="x.X.x.X.x.X.x.X. xoXxxoXxxoXxxoXx",
@@ -101,7 +101,7 @@ GENRES: dict[str, Genre] = {
         trunks="groove lean twist",
     ),
     "techno": _genre(
-        tempos=(122, 146),
+        tempos=(122, 152),
         kicks="X...X...X...X... X...X...X..oX...",
         snares="................ ....x.......x...",
         hats="..X...X...X...X. xooxxoooxooxxooo",
@@ -142,7 +142,7 @@ GENRES: dict[str, Genre] = {
         groove=0.05,
     ),
     "trap": _genre(
-        tempos=(130, 160),
+        tempos=(130, 172),
         kicks="X.....x...x..... X..x......x..x.. X.........x.....",
         snares="........X.......",
         hats="xoxoxoxoxoxoxoxo x.x.x.xxx.x.xxxx",
@@ -162,7 +162,7 @@ GENRES: dict[str, Genre] = {
         groove=0.05,
     ),
     "breakbeat": _genre(
-        tempos=(96, 140),
+        tempos=(96, 152),
         kicks="X.x.......xx.... X.......x.x..... X..x......x..x..",
         snares="....X..o.o..X..o ....X..o.o....X.",
         hats="x.o.x.o.x.o.x.o. xoxxxoxoxoxxxoxo",
@@ -197,7 +197,7 @@ GENRES: dict[str, Genre] = {
         trunks="upright groove nod",
     ),
     "pop": _genre(
-        tempos=(88, 136),
+        tempos=(88, 160),
         kicks="X.......X.x..... X..x....X....... X...X...X...X...",
         snares="....X.......X...",
         hats="x.o.x.o.x.o.x.o. x.x.x.x.x.x.x.x.",
@@ -254,7 +254,7 @@ GENRES: dict[str, Genre] = {
         groove=0.045,
     ),
     "latin": _genre(
-        tempos=(84, 128),
+        tempos=(84, 176),
         kicks="X..x..x.X..x..x. X.....x.X.....x. X..xX..xX..xX..x",
         snares="...x..x....x..x. ..X...X...X...X.",
         hats="x.o.x.o.x.o.x.o. x.xxx.xxx.xxx.xx",
@@ -279,7 +279,7 @@ GENRES: dict[str, Genre] = {
         groove=0.025,
     ),
     "shuffle": _genre(
-        tempos=(78, 132),
+        tempos=(78, 176),
         kicks="X.......X....... X.....x.X.....x.",
         snares="....X.......X...",
         hats="x.x.x.x.x.x.x.x. x...x.x.x...x.x.",
@@ -321,7 +321,7 @@ GENRES: dict[str, Genre] = {
         space=0.2,
     ),
     "electro": _genre(
-        tempos=(104, 132),
+        tempos=(104, 142),
         kicks="X.....x...x..... X..x..x...x..x.. X.....X...X.....",
         snares="....X.......X...",
         hats="x.o.x.o.x.o.x.o. xooxxoooxooxxooo",

@@ -31,6 +31,7 @@ class Harmony:
         progression: degree of each bar's chord.
         seventh: whether chords have four notes.
         inversion: 0, 1 or 2: which note of the chord lies lowest.
+        octave: semitones from the bass to the chords.
     """
 
     key: int
@@ -38,16 +39,18 @@ class Harmony:
     progression: tuple[int, ...]
     seventh: bool
     inversion: int
+    octave: int = 24
 
     @classmethod
     def random(cls, rng: np.random.Generator, scales: tuple[str, ...]) -> Harmony:
         """Any key, one of the scales."""
         return cls(
-            key=int(rng.integers(28, 40)),
+            key=int(rng.integers(31, 43)),
             scale=SCALES[scales[int(rng.integers(len(scales)))]],
             progression=_PROGRESSIONS[int(rng.integers(len(_PROGRESSIONS)))],
             seventh=bool(rng.random() < 0.4),
             inversion=int(rng.integers(3)),
+            octave=int(rng.choice([12, 24, 24])),
         )
 
     def degree(self, bar: int, step: int) -> int:
@@ -56,9 +59,9 @@ class Harmony:
         return self.key + self.scale[place % 7] + 12 * (place // 7)
 
     def chord(self, bar: int) -> list[int]:
-        """MIDI numbers of the bar's chord, about two octaves above the bass."""
+        """MIDI numbers of the bar's chord, `octave` above the bass."""
         steps = [0, 2, 4, 6] if self.seventh else [0, 2, 4]
-        notes = [self.degree(bar, step) + 24 for step in steps]
+        notes = [self.degree(bar, step) + self.octave for step in steps]
         raised = [note + 12 for note in notes[: self.inversion]]
         return sorted(notes[self.inversion :] + raised)
 

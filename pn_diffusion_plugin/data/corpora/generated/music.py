@@ -59,11 +59,11 @@ class _Song:
         self.levels = {
             "kick": rng.uniform(0.8, 1.0),
             "snare": rng.uniform(0.5, 0.8),
-            "hat": rng.uniform(0.16, 0.34),
+            "hat": rng.uniform(0.16, 0.36),
             "extra": rng.uniform(0.15, 0.3),
-            "bass": rng.uniform(0.32, 0.55),
-            "chord": rng.uniform(0.14, 0.26),
-            "lead": rng.uniform(0.1, 0.2),
+            "bass": rng.uniform(0.4, 0.7),
+            "chord": rng.uniform(0.09, 0.19),
+            "lead": rng.uniform(0.06, 0.13),
         }
         self.fill = [_one(rng, ("snare", "tom_high", "tom_low", "snare", "clap")) for _ in range(8)]
 
@@ -96,8 +96,8 @@ def synthesise(
     send = sum(tracks[name].wav * song.levels[name] * share for name, share in _SENDS.items())
     wet = reverberation(np.asarray(send), sample_rate, float(rng.uniform(0.35, 1.3)), rng)
     mixed = dry + song.genre.space * float(rng.uniform(0.5, 1.6)) * 4.0 * wet
-    mixed = compress(mixed, sample_rate, float(rng.uniform(0.3, 0.6)), float(rng.uniform(1.5, 4.0)))
-    return master(hush(mixed, score.pauses(), sample_rate), sample_rate, float(rng.uniform(0.8, 1.8)))
+    mixed = compress(mixed, sample_rate, float(rng.uniform(0.4, 0.8)), float(rng.uniform(1.2, 2.5)))
+    return master(hush(mixed, score.pauses(), sample_rate), sample_rate, float(rng.uniform(0.2, 1.1)))
 
 
 def _places(score: Score, bar: Bar, pattern: str) -> list[tuple[int, float, float]]:
