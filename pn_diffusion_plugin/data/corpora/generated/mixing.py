@@ -81,6 +81,6 @@ def master(wav: np.ndarray, rate: int, drive: float) -> np.ndarray:
     """The spectrum of records (more body, less nose; see `benchmarks/generated_corpus.py --real`), nothing below 28 Hz,
     softly limited, peak 0.9; float32."""
     wav = np.asarray(sosfilt(butter(2, 28, "highpass", fs=rate, output="sos"), wav))
-    wav = _shelf(_shelf(wav, rate, 90, 230, 1.5), rate, 500, 1800, 0.7)
+    wav = _shelf(_shelf(wav, rate, 90, 230, 1.5), rate, 500, 1800, 0.9)
     wav = np.tanh(drive * wav / max(float(np.abs(wav).max()), 1e-9) * 1.5)
     return (0.9 * wav / max(float(np.abs(wav).max()), 1e-9)).astype(np.float32)

@@ -16,7 +16,7 @@ from .drums import Kit
 from .genres import GENRES, Genre
 from .harmony import Harmony
 from .mixing import Track, compress, ducking, hush, master, reverberation
-from .score import BEATS_PER_BAR, Bar, Mode, Score, Section
+from .score import BEATS_PER_BAR, DENSE_FILLS, Bar, Mode, Score, Section
 from .voices import bass_voice, chord_voice, lead_voice
 
 _GAINS = {"X": 1.0, "x": 0.8, "o": 0.4}
@@ -62,8 +62,8 @@ class _Song:
             "hat": rng.uniform(0.16, 0.36),
             "extra": rng.uniform(0.15, 0.3),
             "bass": rng.uniform(0.4, 0.7),
-            "chord": rng.uniform(0.09, 0.19),
-            "lead": rng.uniform(0.06, 0.13),
+            "chord": rng.uniform(0.12, 0.24),
+            "lead": rng.uniform(0.08, 0.17),
         }
         self.fill = [_one(rng, ("snare", "tom_high", "tom_low", "snare", "clap")) for _ in range(8)]
 
@@ -153,7 +153,7 @@ def _drums(
         if bar.section is Section.BREAK or (song.kick[4 * beat] == "." and song.snare[4 * beat] == "."):
             strike("extra", "rim", score.time(bar, beat), 0.7)
     if bar.fill_from < bar.still_from:
-        halves = 1 if score.bpm > 130 else 2
+        halves = 1 if score.bpm > DENSE_FILLS else 2
         for i in range((BEATS_PER_BAR - bar.fill_from) * halves):
             drum = song.fill[i % 8]
             place = bar.fill_from + i / halves

@@ -64,7 +64,7 @@ def prepare_generated(
     if shard is not None:
         clips = [clip for clip in clips if shard.holds(Path(f"{clip_plan(spec, *clip).id}.mp4"))]
     estimated = [clip for clip in clips if keypoints and clip[0] == "train"]
-    rendered = [clip for clip in clips if clip not in set(estimated)]
+    rendered = [clip for clip in clips if not (keypoints and clip[0] == "train")]
     made, kept = _estimate(root, spec, estimated, jobs, shard, progress) if estimated else ([], [])
     report = PrepareReport()
     if rendered:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 BEATS_PER_BAR = 4
+DENSE_FILLS = 110  # beats a minute, up to which a fill strikes half beats too
 _MARGIN_BARS = 2  # bars laid out before and after the clip, so that its edges are in full motion
 
 
@@ -222,7 +223,7 @@ def make_score(
         stressed = {0} | ({2} if rng.random() < second_accent else set())
         for step in range(2 * BEATS_PER_BAR):
             count = step / 2
-            dense = bar.mode is Mode.DOUBLE or (count >= bar.fill_from and bpm <= 130)
+            dense = bar.mode is Mode.DOUBLE or (count >= bar.fill_from and bpm <= DENSE_FILLS)
             if step % 2 and not dense:
                 continue
             hits.append(
