@@ -202,7 +202,7 @@ def make_score(
             if place % 2 == 0:
                 mode, phrase = _mode(rng, section, bpm), phrase + 1
             last = place == length - 1
-            pausing = not last and rng.random() < (0.12 if section is not Section.INTRO else 0.0)
+            pausing = not last and rng.random() < (0.08 if section is not Section.INTRO else 0.0)
             bars.append(
                 Bar(
                     number=len(bars),
@@ -235,8 +235,8 @@ def make_score(
                     still=count >= bar.still_from,
                     passing=bar.mode is Mode.HALF
                     and int(count) % 2 == 1
-                    and count < bar.fill_from
-                    and count + 1 != bar.still_from,
+                    and count < min(bar.fill_from, bar.still_from)
+                    and not count + 1 == bar.still_from < BEATS_PER_BAR,
                 )
             )
     return Score(seconds, bpm, swing, parts, tuple(bars), tuple(hits))
