@@ -6,8 +6,8 @@
 - costs: processor seconds a clip of music, dance, writing the video, pose and windows, on one core;
 - dance: how well the kinematic beats BlazePose sees meet the music's beats, against the same clips half a beat late;
 - music: long-term spectrum (share of the energy in octaves, dB), crest factor, onsets a second; the distance of every
-  song to its nearest neighbour (`metrics/memorisation.py`, where below 0.1 is a copy). With `--real` the same of others'
-  music beside it;
+  song to its nearest neighbour (`metrics/memorisation.py`, where below 0.1 is a copy). With `--real` the same of
+  others' music beside it;
 - sheets: `dances.png` (12 frames of each of 12 clips, 4 a row) and `music.png` (12 mel spectrograms).
 
 Writes `report.json`.
@@ -93,7 +93,9 @@ def costs_and_dance(count: int) -> dict[str, Any]:
             dance, beats = kinematic_beats(found, spec.fps, aspect=width / height), plan.score.beats()
             rows.append((*dance_music_alignment(dance, beats), detected.mean()))
             late.append(dance_music_alignment(dance + 0.5 * plan.score.period, beats))
-            print(f"{plan.id} {plan.genre} {plan.score.bpm:g}: {rows[-1][0]:.2f} {rows[-1][1]:.2f}", flush=True)
+            print(
+                f"{plan.id} {plan.genre} {plan.score.bpm:g}: {rows[-1][0]:.2f} {rows[-1][1]:.2f}", flush=True
+            )
     mean, null = np.nanmean(rows, axis=0), np.nanmean(late, axis=0)
     return {
         "seconds a clip": {name: round(float(np.mean(values)), 3) for name, values in spent.items()},
@@ -113,7 +115,10 @@ def described(waves: Sequence[tuple[np.ndarray, int]]) -> dict[str, Any]:
     for number, (wav, rate) in enumerate(waves):
         spectrum = np.mean(np.abs(librosa.stft(wav, n_fft=4096)) ** 2, axis=1)
         hertz = np.linspace(0, rate / 2, spectrum.size)
-        energy = [spectrum[(hertz >= a) & (hertz < b)].sum() for a, b in zip(OCTAVES, (*OCTAVES[1:], 11025), strict=True)]
+        energy = [
+            spectrum[(hertz >= a) & (hertz < b)].sum()
+            for a, b in zip(OCTAVES, (*OCTAVES[1:], 11025), strict=True)
+        ]
         levels.append(10 * np.log10(np.array(energy) / spectrum.sum() + 1e-9))
         crests.append(20 * np.log10(np.abs(wav).max() / np.sqrt(np.mean(wav**2))))
         densities.append(len(librosa.onset.onset_detect(y=wav, sr=rate)) * rate / len(wav))
@@ -130,7 +135,10 @@ def described(waves: Sequence[tuple[np.ndarray, int]]) -> dict[str, Any]:
         "level, deviation (dB)": np.std(levels, axis=0).round(1).tolist(),
         "crest factor (dB)": round(float(np.mean(crests)), 1),
         "onsets a second": round(float(np.mean(densities)), 2),
-        "nearest neighbour": {"median": round(float(np.median(distances)), 3), "least": round(float(min(distances)), 3)},
+        "nearest neighbour": {
+            "median": round(float(np.median(distances)), 3),
+            "least": round(float(min(distances)), 3),
+        },
     }
 
 
@@ -174,7 +182,9 @@ def sheets(output: Path) -> None:
 
 def main() -> None:
     """Measure what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=20)
     parser.add_argument("--only", choices=("dance", "music", "sheets"))

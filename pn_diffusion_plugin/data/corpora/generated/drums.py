@@ -99,7 +99,9 @@ class Kit:
         else:
             sound = getattr(self, f"_{name}")()
         sound = np.tanh(family.drive * _normal(sound)) / np.tanh(family.drive)
-        sound = sound * np.minimum(np.arange(sound.size)[::-1] / (0.01 * self.rate), 1.0)  # ends without a click
+        sound = sound * np.minimum(
+            np.arange(sound.size)[::-1] / (0.01 * self.rate), 1.0
+        )  # ends without a click
         low_pass = butter(1, family.ceiling, fs=self.rate, output="sos")
         return _normal(np.asarray(sosfilt(low_pass, sound)))
 

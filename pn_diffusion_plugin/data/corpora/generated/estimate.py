@@ -84,9 +84,9 @@ class Errors:
         """From clips of (true (T, 33, ≥ 2), found (T, 33, 3), aspect), frames with nobody left out before.
 
         With e a clip's error about its mean and Δe its change from frame to frame: jitter² is half the median of Δe²
-        (over 0.455, as of a Gaussian) in the fifth of the frames in which the joint moves least; pose² = E[e²] − jitter²;
-        reach² = pose² E[Δs²] / (E[Δe²] − 2 jitter²) in the half in which it moves most. Medians over clips: a limb taken
-        for another for a second is no such error.
+        (over 0.693, as of the mean of two axes) in the fifth of the frames in which the joint moves least;
+        pose² = E[e²] − jitter²; reach² = pose² E[Δs²] / (E[Δe²] − 2 jitter²) in the half in which it moves most.
+        Medians over clips: a limb taken for another for a second is no such error.
         """
         rows: dict[str, list[np.ndarray]] = {"mean": [], "square": [], "jitter": [], "unseen": []}
         moved, changed, common = [], [], []
@@ -103,7 +103,9 @@ class Errors:
             changed.append(np.take_along_axis(change, fast, axis=0).mean(axis=0))
             rows["mean"].append(error.mean(axis=0))
             rows["square"].append((about**2).mean(axis=(0, 2)))
-            rows["jitter"].append(np.median(slow, axis=0) / 0.693 / 2)  # the mean of two axes: χ² of 2, over 2
+            rows["jitter"].append(
+                np.median(slow, axis=0) / 0.693 / 2
+            )  # the mean of two axes: χ² of 2, over 2
             rows["unseen"].append(1.0 - found[..., 2].mean(axis=0))
             common += [_likeness(about[:, list(group)]) for group in GROUPS]
         square, jitter, unseen = (np.median(rows[name], axis=0) for name in ("square", "jitter", "unseen"))

@@ -74,7 +74,9 @@ def hush(wav: np.ndarray, pauses: Sequence[tuple[float, float]], rate: int) -> n
 
 def _shelf(wav: np.ndarray, rate: int, low: float, high: float, gain: float) -> np.ndarray:
     """`gain` (a factor) for what lies between two frequencies (Hz), by a parallel band-pass of first order."""
-    return wav + (gain - 1) * np.asarray(sosfilt(butter(1, [low, high], "bandpass", fs=rate, output="sos"), wav))
+    return wav + (gain - 1) * np.asarray(
+        sosfilt(butter(1, [low, high], "bandpass", fs=rate, output="sos"), wav)
+    )
 
 
 def master(wav: np.ndarray, rate: int, drive: float) -> np.ndarray:

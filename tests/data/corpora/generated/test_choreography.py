@@ -22,7 +22,9 @@ SPEC = GeneratedSpec()
 
 def visible(joints: np.ndarray) -> np.ndarray:
     """World joints as a camera far in front would see them, all in view."""
-    return np.stack([0.5 + 0.5 * joints[..., 0], 1 - 0.8 * joints[..., 1], np.ones(joints.shape[:2])], axis=-1)
+    return np.stack(
+        [0.5 + 0.5 * joints[..., 0], 1 - 0.8 * joints[..., 1], np.ones(joints.shape[:2])], axis=-1
+    )
 
 
 # --- curves
@@ -125,7 +127,9 @@ def test_speed_is_least_on_the_beats() -> None:
 
 
 def test_all_of_the_body_dances() -> None:
-    moved = {name: [] for name in ("nose", "left_wrist", "right_wrist", "left_hip", "left_ankle", "right_knee")}
+    moved = {
+        name: [] for name in ("nose", "left_wrist", "right_wrist", "left_hip", "left_ankle", "right_knee")
+    }
     for index in range(16):
         joints = clip_motion(SPEC, clip_plan(SPEC, "train", index)).joints
         for name, sizes in moved.items():

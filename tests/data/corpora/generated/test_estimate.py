@@ -63,7 +63,11 @@ def test_keypoints_are_as_a_feature_file_has_them() -> None:
     made = Errors.measured().apply(scene.keypoints, width / height, np.random.default_rng(0))
     assert made.shape == (192, JOINTS, 3) and made.dtype == np.float32
     assert made[..., 2].min() >= 0 and made[..., 2].max() <= 1
-    away = np.abs(made - scene.keypoints)[..., :2] * (width / height, 1) / body_height(scene.keypoints, width / height)
+    away = (
+        np.abs(made - scene.keypoints)[..., :2]
+        * (width / height, 1)
+        / body_height(scene.keypoints, width / height)
+    )
     assert 0.001 < away.mean() < 0.05
     np.testing.assert_array_equal(
         made, Errors.measured().apply(scene.keypoints, width / height, np.random.default_rng(0))
@@ -72,7 +76,14 @@ def test_keypoints_are_as_a_feature_file_has_them() -> None:
 
 def test_the_measured_errors_are_larger_at_hands_than_at_the_trunk() -> None:
     errors = Errors.measured()
-    assert len(errors.pose) == len(errors.jitter) == len(errors.reach) == len(errors.offset) == len(errors.unseen) == JOINTS
+    assert (
+        len(errors.pose)
+        == len(errors.jitter)
+        == len(errors.reach)
+        == len(errors.offset)
+        == len(errors.unseen)
+        == JOINTS
+    )
     hands, trunk = (
         [JOINT_NAMES.index(f"{side}_{part}") for side in ("left", "right") for part in parts]
         for parts in (("wrist", "index"), ("shoulder", "hip"))
@@ -82,4 +93,6 @@ def test_the_measured_errors_are_larger_at_hands_than_at_the_trunk() -> None:
 
 def test_groups_are_face_hands_and_feet() -> None:
     assert [len(group) for group in GROUPS] == [11, 4, 4, 3, 3]
-    assert {JOINT_NAMES[i] for i in GROUPS[1]} == {f"left_{part}" for part in ("wrist", "pinky", "index", "thumb")}
+    assert {JOINT_NAMES[i] for i in GROUPS[1]} == {
+        f"left_{part}" for part in ("wrist", "pinky", "index", "thumb")
+    }

@@ -43,7 +43,9 @@ def test_every_drum_sounds_and_dies_away(family: str) -> None:
     for name, sound in kit.sounds.items():
         assert np.isfinite(sound).all() and np.abs(sound).max() == pytest.approx(1.0)
         assert np.abs(sound[-20:]).max() < 0.1, name
-    centroid = {n: float(librosa.feature.spectral_centroid(y=s, sr=SAMPLE_RATE).mean()) for n, s in kit.sounds.items()}
+    centroid = {
+        n: float(librosa.feature.spectral_centroid(y=s, sr=SAMPLE_RATE).mean()) for n, s in kit.sounds.items()
+    }
     assert centroid["kick"] < centroid["snare"] < centroid["hat"]
 
 
@@ -66,7 +68,11 @@ def test_no_partial_above_half_the_rate_comes_back() -> None:
 def test_all_named_voices_exist() -> None:
     rng = np.random.default_rng(0)
     for genre in GENRES.values():
-        for make, names in ((bass_voice, genre.basses), (chord_voice, genre.chords), (lead_voice, genre.leads)):
+        for make, names in (
+            (bass_voice, genre.basses),
+            (chord_voice, genre.chords),
+            (lead_voice, genre.leads),
+        ):
             for name in names:
                 sound = make(name, rng, SAMPLE_RATE).note(50, 0.3)
                 assert np.isfinite(sound).all() and np.abs(sound).max() > 0.05

@@ -69,11 +69,17 @@ def test_clips_without_videos_have_the_same_sound_and_nearly_the_same_features(
 ) -> None:
     for index in range(2):
         name = clip_plan(TINY, "train", index).id
-        waves = [soundfile.read(CorpusPaths(root).wav(name), dtype="int16")[0] for root in (rendered, estimated)]
+        waves = [
+            soundfile.read(CorpusPaths(root).wav(name), dtype="int16")[0] for root in (rendered, estimated)
+        ]
         np.testing.assert_array_equal(*waves)
-        watched, drawn = (load_features(CorpusPaths(root).features(name), FeatureSpec()) for root in (rendered, estimated))
+        watched, drawn = (
+            load_features(CorpusPaths(root).features(name), FeatureSpec()) for root in (rendered, estimated)
+        )
         assert drawn.header.pose_extractor == ESTIMATOR != watched.header.pose_extractor
-        assert drawn.keypoints.shape == watched.keypoints.shape and drawn.header.aspect == watched.header.aspect
+        assert (
+            drawn.keypoints.shape == watched.keypoints.shape and drawn.header.aspect == watched.header.aspect
+        )
         assert np.abs(drawn.keypoints - watched.keypoints)[..., :2].mean() < 0.03
         for mine, theirs in ((drawn.visual, watched.visual), (drawn.visual_reverse, watched.visual_reverse)):
             cosine = (mine * theirs).sum() / np.linalg.norm(mine) / np.linalg.norm(theirs)
@@ -95,9 +101,7 @@ def test_shards_make_each_clip_once_and_a_last_call_the_manifests(tmp_path: Path
     spec, root = dataclasses.replace(TINY, valid=0), tmp_path / "corpus"
     done = []
     for index in range(2):
-        report = prepare_generated(
-            root, spec, keypoints=True, jobs=0, shard=Shard(index, 2), progress=False
-        )
+        report = prepare_generated(root, spec, keypoints=True, jobs=0, shard=Shard(index, 2), progress=False)
         done += report.done
         assert not CorpusPaths(root).manifest("train").exists()
     assert sorted(done) == [clip_plan(spec, "train", index).id for index in range(2)]
@@ -111,7 +115,9 @@ def test_shards_make_each_clip_once_and_a_last_call_the_manifests(tmp_path: Path
 def test_another_seed_is_made_anew(tmp_path: Path) -> None:
     spec = dataclasses.replace(TINY, train=1, valid=0)
     prepare_generated(tmp_path, spec, keypoints=True, jobs=0, progress=False)
-    report = prepare_generated(tmp_path, dataclasses.replace(spec, seed=5), keypoints=True, jobs=0, progress=False)
+    report = prepare_generated(
+        tmp_path, dataclasses.replace(spec, seed=5), keypoints=True, jobs=0, progress=False
+    )
     assert len(report.done) == 1
 
 

@@ -8,7 +8,12 @@ import numpy as np
 import pytest
 
 from pn_diffusion_plugin.data.corpora.generated.choreography import Motion
-from pn_diffusion_plugin.data.corpora.generated.plan import GeneratedSpec, clip_motion, clip_pictures, clip_plan
+from pn_diffusion_plugin.data.corpora.generated.plan import (
+    GeneratedSpec,
+    clip_motion,
+    clip_pictures,
+    clip_plan,
+)
 from pn_diffusion_plugin.data.corpora.generated.scene import Shot, cut_out, film, picture_size
 from pn_diffusion_plugin.data.corpora.mini.body import Body, neutral_pose, pose_joints
 from pn_diffusion_plugin.data.pose import PoseExtractor
@@ -25,7 +30,9 @@ def standing(shot: Shot) -> np.ndarray:
 
 def test_a_camera_to_the_left_sees_the_dancer_turned() -> None:
     front, side = standing(TRIPOD), standing(dataclasses.replace(TRIPOD, azimuth=0.9))
-    assert front[0, 0, 0] == pytest.approx(0.5 * (front[0, 11, 0] + front[0, 12, 0]), abs=0.01), "nose in the middle"
+    assert front[0, 0, 0] == pytest.approx(0.5 * (front[0, 11, 0] + front[0, 12, 0]), abs=0.01), (
+        "nose in the middle"
+    )
     breadth = [np.ptp(view[0, [11, 12], 0]) for view in (front, side)]
     assert breadth[1] < 0.75 * breadth[0]
     assert front[0, 11, 0] > front[0, 12, 0], "the dancer's left is at the picture's right"
