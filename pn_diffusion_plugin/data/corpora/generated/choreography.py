@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..mini.body import PARAMETER, PARAMETERS, Body, mirror_pose, neutral_pose, pose_joints
-from .curves import drift, run_through, steps
+from .curves import drift, run_through, steps, streams
 from .genres import GENRES, Genre
 from .moves import ARMS, LEGS, TRAVEL, TRUNKS, Key, parameters_of
 from .score import Hit, Mode, Score, Section
@@ -200,7 +200,7 @@ def dance(seed: np.random.SeedSequence, score: Score, genre: str, fps: float) ->
         genre: one of `GENRES`.
         fps: frames a second; frame i stands at i / fps seconds.
     """
-    moves, looks = (np.random.default_rng(s) for s in seed.spawn(2))
+    moves, looks = (np.random.default_rng(s) for s in streams(seed, 2))
     body, style = random_body(looks), GENRES[genre]
     hits, poses, travel = key_poses(moves, score, style)
     at = np.arange(round(score.seconds * fps)) / fps

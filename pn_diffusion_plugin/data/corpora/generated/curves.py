@@ -76,3 +76,8 @@ def drift(rng: np.random.Generator, at: np.ndarray, amount: float, fastest: floa
     rates, phases = rng.uniform(0.1, fastest, 4), rng.uniform(0, 2 * np.pi, 4)
     wander = np.sin(2 * np.pi * rates * at[:, None] + phases).sum(axis=1)
     return np.asarray(amount * wander / np.sqrt(2.0))
+
+
+def streams(seed: np.random.SeedSequence, count: int) -> list[np.random.SeedSequence]:
+    """Independent seeds out of one, the same ones at every call (`seed.spawn` would give others the next time)."""
+    return np.random.SeedSequence(seed.entropy, spawn_key=seed.spawn_key).spawn(count)

@@ -17,7 +17,7 @@ from ..mini.choreography import Dance
 from ..mini.look import Colour, Look, room
 from ..mini.render import DancerRenderer
 from .choreography import Motion
-from .curves import drift
+from .curves import drift, streams
 
 _ASPECTS = (1.0, 1.0, 9 / 16, 9 / 16, 3 / 4, 4 / 3)  # width / height
 _MARGIN = 0.06  # of the picture's sides, between them and the joints
@@ -165,7 +165,7 @@ class SceneRenderer(DancerRenderer):
     def __init__(
         self, motion: Motion, shot: Shot, fps: float, seed: np.random.SeedSequence, size: int
     ) -> None:
-        unrest_seed, look_seed, drawing_seed = seed.spawn(3)
+        unrest_seed, look_seed, drawing_seed = streams(seed, 3)
         points, scale, unrest = film(motion, shot, fps, np.random.default_rng(unrest_seed))
         self.shot, self._unrest = shot, unrest
         super().__init__(Dance(points, fps, np.zeros(0), np.zeros(0), scale, motion.body), drawing_seed, size)

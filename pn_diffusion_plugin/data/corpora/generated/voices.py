@@ -115,7 +115,8 @@ class Voice:
         period = max(int(whole), 2)
         rng = np.random.default_rng(period)  # the same string is plucked alike
         burst = np.zeros_like(t)
-        burst[: min(period, t.size)] = rng.uniform(-1, 1, min(period, t.size))
+        pick = rng.uniform(-1, 1, period)
+        burst[:period] = (pick - pick.mean())[: t.size]  # what does not swing would stay for long
         feedback = np.zeros(period + 2)
         feedback[0] = 1.0
         feedback[period], feedback[period + 1] = -0.995 * (1 - share), -0.995 * share
