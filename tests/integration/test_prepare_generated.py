@@ -22,7 +22,7 @@ def test_a_training_clip_without_a_video_and_a_test_clip_with_one(tmp_path: Path
     told = json.loads(made.stdout)
     assert (told["made"], told["failed"], told["leak_check"]) == (2, [], "ok")
     paths = CorpusPaths(tmp_path)
-    assert [len(load_manifest(paths.manifest(split))) for split in ("train", "valid", "test")] == [1, 0, 1]
+    assert [len(load_manifest(paths.manifest(split))) for split in ("train", "test")] == [1, 1]
     assert [path.stem for path in sorted((tmp_path / "videos").glob("*.mp4"))] == ["generated-test-00000"]
     train, test = (
         load_features(paths.features(f"generated-{split}-00000"), FeatureSpec()).header
