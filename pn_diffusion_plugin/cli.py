@@ -23,6 +23,7 @@ from .commands.export import export
 from .commands.generate import generate
 from .commands.grid import grid
 from .commands.listening import listening_test
+from .commands.prepare_generated import prepare_generated
 from .commands.prepare_published import prepare_aistpp, prepare_tiktok
 from .commands.report import report
 from .commands.serve import serve
@@ -43,6 +44,7 @@ for command in (generate, serve, evaluate, grid, report, listening_test, export,
 for name, preparation in (
     ("folder", prepare.prepare_folder_command),
     ("mini", prepare.prepare_mini_command),
+    ("generated", prepare_generated),
     ("aistpp", prepare_aistpp),
     ("tiktok", prepare_tiktok),
 ):

@@ -193,7 +193,8 @@ def with_labels(info: DanceInfo, labels: Labels | None) -> DanceInfo:
 _extract: Extractor | None = None  # of this worker process
 
 
-def _start_worker() -> None:
+def start_worker() -> None:
+    """Initialise a worker process: one thread, deaf to Ctrl-C, gone with its parent."""
     import torch
 
     torch.set_num_threads(1)
@@ -309,7 +310,7 @@ def _pool(
     """Jobs with their outcomes as they come; None: the pool broke before."""
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_start_worker)
+    pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=start_worker)
     try:
         jobs_of = {pool.submit(_run_job, job, make_extractor): job for job in todo}
         for future in as_completed(jobs_of):

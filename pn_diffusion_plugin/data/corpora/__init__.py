@@ -17,8 +17,9 @@ def ensure_corpus(name: str, root: Path) -> None:
     if _is_whole(root):
         return
     if name != "mini":
+        sources = "" if name == "generated" else "VIDEOS "
         raise CorpusError(
-            f"{root} is no prepared corpus: make it with `pn-diffusion prepare {name} VIDEOS {root}`"
+            f"{root} is no prepared corpus: make it with `pn-diffusion prepare {name} {sources}{root}`"
         )
     import os
 

@@ -1,0 +1,73 @@
+"""`pn-diffusion prepare generated`: the large generated corpus."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import UserError
+from .prepare import tell
+
+
+def prepare_generated(
+    dst: Annotated[Path | None, typer.Argument(help="Folder of the corpus.")] = None,
+    keypoints: Annotated[
+        bool,
+        typer.Option(
+            "--keypoints",
+            help="Make training clips without videos, at half the cost: their joints are the true ones with "
+            "BlazePose's measured errors. Valid and test clips are rendered and watched all the same.",
+        ),
+    ] = False,
+    train: Annotated[int, typer.Option(min=0, help="Training clips.")] = 2000,
+    valid: Annotated[int, typer.Option(min=0, help="Validation clips.")] = 60,
+    test: Annotated[int, typer.Option(min=0, help="Test clips.")] = 120,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed, another corpus.")] = 0,
+    jobs: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Parts to divide the clips into, for several machines that see the same folder."
+        ),
+    ] = None,
+    shard_index: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Make the clips of this part alone, from 0. When all parts are done, the same command without "
+            "--shards and --shard-index writes the manifests.",
+        ),
+    ] = None,
+) -> None:
+    """Some thousand generated dances with generated music. Interrupted, it goes on where it was.
+
+    Example: `pn-diffusion prepare generated --keypoints`
+
+    On two machines: `pn-diffusion prepare generated CORPUS --shards 2 --shard-index 0`, with 1 on the other, then once
+    `pn-diffusion prepare generated CORPUS`.
+    """
+    from .. import paths
+    from ..data.corpora.generated.plan import GeneratedSpec
+    from ..data.corpora.generated.prepare import prepare_generated as prepare
+    from ..data.runs import Shard
+
+    if train + valid + test == 0:
+        raise UserError(
+            "a corpus of no clips cannot be made: give --train, --valid or --test a number above 0"
+        )
+    if (shards is None) != (shard_index is None):
+        raise UserError("--shards and --shard-index go together: give both or neither")
+    shard = None if shards is None or shard_index is None else Shard(shard_index, shards)
+    spec = GeneratedSpec(train=train, valid=valid, test=test, seed=seed)
+    tell(
+        prepare(
+            dst or paths.outputs_dir() / "corpora" / "generated",
+            spec,
+            keypoints=keypoints,
+            jobs=jobs,
+            shard=shard,
+        )
+    )
