@@ -20,6 +20,7 @@ import json
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,23 +73,16 @@ def costs_and_dance(count: int) -> dict[str, Any]:
     rows, late = [], []
     with tempfile.TemporaryDirectory() as folder:
         for number, plan in enumerate(chosen):
-            clocked(spent, "music", lambda plan=plan: clip_music(plan))
-            clocked(spent, "dance", lambda plan=plan: clip_motion(spec, plan))
-            write = lambda plan=plan: write_clip_video(spec, plan, Path(folder))  # noqa: E731
+            clocked(spent, "music", partial(clip_music, plan))
+            clocked(spent, "dance", partial(clip_motion, spec, plan))
+            write = partial(write_clip_video, spec, plan, Path(folder))
             video = clocked(spent, "video with music and dance", write)
             pictures = list(read_frames(video, spec.fps, size=POSE_SIDE))
-            found, detected = clocked(
-                spent, "pose", lambda pictures=pictures: pose.extract(pictures, spec.fps)
-            )
+            found, detected = clocked(spent, "pose", partial(pose.extract, pictures, spec.fps))
             if number < 3:  # always the same work
                 for shown in (pictures[::2], pictures[::2][::-1]):
-                    clocked(
-                        spent,
-                        "windows, one way",
-                        lambda shown=shown: window_features(
-                            encoder, shown, features.visual_window, features.visual_hop
-                        ),
-                    )
+                    window = features.visual_window, features.visual_hop
+                    clocked(spent, "windows, one way", partial(window_features, encoder, shown, *window))
             height, width = pictures[0].shape[:2]
             dance, beats = kinematic_beats(found, spec.fps, aspect=width / height), plan.score.beats()
             rows.append((*dance_music_alignment(dance, beats), detected.mean()))

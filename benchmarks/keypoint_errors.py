@@ -48,9 +48,7 @@ def main() -> None:
             beats.append(plan.score.beats())
             print(f"{plan.id}: nobody found in {1 - detected.mean():.1%} of the frames", flush=True)
     errors = Errors.fit(clips)
-    print(
-        f"rho {errors.rho}, shared {errors.shared}; 1/1000 body heights; offset, slow, fast; 1 - visibility"
-    )
+    print(f"shared {errors.shared}; 1/1000 body heights: offset, pose, jitter, reach; then 1 - visibility")
     for i, name in enumerate(JOINT_NAMES):
         sizes = [1000 * part[i] for part in (errors.offset, errors.pose, errors.jitter, errors.reach)]
         print(f"{name:18}" + "".join(f"{size:8.1f}" for size in sizes) + f"{errors.unseen[i]:10.4f}")

@@ -67,6 +67,8 @@ class LatentDiffusion(nn.Module):
             raise ValueError(
                 f"attention names {len(attention)} levels and channels {len(channels)}: give one each"
             )
+        if not 1 <= layers_per_block <= 16:
+            raise ValueError(f"layers_per_block={layers_per_block}: give 1 to 16")
         self.temporal: Temporal = temporal
         self.latent_channels, self.latent_rows = latent_channels, latent_rows
         self.token_rate, self.column_seconds, self.moments = token_rate, column_seconds, moments

@@ -55,6 +55,8 @@ class MelVAE(nn.Module):
             raise ValueError(
                 f"the decoder has {len(decoder_channels)} widths and the encoder {len(channels)}: give one a level each"
             )
+        if not 1 <= layers_per_block <= 16:
+            raise ValueError(f"layers_per_block={layers_per_block}: give 1 to 16")
         self.config: dict[str, Any] = dict(
             channels=list(channels),
             latent_channels=latent_channels,

@@ -61,6 +61,11 @@ class MelSpectrogram(nn.Module):
         super().__init__()
         if not 0 < hop_length <= n_fft // 2:
             raise ValueError(f"hop_length={hop_length}, n_fft={n_fft}: give a hop of at most half the window")
+        if n_fft > 1 << 16 or not 0 < n_mels <= n_fft // 2 + 1:
+            raise ValueError(
+                f"n_fft={n_fft}, n_mels={n_mels}: give a window of at most 65536 samples and no more bands than "
+                "its frequencies"
+            )
         f_max = sample_rate / 2 if f_max is None else f_max
         if not 0 <= f_min < f_max <= sample_rate / 2:
             raise ValueError(f"f_min={f_min}, f_max={f_max}: give 0 <= f_min < f_max <= {sample_rate / 2} Hz")

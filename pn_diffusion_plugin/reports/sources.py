@@ -121,6 +121,7 @@ def read_report(path: Path) -> dict[str, Any]:
         isinstance(row, dict)
         and isinstance(row.get("name"), str)
         and Path(row["name"]).name == row["name"] not in ("", "..")  # of a folder beside the report
+        and len(row["name"]) <= 100
         and isinstance(row.get("label"), str)
         and _is_scores(row.get("metrics"))
         and _is_scores(row.get("minus_shuffled", {}))

@@ -149,6 +149,7 @@ def test_works_at_lengths_it_was_not_made_for(make_model: Make, temporal: str, c
     [
         ({"temporal": "folded"}, "choose from pooled, tokens, aligned"),
         ({"attention": (True,)}, "give one each"),
+        ({"layers_per_block": 0}, "give 1 to 16"),
     ],
 )
 def test_says_what_is_wrong_with_its_arguments(wrong: dict[str, Any], message: str) -> None:

@@ -145,3 +145,5 @@ def test_a_lighter_decoder_gives_the_same_pictures_shape_for_fewer_operations() 
     assert MelVAE(**light.config).load_state_dict(light.state_dict())
     with pytest.raises(ValueError, match="2 widths and the encoder 3"):
         MelVAE((16, 16, 16), decoder_channels=(8, 8), **options)
+    with pytest.raises(ValueError, match="layers_per_block=1001: give 1 to 16"):
+        MelVAE((16, 16, 16), layers_per_block=1001)

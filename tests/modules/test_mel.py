@@ -132,6 +132,9 @@ def test_config_makes_the_same_front_end_again(settings: dict[str, tp.Any]) -> N
         {"reference": "mean"},
         {"reference": 0.0},
         {"dynamic_range_db": 0.0},
+        {"n_fft": 10**9},
+        {"n_mels": 514},
+        {"n_mels": 0},
     ],
 )
 def test_settings_that_cannot_be_are_refused(settings: dict[str, tp.Any]) -> None:
