@@ -166,9 +166,9 @@ def _band_levels(mel: MelSpectrogram) -> tuple[torch.Tensor, torch.Tensor]:
     """What turns a picture into levels at frequencies.
 
     Returns:
-        weights (K, F) that interpolate a column's values linearly between the bands' centres, and by what (K,) a band's
-        power is to be divided for that of a frequency in it, were all as strong: its filter's sum. On the CPU, also
-        where modules are made without memory.
+        weights (K, F) that interpolate a column's values linearly between the bands' centres, and factors (K,) from a
+        band's power to that of a frequency in it, were all as strong: 1 / the filter's sum. On the CPU, also where
+        modules are made without memory.
     """
     filters = mel.filters.double().cpu()
     sums = filters.sum(1)
