@@ -27,7 +27,7 @@ import torchaudio
 
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.data.manifest import load_manifest
-from pn_diffusion_plugin.metrics.beats import onset_f_measure
+from pn_diffusion_plugin.metrics.resynthesis import onset_f, spectral_convergence
 from pn_diffusion_plugin.metrics.statistics import bootstrap
 from pn_diffusion_plugin.models.vocoder import GriffinLim
 from pn_diffusion_plugin.modules.mel import MelSpectrogram
@@ -111,18 +111,6 @@ def contenders(mel: MelSpectrogram) -> dict[str, Inversion]:
     return rows
 
 
-def onsets(wav: np.ndarray, rate: int) -> np.ndarray:
-    """Onset times (s), at a hop of 6 ms, far below the tolerance."""
-    return librosa.onset.onset_detect(y=wav, sr=rate, hop_length=128, units="time")
-
-
-def convergence(wav: np.ndarray, again: np.ndarray) -> float:
-    """Distance of the magnitude spectrograms at the best gain, as a share of the original's norm."""
-    reference, other = (np.abs(librosa.stft(x, n_fft=1024, hop_length=256)) for x in (wav, again))
-    gain = (reference * other).sum() / max(float((other**2).sum()), 1e-12)
-    return float(np.linalg.norm(reference - gain * other) / np.linalg.norm(reference))
-
-
 def measure(mel: MelSpectrogram, wavs: list[np.ndarray], only: str) -> dict[str, dict[str, list[float]]]:
     """Numbers of every clip by contender."""
     rows = {name: way for name, way in contenders(mel).items() if only in name}
@@ -132,17 +120,15 @@ def measure(mel: MelSpectrogram, wavs: list[np.ndarray], only: str) -> dict[str,
     }
     for wav in wavs:
         picture = mel(torch.from_numpy(wav)[None, None])
-        true = onsets(wav, mel.sample_rate)
         for name, way in rows.items():
             start = time.process_time()
             again = way(picture, len(wav))
             spent = time.process_time() - start
-            heard = onsets(again, mel.sample_rate)
             row = found[name]
             row["mel_l1"].append(float((mel(torch.from_numpy(again)[None, None]) - picture).abs().mean()))
-            row["convergence"].append(convergence(wav, again))
-            row["onset_f25"].append(onset_f_measure(true, heard, 0.025))
-            row["onset_f50"].append(onset_f_measure(true, heard, 0.05))
+            row["convergence"].append(spectral_convergence(wav, again))
+            row["onset_f25"].append(onset_f(wav, again, mel.sample_rate))
+            row["onset_f50"].append(onset_f(wav, again, mel.sample_rate, 0.05))
             row["ms_per_second"].append(1000 * spent * mel.sample_rate / len(wav))
     return found
 

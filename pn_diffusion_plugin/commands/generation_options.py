@@ -34,6 +34,7 @@ OPTIONS: dict[str, Any] = {
     "windows_per_call": _option(int, "Windows denoised at once: fewer need less memory."),
     "precision": _option(str, "Of the network's weights: float32, bfloat16 or float16."),
     "channels_last": _option(bool, "Memory format of convolutions: faster on some processors."),
+    "vocoder": _option(str, "From mel to sound: auto (the model's own), vocos or griffin_lim."),
     "compile": _option(bool, "torch.compile of the U-Net: minutes at the start, faster steps after."),
 }
 

@@ -13,15 +13,17 @@ import torch
 
 from ..data.features import FeatureSpec
 from ..data.visual import visual_dim
+from ..errors import UserError
 from ..modules.dance_encoder import DanceEncoder
 from ..modules.dance_streams import DanceEmbedder, DanceStreams
 from ..modules.diffusion import BiDirectionalObjective, NoiseSchedule
 from ..modules.mel import MelSpectrogram
+from ..modules.vocos import VocosNetwork
 from ..sequence import SequenceConfig
 from .dual import DualDiffusion, StoredDance
 from .latent_diffusion import LatentDiffusion
 from .mel_vae import MelVAE
-from .vocoder import GriffinLim, Vocoder
+from .vocoder import VOCODERS, GriffinLim
 
 Config = Mapping[str, Any]
 
@@ -30,6 +32,10 @@ VAE_KEYS = ("sample_rate", "segment_seconds", "mel", "mel_vae")
 MODEL_KEYS = (*VAE_KEYS, "features", "conditioning", "unet", "diffusion", "negative", "sampling", "vocoder")
 #: … and what there may be besides: a student of few steps says how it was made.
 OPTIONAL_KEYS = ("distill",)
+#: What makes a trained vocoder.
+VOCODER_KEYS = ("sample_rate", "mel", "vocos")
+#: Keys of `vocoder` that are Griffin-Lim's.
+GRIFFIN_LIM_KEYS = ("iterations", "inversion_steps", "momentum", "seed", "peak", "chunk_frames")
 
 
 def distilled_steps(config: Config) -> int | None:
@@ -131,14 +137,25 @@ def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> 
     return DualDiffusion(provider, denoiser, other_dance).to(device)
 
 
-def build_vocoder(config: Config, mel: MelSpectrogram) -> Vocoder:
-    """Mel → wave.
+def build_vocos(config: Config, mel: MelSpectrogram) -> VocosNetwork:
+    """The network of a vocoder."""
+    return VocosNetwork(mel, **config["vocos"])
+
+
+def vocoder_name(config: Config) -> str:
+    """The vocoder that a configuration names.
 
     Raises:
-        ValueError: for an unknown name.
+        UserError: for an unknown one.
     """
-    options = dict(config["vocoder"])
-    name = options.pop("name")
-    if name != "griffin_lim":
-        raise ValueError(f"vocoder.name is {name!r}: choose griffin_lim")
-    return GriffinLim(mel, **options)
+    name = config["vocoder"]["name"]
+    if name not in VOCODERS:
+        raise UserError(f"vocoder.name is {name!r}: choose {' or '.join(VOCODERS)}")
+    return name
+
+
+def build_griffin_lim(config: Config, mel: MelSpectrogram) -> GriffinLim:
+    """Mel → wave without any training, whatever vocoder the configuration names beside it."""
+    return GriffinLim(
+        mel, **{key: config["vocoder"][key] for key in GRIFFIN_LIM_KEYS if key in config["vocoder"]}
+    )

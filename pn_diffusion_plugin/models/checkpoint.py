@@ -1,8 +1,9 @@
 """Where trained weights are: experiments of Dora, and exported folders with nothing pickled in them.
 
 An exported folder holds `config.yaml` (what of the configuration makes the model, and checksums of the weights),
-`model.safetensors` (provider and denoiser) and `vae.safetensors`. An experiment's folder holds `checkpoint.th`, read
-with `weights_only=True` after a look at the checksums that `torch.save` puts into it.
+`model.safetensors` (provider and denoiser), `vae.safetensors` and, with a trained vocoder, `vocoder.safetensors`. An
+experiment's folder holds `checkpoint.th`, read with `weights_only=True` after a look at the checksums that `torch.save`
+puts into it.
 """
 
 from __future__ import annotations
@@ -30,15 +31,21 @@ ModuleT = TypeVar("ModuleT", bound=torch.nn.Module)
 
 EXPORT_SCHEMA = 1
 _CONFIG, _MODEL, _VAE = "config.yaml", "model.safetensors", "vae.safetensors"
+VOCODER_FILE = "vocoder.safetensors"
 
 
 @dataclass
 class Weights:
-    """A trained model: its configuration and state dicts."""
+    """A trained model: its configuration and state dicts.
+
+    Attributes:
+        vocoder: what `trained_vocoder.load_vocoder` finds its vocoder by; None: it has none of its own.
+    """
 
     config: dict[str, Any]
     model: dict[str, torch.Tensor]
     vae: dict[str, torch.Tensor]
+    vocoder: str | None = None
 
 
 def resolve_checkpoint(name: str | Path) -> Path:
@@ -169,7 +176,7 @@ def load_weights(name: str | Path) -> Weights:
         return _load_exported(folder)
     state = load_experiment(folder, "pn_diffusion")
     vae = load_vae_weights(state["vae_source"])
-    return Weights(state["xp.cfg"], state["best_state"]["model"], vae.vae)
+    return Weights(state["xp.cfg"], state["best_state"]["model"], vae.vae, state.get("vocoder_source"))
 
 
 def vae_source(name: str | Path) -> str:
@@ -199,7 +206,10 @@ def load_vae_weights(name: str | Path) -> Weights:
 
 def _load_exported(folder: Path) -> Weights:
     config, sha256 = read_config(folder)
-    return Weights(config, *(read_tensors(folder / file, sha256.get(file)) for file in (_MODEL, _VAE)))
+    model, vae = (read_tensors(folder / file, sha256.get(file)) for file in (_MODEL, _VAE))
+    vocoder = config.get("vocoder")
+    trained = isinstance(vocoder, dict) and vocoder.get("name", "griffin_lim") != "griffin_lim"
+    return Weights(config, model, vae, str(folder) if trained else None)
 
 
 def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -297,15 +307,27 @@ def built(
     return module
 
 
-def save_exported(folder: str | Path, weights: Weights, keys: tuple[str, ...]) -> Path:
+def save_exported(
+    folder: str | Path,
+    weights: Weights,
+    keys: tuple[str, ...],
+    vocoder: Mapping[str, torch.Tensor] | None = None,
+) -> Path:
     """Write an exported model, each file atomically.
 
     Args:
         folder: made when missing.
         keys: of the configuration: what makes the model.
+        vocoder: weights of its own vocoder.
     """
     config = {"schema": EXPORT_SCHEMA, **{key: weights.config[key] for key in keys}}
-    return write_exported(folder, config, {_MODEL: weights.model, _VAE: weights.vae})
+    parts: dict[str, Mapping[str, torch.Tensor]] = {_MODEL: weights.model, _VAE: weights.vae}
+    if vocoder is not None:
+        parts[VOCODER_FILE] = vocoder
+    folder = write_exported(folder, config, parts)
+    if vocoder is None:  # of an export before
+        (folder / VOCODER_FILE).unlink(missing_ok=True)
+    return folder
 
 
 def write_exported(

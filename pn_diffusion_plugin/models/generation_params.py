@@ -9,6 +9,7 @@ from ..modules.guidance import Guidance
 from ..modules.sampling import SAMPLERS, SPACINGS
 from .inference import PRECISIONS
 from .requests import check_possible
+from .vocoder import VOCODERS
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class GenerationParams:
             branch. Bounds the memory, changes nothing in the result.
         precision: of the U-Net's and the decoder's weights: `float32`, `bfloat16` or `float16`.
         channels_last: memory format of their convolutions; which is faster depends on processor and size.
+        vocoder: from mel to sound: `auto` (the model's own, else Griffin-Lim), `vocos` (its own) or `griffin_lim`.
         compile: `torch.compile` of the U-Net: the first call of each batch size takes minutes, the others less time.
     """
 
@@ -54,6 +56,7 @@ class GenerationParams:
     windows_per_call: int = 16
     precision: str = "float32"
     channels_last: bool = False
+    vocoder: str = "auto"
     compile: bool = False
 
     def guidance_rule(self, negative_latent: str, timesteps: int) -> Guidance:
@@ -96,6 +99,7 @@ class GenerationParams:
             ("overlap", 0 <= self.overlap < 1, "at least 0 and less than 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("windows_per_call", self.windows_per_call >= 1, "at least 1"),
+            ("vocoder", self.vocoder in ("auto", *VOCODERS), f"one of auto, {', '.join(VOCODERS)}"),
             ("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
         )
         check_possible(self, rules)

@@ -145,14 +145,22 @@ def _kind(config: Mapping[str, Any]) -> str:
 def _facts(config: Mapping[str, Any], parameters: int) -> dict[str, str]:
     features, diffusion, sampling = config["features"], config["diffusion"], config["sampling"]
     return {
-        "parameters": f"{parameters / 1e6:.1f} M, autoencoder included",
+        "parameters": f"{parameters / 1e6:.1f} M, autoencoder and vocoder included",
         "sound": f"{config['sample_rate']} Hz, mono",
         "window": f"{config['segment_seconds']:g} s; longer videos in overlapping windows",
         "condition": f"`{config['conditioning']['temporal']}`: BlazePose at {features['pose_fps']:g} Hz, "
         f"`{features['visual_encoder']}`",
         "diffusion": f"{diffusion['prediction']}-prediction, {diffusion['beta_schedule']} schedule",
+        "vocoder": _vocoder(config["vocoder"]),
         "sampling": f"{sampling['sampler']}, {sampling['steps']} steps, guidance {sampling['guidance']:g}",
     }
+
+
+def _vocoder(vocoder: Mapping[str, Any]) -> str:
+    if vocoder["name"] == "griffin_lim":
+        return f"Griffin-Lim, {vocoder.get('iterations', 32)} iterations"
+    refinement = vocoder.get("refinement", 0)
+    return "Vocos" + (f", then {refinement} iterations of Griffin-Lim" if refinement else "")
 
 
 def _training(card: Mapping[str, Any] | None) -> str:

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
 from ..data.extraction import extract_features
@@ -32,6 +34,8 @@ from .inference import PRECISIONS, for_inference, weight_bytes
 from .latent_diffusion import Condition, LatentDiffusion
 from .mel_vae import MelVAE
 from .requests import Progress, batches_by_length, changed, check_features, check_length, seeds_and_names
+from .trained_vocoder import TrainedVocoder, load_vocoder
+from .vocoder import Vocoder
 
 __all__ = ["GenerationParams", "PNDiffusion"]
 
@@ -55,13 +59,20 @@ class PNDiffusion:
     """
 
     def __init__(
-        self, config: builders.Config, dual: DualDiffusion, vae: MelVAE, device: torch.device | str = "cpu"
+        self,
+        config: builders.Config,
+        dual: DualDiffusion,
+        vae: MelVAE,
+        device: torch.device | str = "cpu",
+        vocoder: TrainedVocoder | None = None,
     ) -> None:
         self.config = config
         self.device = torch.device(device)
         self.dual, self.vae = dual, vae
         self.mel = builders.build_mel(config).to(self.device)
-        self.vocoder = builders.build_vocoder(config, self.mel)
+        self.params = GenerationParams()
+        self._griffin_lim = builders.build_griffin_lim(config, self.mel)
+        self.use_vocoder(vocoder)
         self.schedule = builders.build_schedule(config)
         self.sequence = builders.build_sequence(config)
         self.feature_spec = builders.build_feature_spec(config)
@@ -69,7 +80,6 @@ class PNDiffusion:
         self.negative_cue: str = config["negative"].get("cue", "reversed")
         self.trained_negative: bool = config["negative"]["alpha"] < 1
         self._fast: tuple[tuple[str, bool, bool], LatentDiffusion, MelVAE] | None = None
-        self.params = GenerationParams()
         self.set_generation_params(**config["sampling"])
 
     @classmethod
@@ -95,13 +105,36 @@ class PNDiffusion:
             vae = built(
                 lambda _: builders.build_vae(config), weights.vae, f"the autoencoder of {name}", device
             )
-            return cls(config, dual.eval(), vae.to(device).eval(), device)
+            vocoder = None if weights.vocoder is None else load_vocoder(weights.vocoder)
+            refinement = config["vocoder"].get("refinement")
+            if vocoder is not None and refinement is not None:
+                vocoder = replace(vocoder, refinement=refinement)
+            return cls(config, dual.eval(), vae.to(device).eval(), device, vocoder)
 
     def save_pretrained(self, folder: str | Path) -> Path:
         """Write the model as safetensors and YAML, for `get_pretrained`."""
         weights = Weights(dict(self.config), self.dual.state_dict(), self.vae.state_dict())
         optional = (key for key in builders.OPTIONAL_KEYS if key in self.config)
-        return save_exported(folder, weights, (*builders.MODEL_KEYS, *optional))
+        keys = (*builders.MODEL_KEYS, *optional)
+        trained = None if self.trained_vocoder is None else self.trained_vocoder.half()
+        return save_exported(folder, weights, keys, trained)
+
+    def use_vocoder(self, vocoder: TrainedVocoder | None) -> None:
+        """Make this the model's own vocoder, which is used and exported with it; None: Griffin-Lim.
+
+        Raises:
+            CheckpointError: it was trained for another mel front end.
+        """
+        search = {k: v for k, v in self.config["vocoder"].items() if k in builders.GRIFFIN_LIM_KEYS}
+        own = {"name": "griffin_lim"} if vocoder is None else vocoder.settings()
+        self.config = {**self.config, "vocoder": {**own, **search}}
+        self.trained_vocoder = vocoder
+        self._neural = None if vocoder is None else vocoder.build(self.config, self.mel)
+        self.vocoder = self._vocoder(self.params.vocoder)
+
+    def _vocoder(self, name: str) -> Vocoder:
+        """What `GenerationParams.vocoder` means for this model."""
+        return self._griffin_lim if self._neural is None or name == "griffin_lim" else self._neural
 
     @property
     def sample_rate(self) -> int:
@@ -133,6 +166,11 @@ class PNDiffusion:
                 "guidance needs a model trained with conditioning.dropout, and this one never saw a clip "
                 "without its dance: leave it at 1"
             )
+        if wanted.vocoder == "vocos" and self._neural is None:
+            raise UserError(
+                "vocoder is vocos and this model has none of its own: give griffin_lim, or export the model with one "
+                "(pn-diffusion export --vocoder)"
+            )
         steps = builders.distilled_steps(self.config)
         if steps is not None and (wanted.sampler, wanted.steps, wanted.guidance) != ("ddim", steps, 1):
             warnings.warn(
@@ -140,6 +178,8 @@ class PNDiffusion:
                 f"{wanted.sampler}, {wanted.steps} and {wanted.guidance:g}: expect worse music",
                 stacklevel=2,
             )
+        if wanted.vocoder != self.params.vocoder:
+            self.vocoder = self._vocoder(wanted.vocoder)
         self.params = wanted
 
     def generate(
@@ -232,6 +272,11 @@ class PNDiffusion:
             z = self._latents(of_all, self.sequence.latent_columns, seeds[at : at + size], None)
             waves += [self._to_wave(latent[None], self.sequence.samples)[0] for latent in z]
         return waves
+
+    def parts(self) -> tuple[nn.Module, ...]:
+        """Everything that has weights: provider and denoiser, autoencoder, and the vocoder where it has its own."""
+        own = () if self._neural is None else (self._neural,)
+        return (self.dual, self.vae, *own)
 
     def networks(self) -> tuple[LatentDiffusion, MelVAE]:
         """Denoiser and autoencoder in the precision and form that the parameters ask for.

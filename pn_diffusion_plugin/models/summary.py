@@ -71,6 +71,15 @@ def _autoencoder(vae: MelVAE, n_mels: int, columns: int) -> list[Part]:
     ]
 
 
+def vocoder_parts(config: builders.Config) -> list[Part]:
+    """The vocoder for a second of sound (the inverse Fourier transforms are not counted)."""
+    mel = builders.build_mel(config)
+    vocoder = builders.build_vocos(config, mel)  # small enough for memory
+    frames = mel.frames(config["sample_rate"])
+    flops = flops_of(lambda: vocoder(torch.zeros(1, 1, mel.n_mels, frames)))
+    return [Part("vocoder, a second of sound", parameters_of(vocoder), flops)]
+
+
 def diffusion_parts(config: builders.Config) -> list[Part]:
     """Dance encoder, U-Net pass, autoencoder, a training sample and a generated clip of one segment.
 
@@ -150,6 +159,11 @@ def describe(config: builders.Config) -> str:
             vae = builders.build_vae(config)
         about = f"compression: {vae.factor} times in time and frequency, {vae.latent_channels} channels"
         return f"{vae}\n{about}\n{table(autoencoder_parts(config))}"
+    if config["solver"] == "vocoder":
+        vocoder = builders.build_vocos(config, builders.build_mel(config))
+        reach = vocoder.reach * config["mel"]["hop_length"] / config["sample_rate"]
+        about = f"a sample depends on {reach:.2f} s to each side"
+        return f"{vocoder}\n{about}\n{table(vocoder_parts(config))}"
     with torch.device("meta"):
         dual = builders.build_dual_diffusion(config, "meta")
     return f"{dual}\n{builders.build_sequence(config)}\n{table(diffusion_parts(config))}"

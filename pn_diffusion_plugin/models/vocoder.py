@@ -30,7 +30,10 @@ from torch.nn import functional as F
 
 from ..modules.chunks import chunks
 from ..modules.mel import MelSpectrogram
+from ..modules.vocos import oversampling
 
+#: Names of vocoders: the search below, and the network of `neural_vocoder.py`.
+VOCODERS = ("griffin_lim", "vocos")
 # A picture that nowhere comes within 60 dB of its reference is silence, not music to be amplified.
 SILENT_BELOW = 1e-6
 # Powers below -100 dB of a clip's loudest value count as none: keeps the ratios of the updates finite.
@@ -43,6 +46,17 @@ class Vocoder(tp.Protocol):
     """Anything that turns mel pictures (B, 1, F, L) in [-1, 1] into waveforms (B, 1, n_samples)."""
 
     def __call__(self, mel: torch.Tensor, n_samples: int) -> torch.Tensor: ...
+
+
+def check_request(mel: MelSpectrogram, picture: torch.Tensor, n_samples: int) -> None:
+    """ValueError unless a vocoder can make so many samples of such a picture."""
+    if picture.dim() != 4 or picture.shape[1] != 1 or picture.shape[2] != mel.n_mels:
+        raise ValueError(f"a mel of shape {tuple(picture.shape)}: give (B, 1, {mel.n_mels}, L)")
+    covered = picture.shape[-1] * mel.hop_length
+    if not 0 < n_samples <= covered:
+        raise ValueError(
+            f"n_samples={n_samples}: {picture.shape[-1]} mel frames cover 1 to {covered} samples"
+        )
 
 
 class GriffinLim(nn.Module):
@@ -83,7 +97,7 @@ class GriffinLim(nn.Module):
         self.seed = seed
         self.peak = peak
         self.chunk_frames = chunk_frames
-        self.oversampling = _oversampling(mel.n_fft, mel.hop_length)
+        self.oversampling = oversampling(mel.n_fft, mel.hop_length)
 
     @torch.no_grad()
     def forward(self, mel: torch.Tensor, n_samples: int) -> torch.Tensor:
@@ -92,13 +106,7 @@ class GriffinLim(nn.Module):
         Raises:
             ValueError: a picture of other rows than the front end's, or too short for ``n_samples``.
         """
-        if mel.dim() != 4 or mel.shape[1] != 1 or mel.shape[2] != self.mel.n_mels:
-            raise ValueError(f"a mel of shape {tuple(mel.shape)}: give (B, 1, {self.mel.n_mels}, L)")
-        if not 0 < n_samples <= mel.shape[-1] * self.mel.hop_length:
-            raise ValueError(
-                f"n_samples={n_samples}: {mel.shape[-1]} mel frames cover 1 to "
-                f"{mel.shape[-1] * self.mel.hop_length} samples"
-            )
+        check_request(self.mel, mel, n_samples)
         with torch.autocast(mel.device.type, enabled=False):
             if mel.shape[-1] > self.chunk_frames:
                 return self._in_chunks(mel, n_samples)
@@ -107,7 +115,7 @@ class GriffinLim(nn.Module):
             loudest = power.amax((1, 2), keepdim=True)
             # One frame more, so that the last samples too lie under more than the end of one window.
             power = F.pad(power / loudest.clamp(min=SILENT_BELOW), (0, 1), mode="replicate")
-            wav = self._search(power)[:, :n_samples]
+            wav = self.search(power)[:, :n_samples]
             wav = self.peak * wav / wav.abs().amax(1, keepdim=True).clamp(min=1e-12)
             return torch.where(loudest > SILENT_BELOW, wav.unsqueeze(1), 0.0)
 
@@ -125,7 +133,7 @@ class GriffinLim(nn.Module):
                 power = F.pad(power, (0, 1), mode="replicate")
             begin, end = piece.start * hop, min(piece.stop * hop, n_samples)
             skipped = (piece.start - piece.first) * hop
-            found = self._search(power, piece.first)
+            found = self.search(power, piece.first)
             wav[:, 0, begin:end] = found[:, skipped : skipped + end - begin]
         low, high = wav.aminmax(dim=-1, keepdim=True)
         gain = self.peak / torch.maximum(-low, high).clamp(min=1e-12)
@@ -153,20 +161,27 @@ class GriffinLim(nn.Module):
             spectrum = spectrum * wanted / (filters.T @ (filters @ spectrum) + POWER_FLOOR * POWER_FLOOR)
         return spectrum
 
-    def _search(self, power: torch.Tensor, first: int | None = None) -> torch.Tensor:
+    def search(
+        self, power: torch.Tensor, first: int | None = None, begin: torch.Tensor | None = None
+    ) -> torch.Tensor:
         """Waveforms (B, (L - 1) * hop_length) whose mel powers come near ``power`` (B, F, L), at most 1.
 
         Args:
             power: shares of the loudest one.
             first: where the frames stand in a longer picture; None: they are all there is.
+            begin: waveforms of that length to begin with, instead of random phases and a guess of the powers.
         """
         n_fft, hop = self.mel.n_fft, self.mel.hop_length // self.oversampling
         length = (power.shape[-1] - 1) * self.mel.hop_length
         filters, window = self.mel.filters, self.mel.window
         share = 1 / filters.sum(0).clamp(min=1e-9)[:, None]
-        magnitude = self._between(self.invert(power)).sqrt()
-        angle = self._phases(magnitude.shape[-2], magnitude.shape[-1], first)
-        spectrum = torch.polar(magnitude, angle.to(magnitude).expand_as(magnitude))
+        if begin is None:
+            magnitude = self._between(self.invert(power)).sqrt()
+            angle = self._phases(magnitude.shape[-2], magnitude.shape[-1], first)
+            spectrum = torch.polar(magnitude, angle.to(magnitude).expand_as(magnitude))
+        else:
+            spectrum = torch.stft(begin, n_fft, hop, window=window, pad_mode="constant", return_complex=True)
+            magnitude = spectrum.abs()
         before = torch.zeros_like(spectrum)
         for iteration in range(self.iterations + 1):
             wav = torch.istft(spectrum, n_fft, hop, window=window, length=length)
@@ -175,7 +190,7 @@ class GriffinLim(nn.Module):
             # Padded as the front end pads, so that the first frame is compared with its like.
             rebuilt = torch.stft(wav, n_fft, hop, window=window, pad_mode="constant", return_complex=True)
             ahead = rebuilt + self.momentum * (rebuilt - before)
-            if iteration:
+            if iteration or begin is not None:  # random phases say nothing about powers
                 present = rebuilt.real.square() + rebuilt.imag.square()
                 lacking = power / (filters @ present[..., :: self.oversampling] + POWER_FLOOR)
                 ratio = (filters.T @ lacking) * share
@@ -204,9 +219,3 @@ class GriffinLim(nn.Module):
         size = (frames.shape[-1] - 1) * self.oversampling + 1
         logs = frames.clamp(min=1e-20).log()
         return F.interpolate(logs, size=size, mode="linear", align_corners=True).exp()
-
-
-def _oversampling(n_fft: int, hop_length: int) -> int:
-    """Into how many a hop is divided so that at least four windows overlap."""
-    least = math.ceil(4 * hop_length / n_fft)
-    return next((k for k in range(least, 4 * least + 1) if hop_length % k == 0), 1)

@@ -127,11 +127,16 @@ class MelSpectrogram(nn.Module):
 
     def forward(self, wav: torch.Tensor) -> torch.Tensor:
         power = self.power(wav)
-        reference: torch.Tensor | float
+        return self.to_picture(power, self.reference_power(power))
+
+    def reference_power(self, power: torch.Tensor) -> torch.Tensor:
+        """What 0 dB stands for in pictures of these mel powers: (B, 1, F, L) -> (B, 1, 1, 1)."""
         if self.reference == "max":
-            reference = power.amax(dim=(1, 2, 3), keepdim=True).clamp(min=SILENCE_POWER)
-        else:
-            reference = float(self.reference)
+            return power.amax(dim=(1, 2, 3), keepdim=True).clamp(min=SILENCE_POWER)
+        return power.new_full((len(power), 1, 1, 1), float(self.reference))
+
+    def to_picture(self, power: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Pictures in [-1, 1] of mel powers (B, 1, F, L) against a reference (B, 1, 1, 1)."""
         floor = 10 ** (-self.dynamic_range_db / 10)
         decibels = 10 * torch.log10((power / reference).clamp(min=floor, max=1.0))
         return 1 + 2 * decibels / self.dynamic_range_db

@@ -22,6 +22,10 @@ def get_solver(cfg: Any) -> Any:
         from .pn_diffusion import PNDiffusionSolver
 
         return PNDiffusionSolver(cfg)
+    if cfg.solver == "vocoder":
+        from .vocoder import VocoderSolver
+
+        return VocoderSolver(cfg)
     if cfg.solver == "compression":
         from .compression import CodecSolver
 
@@ -40,7 +44,7 @@ def describe(cfg: Any) -> str | None:
 
     None for solvers that have to be built to be shown.
     """
-    if cfg.solver not in ("mel_vae", "pn_diffusion"):
+    if cfg.solver not in ("mel_vae", "pn_diffusion", "vocoder"):
         return None
     from omegaconf import OmegaConf
 

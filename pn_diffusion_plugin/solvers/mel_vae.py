@@ -32,7 +32,7 @@ class MelVAESolver(PluginSolver):
     def build_model(self) -> None:
         super().build_model()
         self.mel = builders.build_mel(self.config).to(self.device)
-        self.vocoder = builders.build_vocoder(self.config, self.mel)
+        self.vocoder = builders.build_griffin_lim(self.config, self.mel)
         self.model = builders.build_vae(self.config).to(self.device)
         self.build_optimizer()
         self.adversary: adversarial.AdversarialLoss | None = None

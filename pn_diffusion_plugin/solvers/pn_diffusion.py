@@ -6,7 +6,6 @@ every clip of the evaluation split and scores it between null and ceiling rows; 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -23,21 +22,22 @@ from ..data.dance_condition import NEGATIVE, POSITIVE, dance_conditions
 from ..data.dance_dataset import DanceDataset, DanceSegmentInfo
 from ..data.latents import LatentStore
 from ..data.negatives import check_negative
-from ..errors import CheckpointError, UserError
+from ..errors import UserError
 from ..models import builders
-from ..models.checkpoint import load_into, load_vae_weights, load_weights
+from ..models.checkpoint import load_weights
 from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion
 from ..models.summary import describe
+from ..models.trained_vocoder import TrainedVocoder, load_vocoder
 from ..modules.diffusion import DualSample, masked_mse, reverse_music
 from ..paths import resolve
 from .base import PluginSolver
 from .diagnostics import ClipAverages, update_by_timestep
+from .frozen_vae import load_frozen_vae, made_first, own_mel, told
 from .latent_cache import use_latents, weights_hash, worth_caching
 from .loaders import build_dance_loaders
-from .prerequisites import ensure_experiment
 from .statistics import fit_statistics, training_features
-from .workers import Share, on_rank_zero
+from .workers import Share
 
 
 class Draws(NamedTuple):
@@ -49,25 +49,9 @@ class Draws(NamedTuple):
     dropped: torch.Tensor  # clips that lose their dance (B,) of bool
 
 
-def vae_overrides(config: builders.Config) -> list[str]:
-    """Overrides of the run that trains the autoencoder: those of the configuration, and this experiment's own mel.
-
-    What `vae.overrides` names itself is left as it is there. Naming a value that is the default anyway changes nothing:
-    the run's signature is the same.
-    """
-    overrides = list(config["vae"]["overrides"])
-    given = {item.lstrip("+").split("=", 1)[0] for item in overrides}
-    wanted = {"sample_rate": config["sample_rate"]}
-    for section in ("mel", "mel_vae"):
-        wanted.update({f"{section}.{key}": value for key, value in config[section].items()})
-    return overrides + [f"{key}={json.dumps(value)}" for key, value in wanted.items() if key not in given]
-
-
-def _told(section: Any) -> Any:
-    """A part of a configuration without what is null: keys that earlier versions did not have are then as missing."""
-    if not isinstance(section, dict):
-        return section
-    return {key: value for key, value in section.items() if value is not None}
+def vocoder_overrides(config: builders.Config) -> list[str]:
+    """Overrides of the run that trains the vocoder: those of the configuration, and this experiment's own mel."""
+    return own_mel(list(config["vocoder"]["overrides"]), config, ("mel",))
 
 
 class PNDiffusionSolver(PluginSolver):
@@ -95,6 +79,7 @@ class PNDiffusionSolver(PluginSolver):
             )
         self.mel = builders.build_mel(self.config).to(self.device)
         self.vae = self._load_vae()
+        self.vocoder = self._load_vocoder()
         self.schedule = builders.build_schedule(self.config)
         self.objective = builders.build_objective(self.config, self.schedule)
         self.model = builders.build_dual_diffusion(self.config, self.device)
@@ -102,26 +87,24 @@ class PNDiffusionSolver(PluginSolver):
         self._fit_statistics()
         self._cache_latents()
         self.build_optimizer()
-        self.register_stateful("vae_source", write_only=True)
+        self.register_stateful("vae_source", "vocoder_source", write_only=True)
 
     def _load_vae(self) -> MelVAE:
-        """The frozen autoencoder; it must have been trained on the same kind of mel picture."""
-        self.vae_source: str = self.cfg.vae.checkpoint
-        if self.vae_source == "auto":
-            overrides = vae_overrides(self.config)
-            if not any(item.startswith("device=") for item in overrides):
-                overrides.append(f"device={self.cfg.device}")  # no part of the autoencoder's signature
-            self.vae_source = str(on_rank_zero(lambda: ensure_experiment(overrides)))
-        weights = load_vae_weights(self.vae_source)
-        for key in ("sample_rate", "mel", "mel_vae"):
-            if _told(weights.config[key]) != _told(self.config[key]):
-                raise CheckpointError(
-                    f"the autoencoder {self.vae_source} was trained with {key}={weights.config[key]} "
-                    f"and this experiment has {self.config[key]}: make them alike"
-                )
-        vae = builders.build_vae(self.config)
-        load_into(vae, weights.vae, f"the autoencoder {self.vae_source}")
-        return vae.to(self.device).eval().requires_grad_(False)
+        """The frozen autoencoder."""
+        vae, self.vae_source = load_frozen_vae(self.config, self.device)
+        return vae
+
+    def _load_vocoder(self) -> TrainedVocoder | None:
+        """The trained vocoder, where the experiment names one; it must have been trained for the same mel picture."""
+        self.vocoder_source: str | None = None
+        if builders.vocoder_name(self.config) == "griffin_lim":
+            return None
+        overrides = vocoder_overrides(self.config)
+        self.vocoder_source = made_first(self.cfg.vocoder.checkpoint, overrides, self.cfg.device)
+        vocoder = load_vocoder(self.vocoder_source)
+        if self.cfg.vocoder.refinement is not None:
+            vocoder = replace(vocoder, refinement=self.cfg.vocoder.refinement)
+        return vocoder
 
     def _fit_statistics(self) -> None:
         """Mean and spread of every input dimension; the dance that stands for others where the negative needs one."""
@@ -145,7 +128,7 @@ class PNDiffusionSolver(PluginSolver):
         if mode not in ("auto", True, False):
             raise UserError(f"latents.cache={mode}: give auto, true or false")
         recipe = {
-            **{key: _told(self.config[key]) for key in ("sample_rate", "mel", "mel_vae")},
+            **{key: told(self.config[key]) for key in ("sample_rate", "mel", "mel_vae")},
             "weights": weights_hash(self.vae),
             "samples": self.sequence.samples,
             "padded_samples": self.sequence.padded_samples,
@@ -268,7 +251,7 @@ class PNDiffusionSolver(PluginSolver):
 
     def inference(self) -> PNDiffusion:
         """What a user calls, around the weights as they are now."""
-        return PNDiffusion(self.config, self.model, self.vae, device=self.device)
+        return PNDiffusion(self.config, self.model, self.vae, device=self.device, vocoder=self.vocoder)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:

@@ -126,6 +126,39 @@ def overrides(corpus: Path, *more: str) -> list[str]:
     ]
 
 
+def vocoder_overrides(corpus: Path, *more: str) -> list[str]:
+    """A vocoder of a few thousand weights for the mel of `vae_overrides`, trained for an instant."""
+    return [
+        "solver=vocoder",
+        "dset=dance/folder",
+        f"datasource.root={corpus}",
+        "segment_seconds=1.3",
+        "mel.n_mels=16",
+        "mel_vae.channels=[8,8]",
+        "mel_vae.latent_channels=2",
+        "mel_vae.norm_num_groups=4",
+        "vocos.channels=8",
+        "vocos.hidden=8",
+        "vocos.layers=1",
+        "vocoder.refinement=1",
+        "vocoder.iterations=2",
+        "crop.frames=16",
+        "msstftd.filters=2",
+        "msstftd.n_ffts=[512]",
+        "msstftd.hop_lengths=[128]",
+        "msstftd.win_lengths=[512]",
+        "adversarial.start=1",
+        "dataset.batch_size=2",
+        "dataset.valid.num_samples=2",
+        "dataset.evaluate.num_samples=2",
+        "dataset.generate.num_samples=2",
+        "optim.epochs=2",
+        "optim.updates_per_epoch=2",
+        "num_threads=1",
+        *more,
+    ]
+
+
 def codec_overrides(corpus: Path) -> list[str]:
     """An EnCodec of a few thousand weights, trained for an instant."""
     return [

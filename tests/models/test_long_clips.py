@@ -96,13 +96,13 @@ def test_nothing_that_is_computed_at_once_grows_with_the_length(
         ("decoder", model.vae.autoencoder.decoder),
     ):
         module.register_forward_pre_hook(lambda _, args, name=name: watch(name, args[0]))
-    search = GriffinLim._search
+    search = GriffinLim.search
 
     def watched(self: GriffinLim, power: torch.Tensor, first: int | None = None) -> torch.Tensor:
         watch("vocoder", power)
         return search(self, power, first)
 
-    monkeypatch.setattr(GriffinLim, "_search", watched)
+    monkeypatch.setattr(GriffinLim, "search", watched)
     found = []
     for seconds in (30.0, 90.0):
         most.clear()

@@ -13,7 +13,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
-from tiny_experiment import build_corpus, overrides, vae_overrides  # noqa: E402
+from tiny_experiment import build_corpus, overrides, vae_overrides, vocoder_overrides  # noqa: E402
 
 MakeSolver = Callable[..., Any]
 
@@ -61,6 +61,8 @@ def make_solver(
             common = [*more, f"label={tmp_path.name}"]
             if kind == "mel_vae":
                 argv = [*vae_overrides(corpus), *common]
+            elif kind == "vocoder":
+                argv = [*vocoder_overrides(corpus), f"vae.checkpoint={tiny_vae}", *common]
             else:
                 argv = overrides(corpus, f"vae.checkpoint={tiny_vae}", *common)
                 argv[0] = f"solver={kind}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from pn_diffusion_plugin.solvers.pn_diffusion import vae_overrides
+from pn_diffusion_plugin.solvers.frozen_vae import vae_overrides
 from pn_diffusion_plugin.train import main
 
 
