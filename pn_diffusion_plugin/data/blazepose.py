@@ -112,15 +112,22 @@ class BlazePose:
     """
 
     def __init__(self, model_complexity: int = 1) -> None:
+        from mediapipe.framework.formats.rect_pb2 import NormalizedRect
+
         self._stack = contextlib.ExitStack()
         self._stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message=r".*GetPrototype\(\) is deprecated")
-        self._cold = True  # the first picture loads the models
         side = {"model_complexity": model_complexity, "enable_segmentation": False}
         with quiet():
             self._detect = self._stack.enter_context(_graph(_DETECT, ["people"]))
             self._surround = self._stack.enter_context(_graph(_SURROUND, ["area"]))
-            self._landmarks = self._stack.enter_context(_graph(_LANDMARKS, ["joints", "body", "world"], **side))
+            self._landmarks = self._stack.enter_context(
+                _graph(_LANDMARKS, ["joints", "body", "world"], **side)
+            )
+            nothing = np.zeros((64, 64, 3), np.uint8)  # the models are loaded by the first picture
+            self._detect.process({"image": nothing})
+            whole = NormalizedRect(x_center=0.5, y_center=0.5, width=1.0, height=1.0)
+            self._landmarks.process({"image": nothing, "area": whole})
 
     def __enter__(self) -> BlazePose:
         return self
@@ -136,8 +143,7 @@ class BlazePose:
 
     def people(self, picture: np.ndarray) -> list[Area]:
         """Where somebody is in a picture (H, W, 3) uint8, the surest first."""
-        with quiet() if self._cold else contextlib.nullcontext():
-            found = self._detect.process({"image": picture}).people or []
+        found = self._detect.process({"image": picture}).people or []
         around = (self._surround.process({"image": picture, "person": person}).area for person in found)
         return [_area(area, picture) for area in around]
 
@@ -147,9 +153,7 @@ class BlazePose:
         Returns:
             (33, 3) float32 as `PoseExtractor` has them, and the next area.
         """
-        with quiet() if self._cold else contextlib.nullcontext():
-            found = self._landmarks.process({"image": picture, "area": area.raw})
-        self._cold = False
+        found = self._landmarks.process({"image": picture, "area": area.raw})
         if not found.joints:
             return None
         row = np.array([(p.x, p.y, p.visibility) for p in found.joints.landmark], dtype=np.float32)

@@ -23,6 +23,9 @@ TIMES_THE_USUAL = 4.0  # as much as the median of `HISTORY`
 SIDE = 320  # pixels of the longer side that the flow is measured in
 CORNERS = 160
 LEAST_CORNERS = 16  # fewer, or less agreement, and the camera is taken to stand
+LEAST_CONTRAST = (
+    1e-3  # smaller eigenvalue of a corner's gradients: the grain of a compressed wall has a tenth of it
+)
 AGREEMENT = 0.5
 STANDS = 0.2  # pixels: when the middle one of the corners moves less, so does a camera that stands
 MARGIN = 0.15  # of a dancer's box, on every side, is not looked at
@@ -108,11 +111,15 @@ def background_step(before: np.ndarray, after: np.ndarray, boxes: Iterable[Box] 
     mask = np.full(before.shape, 255, np.uint8)
     for left, top, right, bottom in boxes:
         wide, high = MARGIN * (right - left), MARGIN * (bottom - top)
-        rows = slice(max(0, int((top - high) * height)), max(0, int((bottom + high) * height) + 1))
-        columns = slice(max(0, int((left - wide) * width)), max(0, int((right + wide) * width) + 1))
-        mask[rows, columns] = 0
+        upright = slice(max(0, int((top - high) * height)), max(0, int((bottom + high) * height) + 1))
+        across = slice(max(0, int((left - wide) * width)), max(0, int((right + wide) * width) + 1))
+        mask[upright, across] = 0
     corners = cv2.goodFeaturesToTrack(before, CORNERS, 0.01, 7, mask=mask)
-    if corners is None or len(corners) < LEAST_CORNERS:
+    if corners is None:
+        return IDENTITY
+    columns, rows = corners[:, 0].astype(np.intp).T
+    corners = corners[cv2.cornerMinEigenVal(before, 3)[rows, columns] > LEAST_CONTRAST]
+    if len(corners) < LEAST_CORNERS:
         return IDENTITY
     moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None, winSize=(15, 15), maxLevel=3)  # type: ignore[call-overload]
     good = found.ravel() == 1

@@ -10,12 +10,15 @@ with 0 where the person was not seen. Choosing after the shot, not in each pictu
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ..errors import UserError
 from .blazepose import Area, BlazePose, Person
-from .camera import Box
+
+if TYPE_CHECKING:
+    from .camera import Box
 
 CHOICES = ("prominent", "left", "right", "largest")
 LOOK_EVERY = 12  # pictures between two looks for more people

@@ -16,7 +16,6 @@ from typing import Protocol
 import numpy as np
 
 from pn_diffusion_plugin.data.blazepose import BlazePose
-from pn_diffusion_plugin.data.camera import CameraMotion, CutDetector, steady
 from pn_diffusion_plugin.data.dancers import People, parse_dancer
 from pn_diffusion_plugin.errors import UserError, VideoError
 
@@ -123,6 +122,8 @@ class PoseExtractor:
         Raises:
             VideoError: nobody was found in any picture, or not as many people as to have the one wanted.
         """
+        from pn_diffusion_plugin.data.camera import CameraMotion, CutDetector, steady
+
         cutter, camera, cuts, aspect = CutDetector(), CameraMotion(), [], 1.0
         with BlazePose(self.model_complexity) as eyes:
             people = People(eyes, fps)
