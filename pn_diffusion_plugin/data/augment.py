@@ -1,12 +1,12 @@
-"""Changes to a dance's keypoints in training, such as real videos make: a model trained on clean dances meets them before it
-meets a stranger's video.
+"""Changes to a dance's keypoints in training, such as real videos make: a model trained on clean dances meets them
+before it meets a stranger's video.
 
-Each change is a function of arrays alone; `Augmentation` draws how much of each a segment gets. They come after the segment is
-cut out and before anything is derived from it, so velocities are those of the changed dance, and the reversed stream is the
-changed dance reversed. Places are in heights of the picture, times in seconds.
+Each change is a function of arrays alone; `Augmentation` draws how much of each a segment gets. They come after the
+segment is cut out and before anything is derived from it, so velocities are those of the changed dance, and the
+reversed stream is the changed dance reversed. Places are in heights of the picture, times in seconds.
 
-The visual windows stay as they are: they are computed once, from the video. A mirrored dance keeps the windows of the unmirrored
-one, of which the encoder's mirror image differs little (docs/research/real.md has the number).
+The visual windows stay as they are: they are computed once, from the video. A mirrored dance keeps the windows of the
+unmirrored one, of which the encoder's mirror image differs little (docs/research/real.md has the number).
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def resize(keypoints: np.ndarray, factors: Sequence[float], middle: Sequence[flo
 
 
 def drift(keypoints: np.ndarray, velocity: Sequence[float], fps: float) -> np.ndarray:
-    """The dance seen by a camera that moves by −`velocity` (x, y; heights a second): all velocities grow by `velocity`."""
+    """The dance seen by a camera that moves: `velocity` (x, y; heights a second) is added to all velocities."""
     moved = keypoints.copy()
     moved[..., :2] += (np.arange(len(keypoints)) / fps)[:, None, None] * np.asarray(velocity)
     return moved

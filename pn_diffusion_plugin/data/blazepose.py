@@ -1,8 +1,8 @@
 """BlazePose's two networks, one call at a time (mediapipe 0.10; Bazarevsky et al., arXiv 2006.10204).
 
-mediapipe's own solution follows one person and keeps to itself who else is there. Its parts are called here one by one: a
-detector that sees everybody, and a landmark network for one person's surroundings, which also says where that person's
-surroundings will be in the next picture. For one person the numbers are the solution's, to the bit.
+mediapipe's own solution follows one person and keeps to itself who else is there. Its parts are called here one by
+one: a detector that sees everybody, and a landmark network for one person's surroundings, which also says where that
+person's surroundings will be in the next picture. For one person the numbers are the solution's, to the bit.
 """
 
 from __future__ import annotations
@@ -79,6 +79,9 @@ node {
 """
 
 
+OBLONG = 1.25  # longer side against the shorter one
+
+
 class Area(NamedTuple):
     """The square around a person: middle and side, in heights of the picture, and the network's own form of it."""
 
@@ -141,11 +144,20 @@ class BlazePose:
         self._stack.callback(person.close)
         return person
 
-    def people(self, picture: np.ndarray) -> list[Area]:
-        """Where somebody is in a picture (H, W, 3) uint8, the surest first."""
+    def people(self, picture: np.ndarray, closer: bool = False) -> list[Area]:
+        """Where somebody is in a picture (H, W, 3) uint8, the surest first.
+
+        Args:
+            closer: look at the squares of an oblong picture, too: the detector sees 224 x 224 pixels, in which a group
+                on a wide stage is small. Somebody may be named twice.
+        """
         found = self._detect.process({"image": picture}).people or []
         around = (self._surround.process({"image": picture, "person": person}).area for person in found)
-        return [_area(area, picture) for area in around]
+        areas = [_area(area, picture) for area in around]
+        for part in _squares(*picture.shape[:2]) if closer else ():
+            square = np.ascontiguousarray(picture[part])
+            areas += [_whole(area, square, part, picture) for area in self.people(square)]
+        return areas
 
     def joints(self, picture: np.ndarray, area: Area, person: Person) -> tuple[np.ndarray, Area] | None:
         """The joints of the person in `area`, and where that person will be; None where nobody is.
@@ -164,6 +176,24 @@ def _graph(text: str, outputs: list[str], **side: Any) -> Any:
     from mediapipe.python.solution_base import SolutionBase
 
     return SolutionBase(graph_config=text, side_inputs=side, outputs=outputs)
+
+
+def _squares(height: int, width: int) -> list[tuple[slice, slice]]:
+    """Three squares side by side, or above each other, that cover an oblong picture; none of one that is no such."""
+    side, longer = sorted((height, width))
+    if longer < OBLONG * side:
+        return []
+    parts = [slice(begin, begin + side) for begin in (0, (longer - side) // 2, longer - side)]
+    return [(slice(None), part) if width > height else (part, slice(None)) for part in parts]
+
+
+def _whole(area: Area, square: np.ndarray, part: tuple[slice, slice], picture: np.ndarray) -> Area:
+    """An area of a square part of a picture as one of the picture."""
+    (height, width), side, raw = picture.shape[:2], square.shape[0], area.raw
+    raw.x_center = (raw.x_center * side + (part[1].start or 0)) / width
+    raw.y_center = (raw.y_center * side + (part[0].start or 0)) / height
+    raw.width, raw.height = raw.width * side / width, raw.height * side / height
+    return _area(raw, picture)
 
 
 def _area(raw: Any, picture: np.ndarray) -> Area:

@@ -1,8 +1,8 @@
 """What the camera does while somebody dances: cuts, and its own movement.
 
-A cut begins a new shot: nothing is followed across it. A pan looks like a step to the side; so the picture's own movement is
-estimated from what stands still around the dancers (corners followed by sparse optical flow: Shi & Tomasi 1994, Lucas &
-Kanade 1981; a similarity fitted by RANSAC: Fischler & Bolles 1981) and taken off their joints.
+A cut begins a new shot: nothing is followed across it. A pan looks like a step to the side; so the picture's own
+movement is estimated from what stands still around the dancers (corners followed by sparse optical flow: Shi & Tomasi
+1994, Lucas & Kanade 1981; a similarity fitted by RANSAC: Fischler & Bolles 1981) and taken off their joints.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 THUMBNAIL = (48, 27)  # width, height: enough to see a cut
 HISTORY = 12  # changes that a cut is compared with: half a second
+SETTLED = 3  # fewer are too few to compare with
 LEAST_CHANGE = 0.06  # mean change of a thumbnail's values, of 1
 LEAST_COLOURS = 0.25  # share of the thumbnail whose colours are others
 TIMES_THE_USUAL = 4.0  # as much as the median of `HISTORY`
@@ -23,9 +24,7 @@ TIMES_THE_USUAL = 4.0  # as much as the median of `HISTORY`
 SIDE = 320  # pixels of the longer side that the flow is measured in
 CORNERS = 160
 LEAST_CORNERS = 16  # fewer, or less agreement, and the camera is taken to stand
-LEAST_CONTRAST = (
-    1e-3  # smaller eigenvalue of a corner's gradients: the grain of a compressed wall has a tenth of it
-)
+LEAST_CONTRAST = 1e-3  # eigenvalue of a corner's gradients: the grain of a compressed wall has a tenth
 AGREEMENT = 0.5
 STANDS = 0.2  # pixels: when the middle one of the corners moves less, so does a camera that stands
 MARGIN = 0.15  # of a dancer's box, on every side, is not looked at
@@ -39,8 +38,8 @@ Box = tuple[float, float, float, float]  # left, top, right, bottom in shares of
 class CutDetector:
     """Tells whether a picture begins a new shot.
 
-    A cut changes both the values and the colours of most of the picture at once, and much more than the pictures before it
-    changed: neither a dancer who moves fast nor a strobe light does.
+    A cut changes both the values and the colours of most of the picture at once, and much more than the pictures
+    before it changed: neither a dancer who moves fast nor a strobe light does.
     """
 
     def __init__(self) -> None:
@@ -59,11 +58,10 @@ class CutDetector:
         if self._last is not None and self._colours is not None:
             change = float(np.abs(values - self._last).mean())
             others = 0.5 * float(np.abs(colours - self._colours).sum())
-            usual = float(np.median(self._changes)) if self._changes else 0.0
+            # Of a video that has just begun nobody knows yet how much it changes.
+            usual = float(np.median(self._changes)) if len(self._changes) >= SETTLED else LEAST_CHANGE
             cut = change > max(LEAST_CHANGE, TIMES_THE_USUAL * usual) and others > LEAST_COLOURS
             self._changes.append(change)
-            if cut:
-                self._changes.clear()
         self._last, self._colours = values, colours
         return cut
 
@@ -104,8 +102,8 @@ def background_step(before: np.ndarray, after: np.ndarray, boxes: Iterable[Box] 
         boxes: what not to look at.
 
     Returns:
-        (2, 3) similarity from places in `before` to places in `after`, in heights of the picture; the identity where too
-        little of the background agrees.
+        (2, 3) similarity from places in `before` to places in `after`, in heights of the picture; the identity where
+        too little of the background agrees.
     """
     height, width = before.shape
     mask = np.full(before.shape, 255, np.uint8)
@@ -157,7 +155,8 @@ def steady(places: np.ndarray, steps: Iterable[Similarity], cuts: np.ndarray, as
         aspect: width / height of the picture.
 
     Returns:
-        (T, J, 2), in shares of the picture's width and height. A shot filmed by a camera that stands comes back as it is.
+        (T, J, 2), in shares of the picture's width and height. A shot filmed by a camera that stands comes back as it
+        is.
     """
     steadied = np.array(places, dtype=np.float32)
     steps = list(steps)

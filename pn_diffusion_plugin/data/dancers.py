@@ -4,7 +4,8 @@ Most prominent is who is large, near the middle, and there for long: the mean ov
 
     size · (1 − ½ · distance from the middle, in half widths)
 
-with 0 where the person was not seen. Choosing after the shot, not in each picture, is what keeps the choice from hopping.
+with 0 where the person was not seen. Choosing after the shot, not in each picture, is what keeps the choice from
+hopping.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ class People:
             else:
                 track.see(number, *found)
         if not followed or number % LOOK_EVERY == 0:
-            for area in self.eyes.people(picture):
+            for area in self.eyes.people(picture, closer=number % LOOK_EVERY == 0):
                 self._meet(picture, number, area)
         self._part_doubles(number)
         return [_box(track.rows[number]) for track in shot.tracks if number in track.rows]
@@ -157,7 +158,8 @@ class People:
                     del younger.rows[number], younger.places[number]
 
     def choose(self, dancer: str | int) -> tuple[list[np.ndarray | None], int]:
-        """The joints of the chosen person in every picture (None where not seen), and how many people there were at most.
+        """The joints of the chosen person in every picture (None where not seen), and how many people there were at
+        most.
 
         In each shot the choice is made anew.
         """

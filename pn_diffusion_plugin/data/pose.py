@@ -67,8 +67,8 @@ class PoseExtractor:
     Args:
         model_complexity: 0 (lite), 1 (full) or 2 (heavy). Only the full model comes with mediapipe; the
             others are used where somebody has put their files beside it.
-        dancer: who is followed: `prominent` (large, in the middle, there for long), `left`, `right`, `largest`, or the number of
-            a person, 1 being the one farthest to the left (see `dancers`).
+        dancer: who is followed: `prominent` (large, in the middle, there for long), `left`, `right`, `largest`, or
+            the number of a person, 1 being the one farthest to the left (see `dancers`).
         steady: take the camera's own movement off the keypoints (see `camera`).
 
     Raises:
@@ -114,10 +114,10 @@ class PoseExtractor:
             times: (T,) seconds at which the pictures were taken, where that is not i / fps: joints are interpolated.
 
         Returns:
-            keypoints (T, 33, 3) float32: x, y in [0, 1] of the picture (beyond it for joints out of view; a moving camera:
-            of the shot's first picture), visibility in [0, 1]; and detected (T,) bool. Where nobody was detected x and y are
-            interpolated in time (held at the ends) and visibility is 0. The first picture after a cut counts as such: no
-            velocity reaches across.
+            keypoints (T, 33, 3) float32: x, y in [0, 1] of the picture (beyond it for joints out of view; a moving
+            camera: of the shot's first picture), visibility in [0, 1]; and detected (T,) bool. Where nobody was
+            detected x and y are interpolated in time (held at the ends) and visibility is 0. The first picture after
+            a cut counts as such: no velocity reaches across.
 
         Raises:
             VideoError: nobody was found in any picture, or not as many people as to have the one wanted.
@@ -160,8 +160,9 @@ def retime(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints at the times i / fps out of those of pictures taken at other times.
 
-    Of a video of 24 or 30 pictures a second the nearest ones are looked at, up to 17 ms beside the wanted moment or the same
-    one twice: a steady movement would stutter. Pictures farther apart than `HOLD` are a stand-still, not a slow movement.
+    Of a video of 24 or 30 pictures a second the nearest ones are looked at, up to 17 ms beside the wanted moment or
+    the same one twice: a steady movement would stutter. Pictures farther apart than `HOLD` are a stand-still, not a
+    slow movement.
 
     Args:
         keypoints: (T, J, 3); detected: (T,) bool.

@@ -159,8 +159,8 @@ class AistPose:
         name: str = "the video",
         times: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As `PoseExtractor.extract`; `name` is the path of the video, whose name tells sequence and camera. The annotations
-        have their own times.
+        """As `PoseExtractor.extract`; `name` is the path of the video, whose name tells sequence and camera. The
+        annotations have their own times.
 
         Raises:
             VideoError: the name is none of AIST's, or nobody was found in the whole video.
