@@ -28,6 +28,7 @@ output_stream: "people"
 node { calculator: "PoseDetectionCpu" input_stream: "IMAGE:image" output_stream: "DETECTIONS:people" }
 """
 _SURROUND = """
+num_threads: 1
 input_stream: "image"
 input_stream: "person"
 output_stream: "area"
@@ -57,6 +58,7 @@ node {
 }
 """
 _FOLLOW = """
+num_threads: 1
 input_stream: "image"
 input_stream: "joints"
 input_stream: "body"
@@ -117,6 +119,7 @@ class BlazePose:
     def __init__(self, model_complexity: int = 1) -> None:
         from mediapipe.framework.formats.rect_pb2 import NormalizedRect
 
+        self._persons: set[Person] = set()
         self._stack = contextlib.ExitStack()
         self._stack.enter_context(warnings.catch_warnings())
         warnings.filterwarnings("ignore", message=r".*GetPrototype\(\) is deprecated")
@@ -136,13 +139,20 @@ class BlazePose:
         return self
 
     def __exit__(self, *error: object) -> None:
+        for person in list(self._persons):
+            self.release(person)
         self._stack.close()
 
     def person(self) -> Person:
-        """Somebody new to follow, freed with the networks."""
+        """Somebody new to follow, until `release` or the networks' end."""
         person = Person()
-        self._stack.callback(person.close)
+        self._persons.add(person)
         return person
+
+    def release(self, person: Person) -> None:
+        """Nobody is followed by this one any more: a graph has threads of its own."""
+        self._persons.discard(person)
+        person.close()
 
     def people(self, picture: np.ndarray, closer: bool = False) -> list[Area]:
         """Where somebody is in a picture (H, W, 3) uint8, the surest first.

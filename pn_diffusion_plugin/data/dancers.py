@@ -28,6 +28,7 @@ SAME_PLACE = 0.3  # of a person's square: nearer middles are the same person's
 SAME_JOINTS = (
     0.06  # of a person's square: two whose joints are as near as this are one person, followed twice
 )
+REMEMBERED = 4  # lost people whose smoothed surroundings are kept for their return
 SERIOUS = 1 / 3  # of the largest person's size and presence: less is somebody passing by
 
 
@@ -52,14 +53,14 @@ class Track:
     """One person through one shot.
 
     Attributes:
-        person: as the networks know her or him.
+        person: as the networks know her or him; None: not any more, or nobody was asked yet.
         rows: picture number → joints (33, 3).
         places: picture number → middle x and side of the person's square, heights of the picture.
         area: where to look in the next picture; None: lost.
         last: where the person was seen last.
     """
 
-    person: Person
+    person: Person | None = None
     rows: dict[int, np.ndarray] = field(default_factory=dict)
     places: dict[int, tuple[float, float]] = field(default_factory=dict)
     area: Area | None = None
@@ -94,18 +95,20 @@ class People:
         self.shots: list[Shot] = []
         self.count = 0
         self.aspect = 1.0
+        self._spare: Person | None = None
 
     def push(self, picture: np.ndarray, new_shot: bool = False) -> list[Box]:
         """Give the next picture (H, W, 3) uint8; returns where people are in it."""
         number, self.count = self.count, self.count + 1
         self.aspect = picture.shape[1] / picture.shape[0]
         if new_shot or not self.shots:
+            self._forget([track for shot in self.shots[-1:] for track in shot.tracks])
             self.shots.append(Shot(number))
         shot = self.shots[-1]
         shot.end = self.count
         followed = [track for track in shot.tracks if track.area is not None]
         for track in followed:
-            assert track.area is not None
+            assert track.area is not None and track.person is not None
             found = self.eyes.joints(picture, track.area, track.person)
             if found is None:
                 track.area = None
@@ -126,13 +129,24 @@ class People:
         if len(followed) >= MOST_PEOPLE:
             return
         known = self._who(tracks, number, area)
-        track = Track(self.eyes.person()) if known is None else known
+        track = Track() if known is None else known
+        if track.person is None:
+            track.person, self._spare = self._spare or self.eyes.person(), None
         found = self.eyes.joints(picture, area, track.person)
-        if found is None:
-            return
-        if known is None:
-            tracks.append(track)
-        track.see(number, *found)
+        if found is not None:
+            if known is None:
+                tracks.append(track)
+            track.see(number, *found)
+            self._forget([other for other in tracks if other.area is None][:-REMEMBERED])
+        elif known is None:  # what looked like somebody was a poster, or a shadow
+            self._spare = track.person
+
+    def _forget(self, tracks: list[Track]) -> None:
+        """Give back what following these people took; their joints stay."""
+        for track in tracks:
+            if track.person is not None:
+                self.eyes.release(track.person)
+            track.person = track.area = None
 
     def _who(self, tracks: list[Track], number: int, area: Area) -> Track | None:
         """The lost person that this one is: the nearest, if he or she can have come so far."""
@@ -156,6 +170,9 @@ class People:
                 if np.median(np.linalg.norm(gap, axis=1)) < SAME_JOINTS * elder.area.side:
                     younger.area = None
                     del younger.rows[number], younger.places[number]
+                    if not younger.rows:
+                        self._forget([younger])
+                        self.shots[-1].tracks.remove(younger)
 
     def choose(self, dancer: str | int) -> tuple[list[np.ndarray | None], int]:
         """The joints of the chosen person in every picture (None where not seen), and how many people there were at

@@ -139,7 +139,7 @@ class PoseExtractor:
         if not detected.any():
             if most:
                 raise VideoError(
-                    f"at most {most} were seen together in {name}: dancer {self.dancer} is nobody, give 1 to {most}"
+                    f"at most {most} were seen in a shot of {name}: dancer {self.dancer} is nobody, give 1 to {most}"
                 )
             raise VideoError(
                 f"nobody was found in the {len(rows) / fps:.1f} s of {name}:"
@@ -148,8 +148,8 @@ class PoseExtractor:
         keypoints = np.stack([np.zeros((JOINTS, 3), np.float32) if row is None else row for row in rows])
         if self.steady:
             keypoints[..., :2] = steady(keypoints[..., :2], camera.steps, np.array(cuts), aspect)
-        if detected.sum() > np.sum(cuts):  # a picture a shot is all there is: better than nothing
-            detected &= ~np.array(cuts)
+        within = detected & ~np.array(cuts)
+        detected = within if within.any() else detected  # the first pictures of shots are better than nothing
         if times is not None:
             keypoints, detected = retime(keypoints, detected, times, fps)
         return fill_gaps(keypoints, detected), detected
