@@ -208,6 +208,9 @@ class Augmentation:
         rate = self.rates[int(rng.integers(len(self.rates)))] if self.rates else fps
         if rate != fps:
             x = resample(x, fps, rate, float(phase))
+            # What is made of a place that stands in for nobody is nobody's, too.
+            found = resample(detected.astype(np.float32)[:, None, None], fps, rate, float(phase))[:, 0, 0]
+            detected = found > 0.999 if (found > 0.999).any() else detected
         if mirrored < self.mirror:
             x = mirror(x, width)
         larger, wider = np.exp(self.scale * (2 * larger - 1)), np.exp(self.stretch * (wider - 0.5))

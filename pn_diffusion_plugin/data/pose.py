@@ -94,7 +94,8 @@ class PoseExtractor:
                     " use complexity 1 with mediapipe 0.10.9 to 0.10.21"
                 )
         self.model_complexity = model_complexity
-        self.name = f"blazepose/{_MODELS[model_complexity]}"
+        choice = "" if self.dancer == "prominent" else f", dancer {self.dancer}"
+        self.name = f"blazepose/{_MODELS[model_complexity]}{choice}"
         self.weights_sha256 = hashlib.sha256(landmark.read_bytes() + detector.read_bytes()).hexdigest()
 
     def extract(

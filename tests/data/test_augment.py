@@ -146,6 +146,15 @@ def test_every_joint_belongs_to_a_part() -> None:
     assert parts["left_ear"] == "head" and parts["left_hip"] == "trunk" and parts["right_knee"] == "legs"
 
 
+def test_places_that_stand_in_for_nobody_touch_nobody() -> None:
+    x, detected = dance(), np.arange(50) != 20
+    x[20] = 1e4
+    for seed in range(5):
+        changed, kept = Augmentation(**NOTHING, rates=(24.0,)).change(seed)(x, detected, FPS, WIDTH)
+        assert not kept[20] and kept.sum() >= 46
+        assert np.abs(changed[kept]).max() < 2
+
+
 def test_somebody_is_always_left() -> None:
     detected = np.ones(50, bool)
     _, kept = Augmentation(frames=1.0).change(0)(dance(), detected, FPS, WIDTH)
