@@ -101,11 +101,12 @@ def moved(path: Callable[[float], tuple[float, float]]) -> Way:
 
     def change(picture: np.ndarray, k: int, _: int) -> np.ndarray:
         height, width = picture.shape[:2]
-        room = np.asarray(cv2.copyMakeBorder(picture, *[height // 4] * 4, cv2.BORDER_REPLICATE))
-        for x in (0, room.shape[1] - height // 4):
+        border = height // 4
+        room = np.asarray(cv2.copyMakeBorder(picture, border, border, border, border, cv2.BORDER_REPLICATE))
+        for x in (0, room.shape[1] - border):
             tiles = np.random.default_rng(x).integers(60, 200, (8, 3, 3)).astype(np.uint8)
-            poster = cv2.resize(tiles, (height // 4, room.shape[0]), interpolation=cv2.INTER_NEAREST)
-            room[:, x : x + height // 4] = poster
+            poster = cv2.resize(tiles, (border, room.shape[0]), interpolation=cv2.INTER_NEAREST)
+            room[:, x : x + border] = poster
         x, y = path(k / FPS)
         shift = np.array([[1.0, 0.0, -x * width], [0.0, 1.0, -y * height]])
         size = (room.shape[1], room.shape[0])

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+
+_flow: Any = cv2  # whose hints know no None where the library takes one
 
 THUMBNAIL = (48, 27)  # width, height: enough to see a cut
 HISTORY = 12  # changes that a cut is compared with: half a second
@@ -112,19 +115,19 @@ def background_step(before: np.ndarray, after: np.ndarray, boxes: Iterable[Box] 
         upright = slice(max(0, int((top - high) * height)), max(0, int((bottom + high) * height) + 1))
         across = slice(max(0, int((left - wide) * width)), max(0, int((right + wide) * width) + 1))
         mask[upright, across] = 0
-    corners = cv2.goodFeaturesToTrack(before, CORNERS, 0.01, 7, mask=mask)
+    corners = _flow.goodFeaturesToTrack(before, CORNERS, 0.01, 7, mask=mask)
     if corners is None:
         return IDENTITY
     columns, rows = corners[:, 0].astype(np.intp).T
-    corners = corners[cv2.cornerMinEigenVal(before, 3)[rows, columns] > LEAST_CONTRAST]
+    corners = corners[_flow.cornerMinEigenVal(before, 3)[rows, columns] > LEAST_CONTRAST]
     if len(corners) < LEAST_CORNERS:
         return IDENTITY
-    moved, found, _ = cv2.calcOpticalFlowPyrLK(before, after, corners, None, winSize=(15, 15), maxLevel=3)  # type: ignore[call-overload]
+    moved, found, _ = _flow.calcOpticalFlowPyrLK(before, after, corners, None, winSize=(15, 15), maxLevel=3)
     good = found.ravel() == 1
     if good.sum() < LEAST_CORNERS or np.median(np.linalg.norm((moved - corners)[good], axis=-1)) < STANDS:
         return IDENTITY
     start, end = (x.reshape(-1, 2)[good] / height for x in (corners, moved))
-    fitted, agree = cv2.estimateAffinePartial2D(
+    fitted, agree = _flow.estimateAffinePartial2D(
         start, end, method=cv2.RANSAC, ransacReprojThreshold=0.7 / height, maxIters=200
     )
     if fitted is None or agree.sum() < max(LEAST_CORNERS, AGREEMENT * good.sum()):
