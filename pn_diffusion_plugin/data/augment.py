@@ -6,7 +6,7 @@ segment is cut out and before anything is derived from it, so velocities are tho
 reversed stream is the changed dance reversed. Places are in heights of the picture, times in seconds.
 
 The visual windows stay as they are: they are computed once, from the video. A mirrored dance keeps the windows of the
-unmirrored one, of which the encoder's mirror image differs little (docs/research/real.md has the number).
+unmirrored one, where others would have to be computed.
 """
 
 from __future__ import annotations
@@ -34,11 +34,10 @@ def _partner(name: str) -> str:
 #: The joint that is where joint j is in a mirror.
 MIRRORED = tuple(JOINT_NAMES.index(_partner(name)) for name in JOINT_NAMES)
 
-#: What BlazePose's joints tremble by, in torso lengths, and how much of it stays to the next frame at 25 Hz
-#: (`benchmarks/robustness.py --jitter`).
-JITTER_BY_PART = {"head": 0.03, "trunk": 0.03, "arms": 0.05, "hands": 0.08, "legs": 0.05, "feet": 0.08}
-JITTER_STAYS = 0.5
-
+#: What BlazePose's joints tremble by around where dancers were drawn, in torso lengths, and how much of it stays to the
+#: next frame at 25 Hz (`benchmarks/robustness.py --jitter`). Pictures of real cameras make them tremble more.
+JITTER_BY_PART = {"head": 0.006, "trunk": 0.008, "arms": 0.012, "hands": 0.015, "legs": 0.008, "feet": 0.011}
+JITTER_STAYS = 0.41
 
 _PARTS = {
     "shoulder": "trunk", "hip": "trunk", "elbow": "arms", "wrist": "arms", "pinky": "hands", "thumb": "hands",
