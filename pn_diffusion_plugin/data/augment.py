@@ -67,7 +67,7 @@ def resize(keypoints: np.ndarray, factors: Sequence[float], middle: Sequence[flo
     return resized
 
 
-def drift(keypoints: np.ndarray, velocity: Sequence[float], fps: float) -> np.ndarray:
+def drift(keypoints: np.ndarray, velocity: Sequence[float] | np.ndarray, fps: float) -> np.ndarray:
     """The dance seen by a camera that moves: `velocity` (x, y; heights a second) is added to all velocities."""
     moved = keypoints.copy()
     moved[..., :2] += (np.arange(len(keypoints)) / fps)[:, None, None] * np.asarray(velocity)
@@ -217,7 +217,7 @@ class Augmentation:
         x[..., :2] += rng.uniform(-self.shift, self.shift, 2).astype(np.float32)
         x = drift(x, rng.normal(0, self.drift, 2), fps)
         x = jitter(x, self.jitter * _torso(x, detected) * JITTER[:joints], JITTER_STAYS, rng)
-        x = drop_joints(x, rng.random(joints) < self.joints)
+        x = drop_joints(x, np.less(rng.random(joints), self.joints))
         kept = detected & (rng.random(count) >= self.frames)
         if has_gap < self.gaps:
             kept = drop_gap(kept, fps, start * count / fps, length * self.gap_seconds)

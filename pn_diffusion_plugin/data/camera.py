@@ -52,7 +52,7 @@ class CutDetector:
 
     def push(self, picture: np.ndarray) -> bool:
         """Give the next picture (H, W, 3) uint8; True where it begins a new shot (never for the first)."""
-        small = cv2.resize(picture, THUMBNAIL, interpolation=cv2.INTER_AREA)
+        small = np.asarray(cv2.resize(picture, THUMBNAIL, interpolation=cv2.INTER_AREA), np.uint8)
         values = small.astype(np.float32) / 255
         bins = (small >> 5).astype(np.int64)  # 8 x 8 x 8 colours
         colours = np.bincount((bins[..., 0] * 64 + bins[..., 1] * 8 + bins[..., 2]).ravel(), minlength=512)
@@ -65,7 +65,7 @@ class CutDetector:
             usual = float(np.median(self._changes)) if len(self._changes) >= SETTLED else LEAST_CHANGE
             cut = change > max(LEAST_CHANGE, TIMES_THE_USUAL * usual) and others > LEAST_COLOURS
             self._changes.append(change)
-        self._last, self._colours = values, colours
+        self._last, self._colours = values.astype(np.float32, copy=False), colours
         return cut
 
 
