@@ -135,12 +135,17 @@ def make_takes(
     edit: Edit | None = None,
     visual_weights: Path | None = None,
     progress: Callable[[Path, str, int, int | None], None] | None = None,
+    dancer: str | int = "prominent",
 ) -> Iterator[tuple[Path, list[Take], UserError | None]]:
     """Make takes; yields every video with the takes that are made, or the reason why there are none.
 
     Args:
         visual_weights: file with the visual encoder's weights, where it needs one.
         progress: told the video, what is done, how much of it, and of how much.
+        dancer: who is followed where there are several (see `data.dancers`).
+
+    Raises:
+        UserError: there is no such choice of a dancer.
     """
     from .data.extraction import extract_features
     from .data.pose import PoseExtractor
@@ -148,7 +153,7 @@ def make_takes(
 
     edit = edit or Edit()
     tell = progress or (lambda *_: None)
-    pose, encoder = PoseExtractor(), None
+    pose, encoder = PoseExtractor(dancer=dancer), None
     by_video: dict[Path, list[Take]] = {}
     for take in takes:
         by_video.setdefault(take.video, []).append(take)

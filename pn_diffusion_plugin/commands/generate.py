@@ -49,6 +49,13 @@ def generate(
         float | None,
         typer.Option(help="Leave the old sound beneath the music, so loud against it, e.g. -12."),
     ] = None,
+    dancer: Annotated[
+        str,
+        typer.Option(
+            help="Who is followed where there are several: prominent (large, in the middle, there for "
+            "long), left, right, largest, or a number, 1 being the person farthest to the left."
+        ),
+    ] = "prominent",
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave out takes whose files are there.")
     ] = False,
@@ -65,10 +72,14 @@ def generate(
 
     A folder, four takes of each video: `pn-diffusion generate dances -o with_music --seeds 4 --skip-existing`
 
+    Of two dancers the right one: `pn-diffusion generate duet.mp4 -o out.mp4 --dancer right`
+
     A part, its old sound still to be heard: `pn-diffusion generate dance.mp4 -o out.mp4 --end 15 --keep-audio-db -12`
     """
+    from ..data.dancers import parse_dancer
     from ..takes import Edit, Take, make_takes, plan_takes
 
+    parse_dancer(dancer)  # what is wrong is told before a model is loaded
     takes = plan_takes(videos, output, wav, range(seed, seed + seeds))
     there = {take: skip_existing and all(file.is_file() for file in take.files) for take in takes}
     failed = _unusable({take.video for take in takes if not there[take]})
@@ -92,7 +103,7 @@ def generate(
                 else:
                     bar.update(bar.task_ids[-1], description=name, completed=done, total=total)
 
-            for video, takes_of_it, error in make_takes(model, todo, edit, visual_weights, step):
+            for video, takes_of_it, error in make_takes(model, todo, edit, visual_weights, step, dancer):
                 made += takes_of_it
                 if error is not None:
                     failed[video] = error

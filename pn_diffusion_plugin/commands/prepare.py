@@ -37,6 +37,13 @@ def prepare_folder_command(
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     visual_encoder: Annotated[str, typer.Option(help="inception_i3d or i3d_r50.")] = "inception_i3d",
     visual_weights: Annotated[Path | None, typer.Option(help="File with the encoder's weights.")] = None,
+    dancer: Annotated[
+        str,
+        typer.Option(
+            help="Who is followed where there are several: prominent, left, right, largest, or a number, "
+            "1 being the person farthest to the left."
+        ),
+    ] = "prominent",
     shards: Annotated[
         int | None,
         typer.Option(
@@ -84,6 +91,7 @@ def prepare_folder_command(
         "seed": seed,
         "splits": split,
         "visual_weights": visual_weights,
+        "dancer": dancer,
     }
     if slurm:
         from ..data.cluster import Cluster, prepare_on_cluster

@@ -37,13 +37,15 @@ Extractor = Callable[[Path], "Features"]
 ExtractorFactory = Callable[["FeatureSpec", "Path | None"], Extractor]
 
 
-def build_extractor(spec: FeatureSpec, visual_weights: Path | None) -> Extractor:
+def build_extractor(
+    spec: FeatureSpec, visual_weights: Path | None, dancer: str | int = "prominent"
+) -> Extractor:
     """The extractor of `extraction.py`: BlazePose, and the visual encoder that `spec` names."""
     from .extraction import extract_features
     from .pose import PoseExtractor
     from .visual import build_visual_encoder
 
-    pose, encoder = PoseExtractor(), build_visual_encoder(spec.visual_encoder, visual_weights)
+    pose, encoder = PoseExtractor(dancer=dancer), build_visual_encoder(spec.visual_encoder, visual_weights)
     return lambda video: extract_features(video, spec, pose, encoder)
 
 

@@ -17,6 +17,7 @@ import torch
 from ..errors import UserError
 
 if TYPE_CHECKING:
+    from .augment import Change
     from .dance_attributes import DanceAttributes as DanceAttributes
     from .features import Features
 
@@ -91,7 +92,11 @@ def _mask(lengths: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def dance_conditions(
-    features: Features, start: float = 0.0, seconds: float | None = None, path: str | Path | None = None
+    features: Features,
+    start: float = 0.0,
+    seconds: float | None = None,
+    path: str | Path | None = None,
+    change: Change | None = None,
 ) -> tuple[DanceCondition, DanceCondition]:
     """Cut the same seconds out of the dance played forward and backward: (positive, negative), each with B =
     1.
@@ -105,6 +110,7 @@ def dance_conditions(
         start: Where the segment begins, in seconds of the clip.
         seconds: How long it is; None for the rest of the clip.
         path: Where it comes from, carried along.
+        change: Of the keypoints, before anything is made of them; both streams show the changed dance.
 
     Raises:
         UserError: the segment begins outside the clip.
@@ -123,9 +129,11 @@ def dance_conditions(
     visual_size = max(1, round(seconds * visual_rate))
 
     segment = features.segment(start, available)
+    keypoints, found = segment.keypoints * np.array([header.aspect, 1, 1], dtype=np.float32), segment.detected
+    if change is not None:
+        keypoints, found = change(keypoints, found, header.pose_fps, header.aspect)
 
     def condition(motion: np.ndarray, detected: np.ndarray, visual: np.ndarray) -> DanceCondition:
-        motion = motion * np.array([header.aspect, 1, 1], dtype=np.float32)
         return DanceCondition(
             visual=_fit(visual, visual_size),
             motion=_fit(motion, motion_size),
@@ -139,8 +147,8 @@ def dance_conditions(
             seek_time=[start],
         )
 
-    positive = condition(segment.keypoints, segment.detected, segment.visual)
-    negative = condition(segment.keypoints[::-1], segment.detected[::-1], segment.visual_reverse)
+    positive = condition(keypoints, found, segment.visual)
+    negative = condition(keypoints[::-1], found[::-1], segment.visual_reverse)
     return positive, negative
 
 

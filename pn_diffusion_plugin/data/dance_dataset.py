@@ -19,6 +19,7 @@ from audiocraft.data.audio_utils import convert_audio
 from audiocraft.data.info_audio_dataset import AudioInfo, InfoAudioDataset
 
 from ..errors import CorpusError, UserError
+from .augment import Augmentation, Change
 from .dance_attributes import DanceAttributes
 from .dance_condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
 from .features import Features, load_features
@@ -118,6 +119,8 @@ class DanceDataset(InfoAudioDataset):
         expect: refuse feature files made otherwise, with the reason.
         negative_cue: what the stream `dance_reverse` holds: `reversed` (the same seconds backward), `shifted`
             or `mismatched`; see `negatives`. What is random about the last two depends on epoch and index alone.
+        augment: how keypoints are changed, by `seed`, epoch and index alone; None: not at all.
+        seed: of the changes.
         start_every: random segments begin at multiples of so many seconds; None: anywhere.
         cache_bytes: features that are kept open; they are memory-mapped, so loader processes share them.
         kwargs: as `audiocraft.data.audio_dataset.AudioDataset`. Unlike there the default is mono at 22 050
@@ -133,6 +136,8 @@ class DanceDataset(InfoAudioDataset):
         load_features: bool = True,
         expect: FeatureSpec | None = None,
         negative_cue: str = "reversed",
+        augment: Augmentation | None = None,
+        seed: int = 0,
         start_every: float | None = None,
         cache_bytes: int = 1 << 30,
         **kwargs: Any,
@@ -152,6 +157,7 @@ class DanceDataset(InfoAudioDataset):
         #: Gives what stands for a segment's sound, and its number of real samples; None: the sound itself.
         self.latents: Callable[[AudioMeta, float], tuple[torch.Tensor, int]] | None = None
         self.negative_cue = negative_cue
+        self.augment, self.seed = augment, seed
         self._features = FeatureCache(cache_bytes, expect)
         self._infos: dict[str, tuple[DanceInfo, CorpusPaths]] = {}
         self.segments: list[tuple[AudioMeta, float]] = []
@@ -295,25 +301,38 @@ class DanceDataset(InfoAudioDataset):
             beats=_beats_within(clip.beats, info.seek_time, seconds),
         )
         if self.load_features:
-            pair = dance_conditions(self._features(features), info.seek_time, seconds, features)
+            change = self._change(index)
+            pair = dance_conditions(self._features(features), info.seek_time, seconds, features, change)
             segment.dance = {POSITIVE: pair[0], NEGATIVE: pair[1]}
             if self.negative_cue != "reversed":
-                segment.dance[NEGATIVE] = self._other_negative(segment, seconds, index)
+                segment.dance[NEGATIVE] = self._other_negative(segment, seconds, index, change)
         return segment
 
-    def _other_negative(self, segment: DanceSegmentInfo, seconds: float, index: int) -> DanceCondition:
-        """The negative dance of a segment where it is not the reversed one."""
+    def _change(self, index: int) -> Change | None:
+        """How the keypoints of a segment are changed."""
+        if self.augment is None:
+            return None
+        epoch = self.current_epoch if self.shuffle else 0
+        if epoch is None:  # audiocraft's draws cannot be repeated then, and nor are these
+            return self.augment.change(int(np.random.default_rng().integers(2**63)))
+        return self.augment.change(self.seed, epoch, index)
+
+    def _other_negative(
+        self, segment: DanceSegmentInfo, seconds: float, index: int, change: Change | None
+    ) -> DanceCondition:
+        """The negative dance of a segment where it is not the reversed one, changed as the positive one."""
         epoch = self.current_epoch if self.shuffle else 0
         # Without start_epoch audiocraft's draws cannot be repeated either.
         rng = np.random.default_rng() if epoch is None else np.random.default_rng([epoch, index])
         if self.negative_cue == "shifted":
             assert segment.features is not None
             features = self._features(segment.features)
-            return shifted_dance(features, segment.seek_time, seconds, random_shift(rng), segment.features)
+            shift = random_shift(rng)
+            return shifted_dance(features, segment.seek_time, seconds, shift, segment.features, change)
         clip, paths = self._other_song(segment, rng)
         start = rng.uniform(0, max(clip.seconds - seconds, 0))
         path = paths.features(clip.name)
-        return dance_conditions(self._features(path), start, seconds, path)[0]
+        return dance_conditions(self._features(path), start, seconds, path, change)[0]
 
     def _other_song(
         self, segment: DanceSegmentInfo, rng: np.random.Generator

@@ -18,7 +18,7 @@ import torch
 
 from pn_diffusion_plugin.data.features import FeatureHeader, Features, FeatureSpec
 from pn_diffusion_plugin.data.pose import POSE_SIDE, PoseExtractor, PoseSource
-from pn_diffusion_plugin.data.video import probe, read_frames
+from pn_diffusion_plugin.data.video import frame_times, probe, read_frames
 from pn_diffusion_plugin.data.visual import (
     PICTURE_SIZE,
     VisualEncoder,
@@ -71,7 +71,8 @@ def extract_features(
     if shared:
         beside = torch.get_num_threads() > 1 if beside is None else beside
         frames = (_tap_beside if beside else _tap)(frames, windows, round(every))
-    keypoints, detected = pose.extract(frames, spec.pose_fps, name=str(video))
+    times = frame_times(video, spec.pose_fps)
+    keypoints, detected = pose.extract(frames, spec.pose_fps, name=str(video), times=times)
     if not shared:
         for picture in read_frames(video, spec.visual_fps, size=PICTURE_SIZE):
             windows.push(picture)

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
+from .augment import Change
 from .dance_condition import DanceCondition, dance_conditions
 from .features import Features
 
@@ -55,6 +56,7 @@ def shifted_dance(
     seconds: float,
     shift: float = TYPICAL_SHIFT,
     path: str | Path | None = None,
+    change: Change | None = None,
 ) -> DanceCondition:
     """The dance `shift` seconds early: what begins at `start + shift`.
 
@@ -64,4 +66,4 @@ def shifted_dance(
     duration = features.header.seconds
     latest = max(duration - seconds / 2, 0.0)
     begin = next((b for b in (start + shift, start - shift) if 0 <= b <= latest), min(start, latest))
-    return dance_conditions(features, begin, seconds, path)[0]
+    return dance_conditions(features, begin, seconds, path, change)[0]

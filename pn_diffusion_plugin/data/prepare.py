@@ -31,6 +31,7 @@ from .clips import (
     with_labels,
 )
 from .corpora.folder import Labels, clip_name, find_videos, read_sidecar, read_table
+from .dancers import parse_dancer
 from .fingerprint import fingerprint, matching_pairs
 from .manifest import SCHEMA, SPLITS, CorpusPaths, DanceInfo, read_json, write_manifests
 from .origin import check_corpus
@@ -87,7 +88,8 @@ def prepare_folder(
     labels: Mapping[Path, Labels] | None = None,
     sounds: Mapping[Path, Path] | None = None,
     visual_weights: str | Path | None = None,
-    extractor: ExtractorFactory = build_extractor,
+    dancer: str | int = "prominent",
+    extractor: ExtractorFactory | None = None,
     shard: Shard | None = None,
 ) -> PrepareReport:
     """Make the corpus `dst` of the videos in `src`, or add them to it.
@@ -112,10 +114,12 @@ def prepare_folder(
         labels: what the caller knows of videos; tables and what stands beside a video go before it.
         sounds: video → file with its music, beginning with the picture, instead of the video's own sound.
         visual_weights: file with the visual encoder's weights, where it needs one.
-        extractor: makes the features otherwise; must be picklable for `jobs` > 0.
+        dancer: who is followed where there are several people (see `dancers`).
+        extractor: makes the features otherwise (whoever is followed); must be picklable for `jobs` > 0.
         shard: only this part of the videos, and no splits.
 
     Raises:
+        UserError: there is no such choice of a dancer.
         CorpusError: no videos, a wrong table, a `dst` prepared with other settings or in use, or not one
             usable video (of the whole, that is: a shard may have none).
     """
@@ -125,6 +129,8 @@ def prepare_folder(
     src, paths = Path(src).absolute(), CorpusPaths(Path(dst).absolute())
     spec = FeatureSpec() if spec is None else spec
     weights = None if visual_weights is None else Path(visual_weights).absolute()
+    dancer = parse_dancer(dancer)
+    extractor = partial(build_extractor, dancer=dancer) if extractor is None else extractor
     videos = find_videos(src, paths.root) if files is None else _named(src, files)
     everything, unreadable = _all_labels(src, videos, metadata, splits, labels or {})
     if shard is not None:
@@ -135,7 +141,7 @@ def prepare_folder(
     with run_in(paths.root, shard) as run:
         try:
             with settings_of(run) as shared:
-                settle(paths, spec, sample_rate, weights, shared)
+                settle(paths, spec, sample_rate, weights, shared, dancer)
             if shard is None:
                 _sweep(paths.root)
             else:
@@ -219,12 +225,18 @@ def _all_labels(
 
 
 def settle(
-    paths: CorpusPaths, spec: FeatureSpec, sample_rate: int, weights: Path | None = None, shared: bool = False
+    paths: CorpusPaths,
+    spec: FeatureSpec,
+    sample_rate: int,
+    weights: Path | None = None,
+    shared: bool = False,
+    dancer: str | int = "prominent",
 ) -> None:
     """Write `corpus.json`, or compare with the one that is there.
 
     Args:
         shared: other runs are at work by the one that is there.
+        dancer: who is followed; corpora of earlier versions do not tell, and nor do those of the default.
 
     Raises:
         CorpusError: the corpus was prepared with other settings, or `weights` is missing.
@@ -238,12 +250,14 @@ def settle(
         "features": asdict(spec),
         "visual_weights_sha256": None if weights is None else sha256_file(weights),
     }
+    if dancer != "prominent":
+        settings["dancer"] = dancer
     if not (shared and paths.settings.exists()) and not paths.clip_names():
         # What a run that came to nothing asked for binds nobody.
         write_json(paths.settings, settings)
         return
     there = read_json(paths.settings)
-    flat, flat_there = _flat(settings), _flat(there)
+    flat, flat_there = ({"dancer": "prominent", **_flat(values)} for values in (settings, there))
     for key in {**flat, **flat_there}:
         if flat.get(key) != flat_there.get(key):
             raise CorpusError(

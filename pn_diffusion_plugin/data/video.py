@@ -115,8 +115,7 @@ def read_frames(
     clock = read_clock(path)
     length = max(clock.seconds - start, 0.0) if seconds is None else seconds
     count = max(1, round(length * fps))
-    # A picture counts from half a frame before its time: nearest at constant rate, on screen in long holds.
-    wanted = start + np.arange(count) / fps + 0.5 * clock.frame_seconds - _TICK
+    wanted = start + np.arange(count) / fps + _ahead(clock)
     shown: _Shown | None = None
     given = decoded = 0
     first = last = 0.0
@@ -139,6 +138,22 @@ def read_frames(
     for _ in range(given, count):
         assert shown is not None
         yield shown.picture
+
+
+def frame_times(path: str | Path, fps: float) -> np.ndarray:
+    """When the pictures that `read_frames` gives were taken: (round(seconds * fps),) seconds, at least one.
+
+    Raises:
+        VideoError: as `probe`.
+    """
+    clock = read_clock(Path(path))
+    wanted = np.arange(max(1, round(clock.seconds * fps))) / fps + _ahead(clock)
+    return clock.times[(np.searchsorted(clock.times, wanted, side="right") - 1).clip(0)]
+
+
+def _ahead(clock: Clock) -> float:
+    """A picture counts from half a frame before its time: nearest at constant rate, on screen in long holds."""
+    return 0.5 * clock.frame_seconds - _TICK
 
 
 class _Shown:

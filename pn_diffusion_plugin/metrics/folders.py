@@ -167,8 +167,9 @@ def features_beats(path: str | Path) -> Times:
 def video_beats(path: str | Path, fps: float = 25.0) -> Times:
     """Kinematic beats (s) of the dancer in a video, poses taken at `fps` as a feature file has them."""
     from pn_diffusion_plugin.data.pose import POSE_SIDE, PoseExtractor
-    from pn_diffusion_plugin.data.video import probe, read_frames
+    from pn_diffusion_plugin.data.video import frame_times, probe, read_frames
 
     info = probe(path)
-    keypoints, _ = PoseExtractor().extract(read_frames(path, fps, size=POSE_SIDE), fps, name=str(path))
+    frames, times = read_frames(path, fps, size=POSE_SIDE), frame_times(path, fps)
+    keypoints, _ = PoseExtractor().extract(frames, fps, name=str(path), times=times)
     return kinematic_beats(keypoints, fps, aspect=info.width / info.height)

@@ -188,12 +188,14 @@ class PNDiffusion:
         seeds: Sequence[int] | None = None,
         progress: Progress | None = None,
         visual_weights: str | Path | None = None,
+        dancer: str | int = "prominent",
     ) -> list[torch.Tensor]:
         """Music for videos: a wave (1, N) each, exactly as long as its picture.
 
         Args:
             seeds: one a video; 0, 1, 2 … by default.
             visual_weights: file with the visual encoder's weights, where it needs one.
+            dancer: who is followed where there are several: prominent, left, right, largest, or a number from the left.
 
         Raises:
             VideoError: a video cannot be used, or is shorter than a window of the model.
@@ -203,7 +205,7 @@ class PNDiffusion:
 
         for video in videos:  # before the slow part
             check_length(str(video), probe(video).seconds, self.sequence.seconds)
-        pose = PoseExtractor()
+        pose = PoseExtractor(dancer=dancer)
         encoder = build_visual_encoder(self.feature_spec.visual_encoder, visual_weights)
         features = [extract_features(Path(video), self.feature_spec, pose, encoder) for video in videos]
         return self.generate_from_features(features, seeds, progress, names=[str(video) for video in videos])

@@ -244,14 +244,19 @@ class _Watched:
         self.name, self.weights_sha256 = source.name, source.weights_sha256
 
     def extract(
-        self, frames: Iterable[np.ndarray], fps: float, *, name: str = "the video"
+        self,
+        frames: Iterable[np.ndarray],
+        fps: float,
+        *,
+        name: str = "the video",
+        times: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         def told() -> Iterator[np.ndarray]:
             for number, frame in enumerate(frames):
                 self._seen(number / fps)
                 yield frame
 
-        return self._source.extract(told(), fps, name=name)
+        return self._source.extract(told(), fps, name=name, times=times)
 
 
 def _shown(folder: Path, take: str, wav: np.ndarray, sample_rate: int) -> str:

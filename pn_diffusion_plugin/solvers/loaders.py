@@ -7,6 +7,7 @@ from typing import Any
 import flashy
 from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 
+from ..data.augment import Augmentation
 from ..data.dance_dataset import DanceDataset
 from ..models.builders import Config, build_feature_spec
 from .workers import ShareSampler
@@ -29,6 +30,7 @@ def build_dance_loaders(config: Config, load_features: bool = True) -> dict[str,
     for stage in STAGES:
         options: dict[str, Any] = {**common, **config["dataset"][stage]}
         batch_size, num_workers = options.pop("batch_size"), options.pop("num_workers")
+        augment = Augmentation.from_config(options.pop("augment", None))
         if stage == "train" and config["optim"]["updates_per_epoch"]:
             options["num_samples"] = (
                 flashy.distrib.world_size() * batch_size * config["optim"]["updates_per_epoch"]
@@ -41,6 +43,8 @@ def build_dance_loaders(config: Config, load_features: bool = True) -> dict[str,
             load_features=load_features,
             expect=build_feature_spec(config) if load_features else None,
             negative_cue=config.get("negative", {}).get("cue", "reversed"),
+            augment=augment,
+            seed=int(config.get("seed", 0)),
             **options,
         )
         order = RandomSampler(dataset) if options["shuffle"] else SequentialSampler(dataset)

@@ -10,6 +10,7 @@ import torch
 from tiny_corpus import DIM, RATE, make_corpus
 from torch.utils.data import DataLoader
 
+from pn_diffusion_plugin.data.augment import Augmentation
 from pn_diffusion_plugin.data.dance_condition import DanceAttributes, collate_dance
 from pn_diffusion_plugin.data.dance_dataset import DanceDataset, DanceSegmentInfo, FeatureCache
 from pn_diffusion_plugin.data.features import FeatureSpec
@@ -46,6 +47,54 @@ def test_sound_and_dance_show_the_same_seconds(manifest):
         assert info.dance_reverse.motion[0, 0, 0, 0] == pytest.approx(float(seen[-1]), abs=1e-4)
         starts.add(info.seek_time)
     assert len(starts) > 10
+
+
+def test_keypoints_are_changed_the_same_way_in_every_run(manifest):
+    """By seed, epoch and index alone, in a loader process as here; the reversed stream is the changed dance
+    reversed."""
+
+    def motions(dataset, epoch=3):
+        dataset.start_epoch(epoch)
+        return [dataset[index][1].dance for index in range(6)]
+
+    plain, changed = (
+        motions(train_set(manifest)),
+        motions(train_set(manifest, augment=Augmentation(), seed=5)),
+    )
+    again = motions(pickle.loads(pickle.dumps(train_set(manifest, augment=Augmentation(), seed=5))))
+    for was, now, then in zip(plain, changed, again, strict=True):
+        forward, backward = now["dance"], now["dance_reverse"]
+        length = int(forward.motion_length)
+        assert not torch.equal(was["dance"].motion, forward.motion)
+        assert torch.equal(forward.motion, then["dance"].motion)
+        assert torch.equal(forward.detected, then["dance"].detected)
+        assert torch.equal(forward.motion[:, :length].flip(1), backward.motion[:, :length])
+        assert torch.equal(forward.detected[:, :length].flip(1), backward.detected[:, :length])
+        assert torch.equal(forward.visual, was["dance"].visual)
+        assert forward.motion.dtype == torch.float32
+    for other in (
+        motions(train_set(manifest, augment=Augmentation(), seed=6)),
+        motions(train_set(manifest, augment=Augmentation(), seed=5), 4),
+    ):
+        assert not torch.equal(changed[0]["dance"].motion, other[0]["dance"].motion)
+
+
+def test_a_shifted_negative_is_changed_as_its_positive(manifest):
+    """Mirrored, and as large: what a change draws for a segment holds for both its dances."""
+    only = {
+        name: 0.0 for name in ("scale", "stretch", "shift", "drift", "jitter", "joints", "frames", "gaps")
+    }
+    augment = Augmentation(mirror=1.0, rates=(), **only)
+    dataset = train_set(manifest, augment=augment, negative_cue="shifted")
+    plain = train_set(manifest, negative_cue="shifted")
+    for one in (dataset, plain):
+        one.start_epoch(0)
+    for index in range(5):
+        mirrored, was = dataset[index][1].dance, plain[index][1].dance
+        for stream in ("dance", "dance_reverse"):
+            length = int(was[stream].motion_length)
+            nose, same = (x[stream].motion[0, :length, 0, 0] for x in (mirrored, was))
+            torch.testing.assert_close(nose, 1 - same)
 
 
 def test_the_first_clips_of_a_manifest(manifest):

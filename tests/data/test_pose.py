@@ -70,6 +70,20 @@ def test_a_clip_depends_on_nothing_seen_before(
     np.testing.assert_array_equal(again, found[0][:12])
 
 
+def test_one_dancer_alone_is_what_mediapipes_own_solution_finds(
+    clip: tuple[np.ndarray, np.ndarray], found: tuple[np.ndarray, np.ndarray]
+) -> None:
+    from mediapipe.python.solutions.pose import Pose
+
+    with Pose(model_complexity=1, smooth_landmarks=False) as solution:
+        for frame, row, there in zip(clip[0], *found, strict=True):
+            landmarks = solution.process(frame).pose_landmarks
+            assert (landmarks is not None) == there
+            if there:
+                theirs = np.array([(p.x, p.y, p.visibility) for p in landmarks.landmark], np.float32)
+                np.testing.assert_array_equal(row, theirs)
+
+
 def test_nobody_is_told(pose: PoseExtractor) -> None:
     frames = np.zeros((5, 64, 64, 3), np.uint8)
     with pytest.raises(VideoError, match=r"nobody was found in the 0\.2 s of empty\.mp4: give a video"):
@@ -110,8 +124,9 @@ def test_what_is_not_installed_is_told(pose: PoseExtractor) -> None:
 def test_stderr_stays_quiet_and_other_words_pass() -> None:
     program = """
 import numpy as np, os
-from pn_diffusion_plugin.data.pose import PoseExtractor, _quiet
-with _quiet():
+from pn_diffusion_plugin.data.blazepose import quiet
+from pn_diffusion_plugin.data.pose import PoseExtractor
+with quiet():
     os.write(2, b"a true complaint\\n")
 try:
     PoseExtractor().extract(np.zeros((3, 64, 64, 3), np.uint8), 25)

@@ -23,7 +23,7 @@ from pn_diffusion_plugin.data.features import FeatureSpec, load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, load_manifest
 from pn_diffusion_plugin.data.prepare import PrepareReport, finish_corpus, prepare_folder
 from pn_diffusion_plugin.data.video import read_audio
-from pn_diffusion_plugin.errors import CorpusError
+from pn_diffusion_plugin.errors import CorpusError, UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
@@ -153,6 +153,10 @@ def test_other_settings_are_refused(videos, prepared):
         prepare(videos, dst, spec=FeatureSpec(pose_fps=30.0))
     with pytest.raises(CorpusError, match="sample_rate = 22050"):
         prepare(videos, dst, sample_rate=44100)
+    with pytest.raises(CorpusError, match="dancer = 'prominent', and 'left' is asked for"):
+        prepare(videos, dst, dancer="left")
+    with pytest.raises(UserError, match="dancer is 'best': give prominent"):
+        prepare(videos, dst, dancer="best")
 
 
 def test_labels_come_from_the_table_and_from_beside_the_video(videos, tmp_path):

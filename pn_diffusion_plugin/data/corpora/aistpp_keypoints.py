@@ -152,9 +152,15 @@ class AistPose:
         return hashlib.sha256(json.dumps([COCO_NAMES, DERIVED, _MIN_SCORE]).encode()).hexdigest()
 
     def extract(
-        self, frames: Iterable[np.ndarray], fps: float, *, name: str = "the video"
+        self,
+        frames: Iterable[np.ndarray],
+        fps: float,
+        *,
+        name: str = "the video",
+        times: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As `PoseExtractor.extract`; `name` is the path of the video, whose name tells sequence and camera.
+        """As `PoseExtractor.extract`; `name` is the path of the video, whose name tells sequence and camera. The
+        annotations have their own times.
 
         Raises:
             VideoError: the name is none of AIST's, or nobody was found in the whole video.
