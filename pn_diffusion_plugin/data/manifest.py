@@ -14,7 +14,6 @@ Paths inside the corpus are stored relative to DST, so that the folder can be mo
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -29,6 +28,7 @@ _KINDS: dict[str, Any] = {
     "float | None": (int, float, type(None)), "list[float] | None": (list, type(None)),
 }  # fmt: skip
 SCHEMA = 1
+_MOST = 10**9  # seconds, Hz: more than any clip has
 
 
 @dataclass(frozen=True)
@@ -150,8 +150,8 @@ class DanceInfo:
                 raise TypeError(f"{field.name} is {value!r}")
         if not all(isinstance(beat, (int, float)) for beat in self.beats or []):
             raise TypeError("beats are no numbers")
-        if not (0 < self.seconds < math.inf and self.sample_rate > 0 and self.n_samples >= 0):
-            raise ValueError(f"{self.seconds} s, {self.n_samples} samples at {self.sample_rate} Hz")
+        if not (0 < self.seconds < _MOST and 0 < self.sample_rate < _MOST and 0 <= self.n_samples < _MOST**2):
+            raise ValueError("its length or sample rate makes no sense")
 
     def save(self, path: str | Path) -> None:
         """Write the clip's json, atomically."""

@@ -75,6 +75,8 @@ def test_a_clip_of_another_schema_or_damaged_is_told(tmp_path):
         ("{", "no json file"),
         (json.dumps({**values, "song": "\ud800"}), "no json file"),  # half a character
         ('{"schema": 1, "name": "x"}', "does not describe a clip"),
+        (json.dumps({**values, "seconds": 10**400}), "does not describe a clip .its length or sample rate"),
+        (json.dumps({**values, "sample_rate": 0}), "does not describe a clip .its length or sample rate"),
     ):
         path.write_text(text)
         with pytest.raises(CorpusError, match=f"clip0.json .*{message}"):
