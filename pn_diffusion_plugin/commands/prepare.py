@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import UserError
 from .common import complain, finish, say
+
+if TYPE_CHECKING:
+    from ..data.runs import Shard
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -101,16 +104,23 @@ def prepare_folder_command(
         more = dict(name_and_value(text) for text in slurm_option or ())
         cluster = Cluster("slurm", slurm_partition, slurm_account, slurm_minutes, slurm_memory, jobs, more)
         return tell(prepare_on_cluster(src, dst, shards, cluster, **options))
-    if (shards is None) != (shard_index is None):
-        raise UserError(
-            "--shards and --shard-index go together (or --shards with --slurm): give both or neither"
-        )
-    shard = None
-    if shards is not None and shard_index is not None:
-        from ..data.runs import Shard
-
-        shard = Shard(shard_index, shards)
+    shard = chosen_shard(shards, shard_index, " (or --shards with --slurm)")
     tell(prepare_folder(src, dst, jobs=jobs, shard=shard, **options))
+
+
+def chosen_shard(shards: int | None, shard_index: int | None, otherwise: str = "") -> Shard | None:
+    """The part of the work that --shards and --shard-index name; None: all of it.
+
+    Raises:
+        UserError: one of them is missing (`otherwise`: what else it may stand with), or there is no such part.
+    """
+    from ..data.runs import Shard
+
+    if shards is None and shard_index is None:
+        return None
+    if shards is None or shard_index is None:
+        raise UserError(f"--shards and --shard-index go together{otherwise}: give both or neither")
+    return Shard(shard_index, shards)
 
 
 def name_and_value(text: str) -> tuple[str, str]:

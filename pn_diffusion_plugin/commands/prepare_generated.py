@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UserError
-from .prepare import tell
+from .prepare import chosen_shard, tell
 
 
 def prepare_generated(
@@ -52,15 +52,12 @@ def prepare_generated(
     from .. import paths
     from ..data.corpora.generated.plan import GeneratedSpec
     from ..data.corpora.generated.prepare import prepare_generated as prepare
-    from ..data.runs import Shard
 
     if train + valid + test == 0:
         raise UserError(
             "a corpus of no clips cannot be made: give --train, --valid or --test a number above 0"
         )
-    if (shards is None) != (shard_index is None):
-        raise UserError("--shards and --shard-index go together: give both or neither")
-    shard = None if shards is None or shard_index is None else Shard(shard_index, shards)
+    shard = chosen_shard(shards, shard_index)
     spec = GeneratedSpec(train=train, valid=valid, test=test, seed=seed)
     tell(
         prepare(

@@ -12,7 +12,7 @@ import typer
 
 from ..errors import UserError
 from .common import say
-from .prepare import name_and_value, tell
+from .prepare import chosen_shard, name_and_value, tell
 
 if TYPE_CHECKING:
     from ..data.corpora.selection import Selection
@@ -145,15 +145,8 @@ def _how(
             "slurm", cpus=jobs, options=dict(name_and_value(text) for text in slurm_option or ())
         )
         return {"run": partial(prepare_on_cluster, shards=shards, cluster=cluster)}
-    if (shards is None) != (shard_index is None):
-        raise UserError(
-            "--shards and --shard-index go together (or --shards with --slurm): give both or neither"
-        )
-    if shards is None or shard_index is None:
-        return {"jobs": jobs}
-    from ..data.runs import Shard
-
-    return {"jobs": jobs, "shard": Shard(shard_index, shards)}
+    shard = chosen_shard(shards, shard_index, " (or --shards with --slurm)")
+    return {"jobs": jobs} if shard is None else {"jobs": jobs, "shard": shard}
 
 
 def _prepare(

@@ -308,12 +308,17 @@ class DanceDataset(InfoAudioDataset):
                 segment.dance[NEGATIVE] = self._other_negative(segment, seconds, index, change)
         return segment
 
+    @property
+    def _drawn_epoch(self) -> int | None:
+        """Of which epoch the draws are; None: of none, as audiocraft's without `start_epoch`, never to be repeated."""
+        return self.current_epoch if self.shuffle else 0
+
     def _change(self, index: int) -> Change | None:
         """How the keypoints of a segment are changed."""
         if self.augment is None:
             return None
-        epoch = self.current_epoch if self.shuffle else 0
-        if epoch is None:  # audiocraft's draws cannot be repeated then, and nor are these
+        epoch = self._drawn_epoch
+        if epoch is None:
             return self.augment.change(int(np.random.default_rng().integers(2**63)))
         return self.augment.change(self.seed, epoch, index)
 
@@ -321,8 +326,7 @@ class DanceDataset(InfoAudioDataset):
         self, segment: DanceSegmentInfo, seconds: float, index: int, change: Change | None
     ) -> DanceCondition:
         """The negative dance of a segment where it is not the reversed one, changed as the positive one."""
-        epoch = self.current_epoch if self.shuffle else 0
-        # Without start_epoch audiocraft's draws cannot be repeated either.
+        epoch = self._drawn_epoch
         rng = np.random.default_rng() if epoch is None else np.random.default_rng([epoch, index])
         if self.negative_cue == "shifted":
             assert segment.features is not None

@@ -9,18 +9,11 @@ moves.
 
 from __future__ import annotations
 
+from ..mini.arms import ACROSS, DROP, FIST, FRONT, GOAL, HIGH, HIP, OUT, UP, arms
 from ..mini.body import PARAMETER
 
 Key = dict[str, float]
 TRAVEL = ("turn", "travel_x", "travel_z")
-
-
-def _arms(left: tuple[float, ...], right: tuple[float, ...]) -> Key:
-    """Both arms as (raise, azimuth, fore_raise, fore_azimuth)."""
-    names = ("raise", "azimuth", "fore_raise", "fore_azimuth")
-    return {f"left_{n}": v for n, v in zip(names, left, strict=True)} | {
-        f"right_{n}": v for n, v in zip(names, right, strict=True)
-    }
 
 
 def _feet(left: tuple[float, ...], right: tuple[float, ...], **rest: float) -> Key:
@@ -164,15 +157,6 @@ LEGS: dict[str, list[Key]] = {
 }
 
 _HANG = (0.22, 0.2, 0.35, 0.8)
-_OUT = (1.5, 0.1, 1.5, 0.1)
-_UP = (2.75, 0.2, 2.9, 0.2)
-_HIGH = (2.3, 0.1, 2.5, 0.1)
-_FIST = (0.6, 0.3, 2.3, 1.0)
-_HIP = (0.75, -0.3, 0.65, 2.3)
-_ACROSS = (0.9, 1.3, 1.3, 2.4)
-_FRONT = (1.3, 1.3, 1.5, 1.4)
-_GOAL = (1.55, 0.1, 3.0, 0.2)
-_DROP = (1.55, 0.1, 0.15, 0.2)
 _BACK = (0.5, -0.9, 0.7, 0.3)
 _CHEST = (0.7, 0.7, 1.7, 2.2)
 _SWING_F = (0.65, 1.4, 1.5, 1.5)
@@ -180,20 +164,20 @@ _TOGETHER = (1.1, 0.9, 1.6, 2.3)
 _FACE = (1.2, 1.0, 2.6, 1.9)
 
 ARMS: dict[str, list[Key]] = {
-    "swing": [_arms(_SWING_F, _BACK), _arms(_HANG, _HANG), _arms(_BACK, _SWING_F), _arms(_HANG, _FIST)],
-    "pump": [_arms(_FIST, _HIGH), _arms(_FIST, _FIST), _arms(_HIGH, _FIST), _arms(_FIST, _FIST)],
-    "wave": [_arms(_HIGH, _HANG), _arms(_OUT, _OUT), _arms(_HANG, _HIGH), _arms(_OUT, _OUT)],
-    "roll": [_arms(_CHEST, _FRONT), _arms(_FRONT, _CHEST), _arms(_CHEST, _FACE), _arms(_FACE, _CHEST)],
-    "cross": [_arms(_ACROSS, _ACROSS), _arms(_OUT, _OUT), _arms(_CHEST, _CHEST), _arms(_HANG, _HANG)],
-    "point": [_arms(_HIP, _UP), _arms(_HIP, _ACROSS), _arms(_HIP, _UP), _arms(_HIP, _OUT)],
-    "clap": [_arms(_UP, _UP), _arms(_TOGETHER, _TOGETHER), _arms(_HIGH, _HIGH), _arms(_TOGETHER, _TOGETHER)],
-    "robot": [_arms(_GOAL, _DROP), _arms(_DROP, _GOAL), _arms(_GOAL, _GOAL), _arms(_DROP, _DROP)],
-    "hang": [_arms(_HANG, _HANG), _arms(_FIST, _HANG), _arms(_HANG, _HANG), _arms(_HANG, _FIST)],
-    "punch": [_arms(_FRONT, _FIST), _arms(_FIST, _FIST), _arms(_FIST, _FRONT), _arms(_FIST, _CHEST)],
-    "chop": [_arms(_FACE, _HIP), _arms(_FRONT, _HANG), _arms(_HIP, _FACE), _arms(_HANG, _FRONT)],
-    "reach": [_arms(_UP, _HIP), _arms(_OUT, _HANG), _arms(_HIP, _UP), _arms(_HANG, _OUT)],
-    "circle": [_arms(_OUT, _OUT), _arms(_UP, _UP), _arms(_FACE, _FACE), _arms(_HANG, _HANG)],
-    "hips": [_arms(_HIP, _HIP), _arms(_HIP, _CHEST), _arms(_HIP, _HIP), _arms(_CHEST, _HIP)],
+    "swing": [arms(_SWING_F, _BACK), arms(_HANG, _HANG), arms(_BACK, _SWING_F), arms(_HANG, FIST)],
+    "pump": [arms(FIST, HIGH), arms(FIST, FIST), arms(HIGH, FIST), arms(FIST, FIST)],
+    "wave": [arms(HIGH, _HANG), arms(OUT, OUT), arms(_HANG, HIGH), arms(OUT, OUT)],
+    "roll": [arms(_CHEST, FRONT), arms(FRONT, _CHEST), arms(_CHEST, _FACE), arms(_FACE, _CHEST)],
+    "cross": [arms(ACROSS, ACROSS), arms(OUT, OUT), arms(_CHEST, _CHEST), arms(_HANG, _HANG)],
+    "point": [arms(HIP, UP), arms(HIP, ACROSS), arms(HIP, UP), arms(HIP, OUT)],
+    "clap": [arms(UP, UP), arms(_TOGETHER, _TOGETHER), arms(HIGH, HIGH), arms(_TOGETHER, _TOGETHER)],
+    "robot": [arms(GOAL, DROP), arms(DROP, GOAL), arms(GOAL, GOAL), arms(DROP, DROP)],
+    "hang": [arms(_HANG, _HANG), arms(FIST, _HANG), arms(_HANG, _HANG), arms(_HANG, FIST)],
+    "punch": [arms(FRONT, FIST), arms(FIST, FIST), arms(FIST, FRONT), arms(FIST, _CHEST)],
+    "chop": [arms(_FACE, HIP), arms(FRONT, _HANG), arms(HIP, _FACE), arms(_HANG, FRONT)],
+    "reach": [arms(UP, HIP), arms(OUT, _HANG), arms(HIP, UP), arms(_HANG, OUT)],
+    "circle": [arms(OUT, OUT), arms(UP, UP), arms(_FACE, _FACE), arms(_HANG, _HANG)],
+    "hips": [arms(HIP, HIP), arms(HIP, _CHEST), arms(HIP, HIP), arms(_CHEST, HIP)],
 }
 
 TRUNKS: dict[str, list[Key]] = {

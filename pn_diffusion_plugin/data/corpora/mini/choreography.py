@@ -12,6 +12,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pn_diffusion_plugin.data.corpora.mini.arms import (
+    ACROSS,
+    DOWN,
+    DROP,
+    FIST,
+    FRONT,
+    GOAL,
+    HIGH,
+    HIP,
+    OUT,
+    UP,
+    arms,
+)
 from pn_diffusion_plugin.data.corpora.mini.body import (
     PARAMETER,
     Body,
@@ -25,106 +38,87 @@ from pn_diffusion_plugin.data.corpora.mini.score import BEATS_PER_BAR, Mode, Sco
 Keys = list[dict[str, float]]
 
 
-def _arms(left: tuple[float, ...], right: tuple[float, ...]) -> dict[str, float]:
-    """Both arms as (raise, azimuth, fore_raise, fore_azimuth)."""
-    names = ("raise", "azimuth", "fore_raise", "fore_azimuth")
-    return {f"left_{n}": v for n, v in zip(names, left, strict=True)} | {
-        f"right_{n}": v for n, v in zip(names, right, strict=True)
-    }
-
-
-_DOWN = (0.25, 0.2, 0.35, 0.8)
-_OUT = (1.5, 0.1, 1.5, 0.1)
-_UP = (2.75, 0.2, 2.9, 0.2)
-_HIGH = (2.3, 0.1, 2.5, 0.1)
-_FIST = (0.6, 0.3, 2.3, 1.0)
-_HIP = (0.75, -0.3, 0.65, 2.3)
-_ACROSS = (0.9, 1.3, 1.3, 2.4)
-_FRONT = (1.3, 1.3, 1.5, 1.4)
-_GOAL = (1.55, 0.1, 3.0, 0.2)
-_HANG = (1.55, 0.1, 0.15, 0.2)
-
 # Each move is four poses (a bar); what a pose does not name is neutral.
 MOVES: dict[str, Keys] = {
     "side_step": [
-        {"x": 0.10, "left_foot_x": 0.22, "lean": -0.08, **_arms(_OUT, _FIST)},
-        {"x": 0.12, "left_foot_x": 0.22, "right_foot_x": 0.06, "drop": 0.03, **_arms(_DOWN, _DOWN)},
-        {"x": -0.08, "right_foot_x": -0.22, "lean": 0.08, **_arms(_FIST, _OUT)},
-        {"x": -0.12, "right_foot_x": -0.22, "left_foot_x": -0.06, "drop": 0.03, **_arms(_DOWN, _DOWN)},
+        {"x": 0.10, "left_foot_x": 0.22, "lean": -0.08, **arms(OUT, FIST)},
+        {"x": 0.12, "left_foot_x": 0.22, "right_foot_x": 0.06, "drop": 0.03, **arms(DOWN, DOWN)},
+        {"x": -0.08, "right_foot_x": -0.22, "lean": 0.08, **arms(FIST, OUT)},
+        {"x": -0.12, "right_foot_x": -0.22, "left_foot_x": -0.06, "drop": 0.03, **arms(DOWN, DOWN)},
     ],
     "arm_wave": [
-        {"lean": 0.10, "x": 0.03, **_arms(_HIGH, _DOWN)},
-        {"lean": -0.02, **_arms(_OUT, _OUT)},
-        {"lean": -0.10, "x": -0.03, **_arms(_DOWN, _HIGH)},
-        {"lean": 0.02, **_arms(_OUT, _OUT)},
+        {"lean": 0.10, "x": 0.03, **arms(HIGH, DOWN)},
+        {"lean": -0.02, **arms(OUT, OUT)},
+        {"lean": -0.10, "x": -0.03, **arms(DOWN, HIGH)},
+        {"lean": 0.02, **arms(OUT, OUT)},
     ],
     "bounce": [
-        {"drop": 0.10, "pitch": 0.10, **_arms(_FIST, _FIST)},
-        {"drop": 0.0, **_arms(_OUT, _OUT)},
-        {"drop": 0.10, "pitch": 0.10, **_arms(_DOWN, _DOWN)},
-        {"drop": 0.0, **_arms(_HIGH, _HIGH)},
+        {"drop": 0.10, "pitch": 0.10, **arms(FIST, FIST)},
+        {"drop": 0.0, **arms(OUT, OUT)},
+        {"drop": 0.10, "pitch": 0.10, **arms(DOWN, DOWN)},
+        {"drop": 0.0, **arms(HIGH, HIGH)},
     ],
     "kick": [
-        {"right_foot_lift": 0.26, "right_foot_z": 0.34, "right_foot_x": -0.10, **_arms(_OUT, _FRONT)},
-        {"drop": 0.04, **_arms(_FIST, _FIST)},
-        {"left_foot_lift": 0.26, "left_foot_z": 0.34, "left_foot_x": 0.10, **_arms(_FRONT, _OUT)},
-        {"drop": 0.04, **_arms(_FIST, _FIST)},
+        {"right_foot_lift": 0.26, "right_foot_z": 0.34, "right_foot_x": -0.10, **arms(OUT, FRONT)},
+        {"drop": 0.04, **arms(FIST, FIST)},
+        {"left_foot_lift": 0.26, "left_foot_z": 0.34, "left_foot_x": 0.10, **arms(FRONT, OUT)},
+        {"drop": 0.04, **arms(FIST, FIST)},
     ],
     "side_kick": [
-        {"right_foot_lift": 0.22, "right_foot_x": -0.42, "lean": 0.16, "x": 0.06, **_arms(_HIGH, _OUT)},
-        {"drop": 0.03, **_arms(_DOWN, _FIST)},
-        {"left_foot_lift": 0.22, "left_foot_x": 0.42, "lean": -0.16, "x": -0.06, **_arms(_OUT, _HIGH)},
-        {"drop": 0.03, **_arms(_FIST, _DOWN)},
+        {"right_foot_lift": 0.22, "right_foot_x": -0.42, "lean": 0.16, "x": 0.06, **arms(HIGH, OUT)},
+        {"drop": 0.03, **arms(DOWN, FIST)},
+        {"left_foot_lift": 0.22, "left_foot_x": 0.42, "lean": -0.16, "x": -0.06, **arms(OUT, HIGH)},
+        {"drop": 0.03, **arms(FIST, DOWN)},
     ],
     "march": [
-        {"left_foot_lift": 0.24, "left_foot_z": 0.12, **_arms(_DOWN, _GOAL)},
-        {"drop": 0.02, **_arms(_OUT, _DOWN)},
-        {"right_foot_lift": 0.24, "right_foot_z": 0.12, **_arms(_GOAL, _DOWN)},
-        {"drop": 0.02, **_arms(_DOWN, _OUT)},
+        {"left_foot_lift": 0.24, "left_foot_z": 0.12, **arms(DOWN, GOAL)},
+        {"drop": 0.02, **arms(OUT, DOWN)},
+        {"right_foot_lift": 0.24, "right_foot_z": 0.12, **arms(GOAL, DOWN)},
+        {"drop": 0.02, **arms(DOWN, OUT)},
     ],
     "turn": [
-        {"yaw": 0.75, "drop": 0.03, **_arms(_OUT, _ACROSS)},
-        {"yaw": 0.0, **_arms(_DOWN, _DOWN)},
-        {"yaw": -0.75, "drop": 0.03, **_arms(_ACROSS, _OUT)},
-        {"yaw": 0.0, **_arms(_UP, _UP)},
+        {"yaw": 0.75, "drop": 0.03, **arms(OUT, ACROSS)},
+        {"yaw": 0.0, **arms(DOWN, DOWN)},
+        {"yaw": -0.75, "drop": 0.03, **arms(ACROSS, OUT)},
+        {"yaw": 0.0, **arms(UP, UP)},
     ],
     "pop": [
-        _arms(_GOAL, _HANG),
-        _arms(_HANG, _GOAL),
-        {"lean": 0.10, **_arms(_GOAL, _GOAL)},
-        {"lean": -0.06, "drop": 0.04, **_arms(_HANG, _HANG)},
+        arms(GOAL, DROP),
+        arms(DROP, GOAL),
+        {"lean": 0.10, **arms(GOAL, GOAL)},
+        {"lean": -0.06, "drop": 0.04, **arms(DROP, DROP)},
     ],
     "point": [
-        {"x": 0.05, "lean": -0.08, "twist": -0.2, **_arms(_HIP, _UP)},
-        {"x": -0.04, "lean": 0.10, "drop": 0.04, "twist": 0.3, **_arms(_HIP, _ACROSS)},
-        {"x": 0.05, "lean": -0.08, "twist": -0.2, **_arms(_HIP, _UP)},
-        {"x": -0.04, "drop": 0.02, **_arms(_HIP, _OUT)},
+        {"x": 0.05, "lean": -0.08, "twist": -0.2, **arms(HIP, UP)},
+        {"x": -0.04, "lean": 0.10, "drop": 0.04, "twist": 0.3, **arms(HIP, ACROSS)},
+        {"x": 0.05, "lean": -0.08, "twist": -0.2, **arms(HIP, UP)},
+        {"x": -0.04, "drop": 0.02, **arms(HIP, OUT)},
     ],
     "clap": [
-        {"drop": 0.02, **_arms(_UP, _UP)},
-        {"drop": 0.05, "pitch": 0.08, **_arms((1.1, 0.9, 1.6, 2.3), (1.1, 0.9, 1.6, 2.3))},
-        {"drop": 0.02, **_arms(_HIGH, _HIGH)},
-        {"drop": 0.05, "pitch": 0.08, **_arms(_DOWN, _DOWN)},
+        {"drop": 0.02, **arms(UP, UP)},
+        {"drop": 0.05, "pitch": 0.08, **arms((1.1, 0.9, 1.6, 2.3), (1.1, 0.9, 1.6, 2.3))},
+        {"drop": 0.02, **arms(HIGH, HIGH)},
+        {"drop": 0.05, "pitch": 0.08, **arms(DOWN, DOWN)},
     ],
     "lunge": [
         {"drop": 0.11, "x": 0.10, "left_foot_x": 0.26, "right_foot_x": -0.22, "lean": -0.05,
-         **_arms(_HIGH, _DOWN)},
-        {"drop": 0.01, **_arms(_FIST, _FIST)},
+         **arms(HIGH, DOWN)},
+        {"drop": 0.01, **arms(FIST, FIST)},
         {"drop": 0.11, "x": -0.10, "left_foot_x": 0.22, "right_foot_x": -0.26, "lean": 0.05,
-         **_arms(_DOWN, _HIGH)},
-        {"drop": 0.01, **_arms(_OUT, _OUT)},
+         **arms(DOWN, HIGH)},
+        {"drop": 0.01, **arms(OUT, OUT)},
     ],
     "twist": [
-        {"twist": 0.55, "yaw": -0.2, "drop": 0.06, **_arms(_OUT, _FIST)},
-        {"twist": -0.55, "yaw": 0.2, "drop": 0.06, **_arms(_FIST, _OUT)},
-        {"twist": 0.55, "yaw": -0.2, "drop": 0.02, **_arms(_HIGH, _HIP)},
-        {"twist": -0.55, "yaw": 0.2, "drop": 0.02, **_arms(_HIP, _HIGH)},
+        {"twist": 0.55, "yaw": -0.2, "drop": 0.06, **arms(OUT, FIST)},
+        {"twist": -0.55, "yaw": 0.2, "drop": 0.06, **arms(FIST, OUT)},
+        {"twist": 0.55, "yaw": -0.2, "drop": 0.02, **arms(HIGH, HIP)},
+        {"twist": -0.55, "yaw": 0.2, "drop": 0.02, **arms(HIP, HIGH)},
     ],
     "sway": [
-        {"x": 0.09, "lean": -0.16, "head_roll": 0.2, **_arms(_HIGH, _HIGH)},
-        {"x": -0.09, "lean": 0.16, "head_roll": -0.2, **_arms(_OUT, _FIST)},
-        {"x": 0.09, "lean": -0.16, "head_roll": 0.2, **_arms(_DOWN, _DOWN)},
-        {"x": -0.09, "lean": 0.16, "head_roll": -0.2, **_arms(_FIST, _OUT)},
+        {"x": 0.09, "lean": -0.16, "head_roll": 0.2, **arms(HIGH, HIGH)},
+        {"x": -0.09, "lean": 0.16, "head_roll": -0.2, **arms(OUT, FIST)},
+        {"x": 0.09, "lean": -0.16, "head_roll": 0.2, **arms(DOWN, DOWN)},
+        {"x": -0.09, "lean": 0.16, "head_roll": -0.2, **arms(FIST, OUT)},
     ],
 }  # fmt: skip
 
