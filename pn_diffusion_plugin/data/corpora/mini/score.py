@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from .clock import AnyHit, AnyScore
+
 BEATS_PER_BAR = 4
 _MARGIN_BARS = 2  # bars laid out before and after the clip, so that its edges are in full motion
 
@@ -26,7 +28,7 @@ class Mode(enum.Enum):
 
 
 @dataclass(frozen=True)
-class Hit:
+class Hit(AnyHit):
     """One moment at which the dancer arrives in a pose (and the music sounds).
 
     Args:
@@ -45,14 +47,9 @@ class Hit:
     accent: bool
     still: bool
 
-    @property
-    def on_beat(self) -> bool:
-        """Whether it falls on a beat, not between two."""
-        return float(self.count).is_integer()
-
 
 @dataclass(frozen=True)
-class Score:
+class Score(AnyScore):
     """The timing of one clip.
 
     Args:
@@ -64,22 +61,6 @@ class Score:
     seconds: float
     bpm: float
     hits: tuple[Hit, ...]
-
-    @property
-    def period(self) -> float:
-        """Seconds from beat to beat."""
-        return 60.0 / self.bpm
-
-    def _inside(self, hits: list[Hit]) -> np.ndarray:
-        return np.array([hit.time for hit in hits if 0.0 <= hit.time < self.seconds])
-
-    def beats(self) -> np.ndarray:
-        """Times (s) of the beats that sound within the clip: those of pauses are not among them."""
-        return self._inside([hit for hit in self.hits if hit.on_beat and not hit.still])
-
-    def accents(self) -> np.ndarray:
-        """Times (s) of the stressed beats within the clip."""
-        return self._inside([hit for hit in self.hits if hit.accent and not hit.still])
 
     def pauses(self) -> list[tuple[float, float]]:
         """(start, end) in seconds of every pause, cut to the clip."""
