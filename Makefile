@@ -4,6 +4,7 @@
 #   make test           the tests, and how much of the package they reach
 #   make test PYTEST_ARGS="tests/metrics -k beats"      some of them
 #   make test-all       with the slow ones
+#   make weights        trains the bundled model from nothing: some hours on two cores (WEIGHTS_ARGS="-o FOLDER …")
 #   make lint           ruff and mypy
 #   make docs           the documentation, as a site in site/
 #   make bench          the published procedure against ours, half an hour on two cores
@@ -20,6 +21,7 @@ STAMP := $(VENV)/.installed
 PYTHON ?=
 PYTEST_ARGS ?=
 BENCH_ARGS ?=
+WEIGHTS_ARGS ?=
 VERSIONS ?=
 TEST_WORKERS ?= 2
 
@@ -35,7 +37,7 @@ BUILD := editables|hatchling|packaging|pathspec|pluggy|setuptools|trove-classifi
 PIP := $(BIN)/python -m pip --quiet --quiet --disable-pip-version-check --no-input install
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help venv demo demo-scratch test test-all bench bench-quick lint dist clean
+.PHONY: help venv demo demo-scratch test test-all bench bench-quick weights lint docs dist clean
 help:
 	@sed -n 's/^#  *make/make/p' Makefile
 
@@ -58,6 +60,9 @@ bench: $(STAMP)
 
 bench-quick: $(STAMP)
 	$(BIN)/python -m benchmarks.bench --quick $(BENCH_ARGS)
+
+weights: $(STAMP)
+	$(BIN)/python -m pn_diffusion_plugin.bundle $(WEIGHTS_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

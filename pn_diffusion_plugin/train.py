@@ -61,9 +61,12 @@ def get_solver(cfg: omegaconf.DictConfig) -> Any:
                     f"set every batch_size of dataset to a multiple of {workers}"
                 )
             part.batch_size = size // workers
-    for key, value in cfg.datasource.items():
-        if isinstance(value, str) and key in ("train", "valid", "evaluate", "generate"):
+    for key in ("train", "valid", "evaluate", "generate"):
+        value = cfg.datasource.get(key)
+        if isinstance(value, str):
             cfg.datasource[key] = str(paths.resolve(value))
+        elif value is not None:  # several manifests
+            cfg.datasource[key] = [str(paths.resolve(one)) for one in value]
     return build_solver(cfg)
 
 

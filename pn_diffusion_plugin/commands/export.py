@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ..errors import UserError
 from .common import finish, say
 
 
@@ -33,6 +31,16 @@ def export(
     data: Annotated[
         str | None, typer.Option(help="What it was trained on and under which licence, for the model card.")
     ] = None,
+    limits: Annotated[
+        str | None, typer.Option(help="What it should not be expected to do, for the model card.")
+    ] = None,
+    report: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="report.json whose table is to stand on the model card; may be repeated. By default the "
+            "experiment's own evaluation."
+        ),
+    ] = None,
 ) -> None:
     """Write a trained model as a folder that `generate --checkpoint` loads, with nothing pickled in it.
 
@@ -42,30 +50,15 @@ def export(
 
     With a vocoder: `pn-diffusion export 1a2b3c4d -o models/mine --vocoder 5e6f7a8b`
     """
-    from ..models.checkpoint import resolve_checkpoint
-    from ..models.model_card import read_experiment_report, write_model_card
-    from ..models.pn_diffusion import PNDiffusion
-    from ..models.trained_vocoder import load_vocoder
-    from ..models.training_card import read_card, training_card, write_card
+    from ..models.export import Words, export_model
 
-    model = PNDiffusion.get_pretrained(checkpoint)
-    trained = model.trained_vocoder if vocoder is None else load_vocoder(vocoder)
-    if refinement is not None:
-        if trained is None:
-            raise UserError(
-                f"refinement is {refinement} and the model has no vocoder of its own: give --vocoder, too"
-            )
-        trained = replace(trained, refinement=refinement)
-    model.use_vocoder(trained)
-    experiment = resolve_checkpoint(checkpoint)
-    report = read_experiment_report(experiment)
-    folder = model.save_pretrained(output)
-    training = read_card(experiment)
-    if (experiment / "history.json").is_file():
-        training = training_card(experiment, hardware)
-    if training is not None:
-        write_card(folder, training)
-    parameters = sum(value.numel() for part in model.parts() for value in part.parameters())
-    write_model_card(folder, model.config, parameters, training, report, license, data)
+    folder = export_model(
+        checkpoint,
+        output,
+        vocoder=vocoder,
+        refinement=refinement,
+        reports=report or (),
+        words=Words(license, data, limits, hardware),
+    )
     say(f"wrote {folder}")
     finish({"folder": folder, "files": sorted(file.name for file in folder.iterdir())})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -166,16 +166,22 @@ class DanceDataset(InfoAudioDataset):
             self.num_samples = len(self.segments)
 
     @classmethod
-    def from_meta(cls, root: str | Path, clips: int | None = None, **kwargs: Any) -> DanceDataset:
+    def from_meta(
+        cls, root: str | Path | Sequence[str | Path], clips: int | None = None, **kwargs: Any
+    ) -> DanceDataset:
         """The dataset of a manifest: a `data.jsonl` or its folder, e.g. `CORPUS/egs/train`.
 
         Args:
-            clips: the first so many of the manifest; None: all.
+            root: of several manifests, e.g. of different corpora, all the clips together.
+            clips: the first so many of each manifest; None: all.
 
         Raises:
             CorpusError: there is no such manifest, it is damaged, or lists no clip.
         """
-        return cls([AudioMeta.from_dict(line) for line in load_manifest(root)[:clips]], **kwargs)
+        roots = [root] if isinstance(root, str | Path) else root
+        return cls(
+            [AudioMeta.from_dict(line) for one in roots for line in load_manifest(one)[:clips]], **kwargs
+        )
 
     def __getitem__(self, index: int) -> Any:
         if self.segment_duration is None:

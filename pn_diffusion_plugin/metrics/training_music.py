@@ -30,21 +30,17 @@ class TrainingMusic:
     complete: bool
 
 
-def read_training(source: str | Path, limit: int | None = None) -> TrainingMusic:
+def read_training(source: str | Path | Sequence[str | Path], limit: int | None = None) -> TrainingMusic:
     """Training music from a manifest (its file, or the folder of its `data.jsonl`) or from a folder of sound files.
 
     Args:
-        source: where it is. `song` is read from a json file beside a sound.
+        source: where it is, or several such places. `song` is read from a json file beside a sound.
         limit: at most so many clips, spread over all; None: all.
     Raises:
         UserError: no such folder or manifest, nothing in it, a file that cannot be read.
     """
-    source = Path(source)
-    if source.suffix == ".jsonl" or (source / "data.jsonl").is_file():
-        paths = [Path(line["path"]) for line in load_manifest(source)]
-        files = {path.stem: path for path in paths}
-    else:
-        files = find_files(source, AUDIO_SUFFIXES, "training music")
+    sources = [source] if isinstance(source, str | Path) else source
+    files = {name: file for one in sources for name, file in _sound_files(Path(one)).items()}
     names = sorted(files)
     if limit is not None and limit < len(names):
         names = [names[i] for i in np.linspace(0, len(names) - 1, max(1, limit)).round().astype(int)]
@@ -56,6 +52,13 @@ def read_training(source: str | Path, limit: int | None = None) -> TrainingMusic
             songs[name] = song
     every = len(names) == len(files)
     return TrainingMusic(TrainingClips(pictures), songs if len(songs) == len(names) else None, every)
+
+
+def _sound_files(source: Path) -> dict[str, Path]:
+    """Clip name → sound file, of a manifest or folder."""
+    if source.suffix == ".jsonl" or (source / "data.jsonl").is_file():
+        return {path.stem: path for path in (Path(line["path"]) for line in load_manifest(source))}
+    return find_files(source, AUDIO_SUFFIXES, "training music")
 
 
 def leaks(clips: Sequence[EvaluationClip], training: TrainingMusic) -> str:

@@ -5,12 +5,10 @@ What the project can know is filled in; what only the owner of the data and the 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError
 from ..metrics.report import STRICT, format_metric
 from ..utils.files import atomic_path
 
@@ -18,6 +16,9 @@ CARD = "README.md"
 GAP = "*(to be filled in by whoever publishes these weights)*"
 _DATA = {
     "mini": "the embedded corpus `mini`: generated dances with generated music, made by code and free of any licence",
+    "generated": "the generated corpus: 2 000 dances with their music, made by code and free of any licence",
+    "generated and mini": "the generated corpus and the embedded one, `mini`: 2 200 dances with their music, made by "
+    "code and free of any licence",
     "aistpp": "AIST++ (arXiv 2101.08779), videos of the AIST Dance Video Database: for research only, see its terms",
     "tiktok": "the TikTok dance-music dataset of D2M-GAN: the videos belong to their makers",
 }
@@ -69,7 +70,7 @@ Licence of the data: {data_license}
 
 ## Intended use and limits
 
-- For videos of one dancer, at least {seconds:g} s long, filmed by a camera that stands still.
+- For videos of at least {seconds:g} s in which one dancer can be followed; of several, one is chosen.
 - It makes music that resembles what it was trained on; how much of that it repeats is told by the distance to the
   nearest training clip in `report.json`.
 - Not meant for: passing the music off as a certain artist's, or using it where the training data's licence does not
@@ -84,9 +85,11 @@ def write_model_card(
     config: Mapping[str, Any],
     parameters: int,
     training: Mapping[str, Any] | None = None,
-    report: Mapping[str, Any] | None = None,
+    reports: Sequence[Mapping[str, Any]] = (),
+    *,
     license: str | None = None,
     data: str | None = None,
+    limits: str | None = None,
 ) -> Path:
     """Write README.md beside exported weights.
 
@@ -95,9 +98,10 @@ def write_model_card(
         config: what makes the model (`config.yaml`).
         parameters: how many numbers the weights have.
         training: how it was trained, as `training_card.training_card` has it.
-        report: its evaluation, as `metrics.report` describes.
+        reports: its evaluations, as `metrics.report` describes.
         license: of the weights.
         data: what it was trained on, and under which licence.
+        limits: what it should not be expected to do.
     """
     known = _DATA.get((training or {}).get("data") or "")
     text = _TEMPLATE.format(
@@ -108,28 +112,13 @@ def write_model_card(
         data=data or known or GAP,
         data_license="see above" if data or known else GAP,
         training=_training(training),
-        evaluation=_evaluation(report),
+        evaluation=_evaluation(reports),
         seconds=config["segment_seconds"],
-        limits=GAP,
+        limits=limits or GAP,
     )
     with atomic_path(folder / CARD) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return folder / CARD
-
-
-def read_experiment_report(experiment: Path) -> dict[str, Any] | None:
-    """The evaluation of an experiment, or None where it has none.
-
-    Raises:
-        CheckpointError: it is damaged.
-    """
-    file = experiment / "evaluate" / "report.json"
-    if not file.is_file():
-        return None
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{file} cannot be read ({error}): evaluate the experiment again") from error
 
 
 def _kind(config: Mapping[str, Any]) -> str:
@@ -166,29 +155,47 @@ def _vocoder(vocoder: Mapping[str, Any]) -> str:
 def _training(card: Mapping[str, Any] | None) -> str:
     if card is None:
         return GAP
+    lines = _trained(card)
+    for name, part in card.get("parts", {}).items():
+        lines += ["", f"### Its {name}", "", *_trained(part)]
+    return "\n".join([*lines, "", "The whole configuration stands in `config.yaml`."])
+
+
+def _trained(card: Mapping[str, Any]) -> list[str]:
+    """Command, time, last losses and the curve of one training."""
+    seed = f", seed {card['seed']}" if "seed" in card else ""
     lines = [
         f"`{card['command']}`" + (f" (signature `{card['sig']}`)" if card.get("sig") else ""),
         "",
-        f"{card['updates']} updates in {card['minutes']:g} minutes on {card['hardware']}. "
-        "The whole configuration stands in `config.yaml`.",
+        f"{card['updates']} updates in {card['minutes']:g} minutes on {card['hardware']}{seed}.",
     ]
     if losses := card.get("losses"):
         told = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
         lines += ["", f"In the last epoch: {told}."]
-    return "\n".join(lines)
+    if curve := card.get("curve"):
+        lines += ["", "| updates | " + " | ".join(str(point["updates"]) for point in curve) + " |"]
+        lines += ["|---|" + "---|" * len(curve)]
+        for stage in ("train", "valid"):
+            cells = (f"{point[stage]:.3g}" if stage in point else "–" for point in curve)
+            lines += [f"| {stage} loss | " + " | ".join(cells) + " |"]
+    return lines
 
 
-def _evaluation(report: Mapping[str, Any] | None) -> str:
-    if report is None:
+def _evaluation(reports: Sequence[Mapping[str, Any]]) -> str:
+    if not reports:
         return f"{GAP} `pn-diffusion evaluate` makes the table."
     lines = [
-        f"{report['clips']} clips of {report['split']}, leak check: {report['leak_check']}. Mean [95 % bootstrap "
-        "interval]; a model's row means something only between `shuffled` and `ceiling`.",
-        "",
-        "| | " + " | ".join(STRICT.values()) + " |",
-        "|---|" + "---|" * len(STRICT),
+        "Mean [95 % bootstrap interval]; a model's row means something only between `shuffled` and `ceiling`."
     ]
-    for row in report["rows"]:
-        cells = " | ".join(format_metric(row["metrics"].get(name)) for name in STRICT)
-        lines.append(f"| {row['name']} | {cells} |")
+    for report in reports:
+        lines += [
+            "",
+            f"{report['clips']} clips of {report['split']}, leak check: {report['leak_check']}:",
+            "",
+            "| | " + " | ".join(STRICT.values()) + " |",
+            "|---|" + "---|" * len(STRICT),
+        ]
+        for row in report["rows"]:
+            cells = " | ".join(format_metric(row["metrics"].get(name)) for name in STRICT)
+            lines.append(f"| {row['name']} | {cells} |")
     return "\n".join(lines)

@@ -108,7 +108,7 @@ def evaluate_corpus(
     clips: list[CorpusClip] | None = None,
     others: Mapping[str, MusicModel] | None = None,
     settings: Settings | None = None,
-    training: str | Path | None = None,
+    training: str | Path | Sequence[str | Path] | None = None,
 ) -> dict[str, Any]:
     """Generate for every clip of a split, write the waves, score them, write `report.json` and `report.md`.
 
@@ -120,7 +120,7 @@ def evaluate_corpus(
         clips: what `read_split` gave, to spare reading it again.
         others: further models by name, for rows of their own: same clips, same seeds.
         settings: beat tracker and quality metrics; None: the defaults of `config/solver/default.yaml`.
-        training: manifest of the training clips, for the distance to the nearest; None: the corpus's own.
+        training: manifest of the training clips, or several, for the distance to the nearest; None: the corpus's own.
 
     Returns:
         The report (docs/reference/formats.md).
@@ -164,9 +164,11 @@ def evaluate_corpus(
     return report
 
 
-def _training(root: Path, manifest: str | Path | None, settings: Settings) -> TrainingClips | None:
+def _training(
+    root: Path, manifests: str | Path | Sequence[str | Path] | None, settings: Settings
+) -> TrainingClips | None:
     """The training clips, where they are asked for and there are any."""
-    source = CorpusPaths(root).manifest("train") if manifest is None else Path(manifest)
+    source = CorpusPaths(root).manifest("train") if manifests is None else manifests
     if "nearest_training" not in settings.metrics:
         return None
     try:

@@ -170,6 +170,15 @@ def test_features_made_otherwise_are_refused(manifest):
         dataset[0]
 
 
+def test_corpora_are_joined_each_clip_with_its_own_dance(manifest, tmp_path):
+    other = make_corpus(tmp_path, [9.0])
+    joined = DanceDataset.from_meta([manifest, other], segment_duration=2.0, shuffle=False, num_samples=5)
+    assert [info.clip_seconds for _, info in (joined[i] for i in range(5))] == [*LENGTHS, 9.0]
+    assert str(joined[4][1].features).startswith(str(tmp_path))
+    first = DanceDataset.from_meta([manifest, other], clips=1)
+    assert [meta.duration for meta in first.meta] == [8.0, 9.0]
+
+
 def test_wrong_manifests_are_told(manifest, tmp_path):
     with pytest.raises(CorpusError, match="is missing"):
         DanceDataset.from_meta(tmp_path / "egs")

@@ -84,6 +84,7 @@ def test_a_manifest_names_the_clips(folders: tuple[Path, Path], tmp_path: Path) 
     manifest.write_text("".join(json.dumps({"path": str(train / f"t{i}.wav")}) + "\n" for i in (1, 3)))
     for source in (manifest, manifest.parent):
         assert read_training(source).songs == {"t1": "s1", "t3": "s3"}
+    assert read_training([manifest, train]).songs == {f"t{i}": f"s{i}" for i in range(4)}
 
 
 def test_a_limit_takes_clips_from_everywhere(folders: tuple[Path, Path]) -> None:

@@ -11,16 +11,27 @@ from tiny_model import tiny_config
 
 from pn_diffusion_plugin.errors import CheckpointError
 from pn_diffusion_plugin.metrics.report import STRICT
-from pn_diffusion_plugin.models.model_card import GAP, read_experiment_report, write_model_card
+from pn_diffusion_plugin.models.export import read_report
+from pn_diffusion_plugin.models.model_card import GAP, write_model_card
 
 TRAINING = {
     "sig": "1a2b3c4d",
     "command": "dora run solver=pn_diffusion",
     "data": "mini",
+    "seed": 2036,
     "updates": 2000,
     "minutes": 23.3,
     "hardware": "one core",
     "losses": {"loss": 0.2018},
+    "curve": [{"updates": 1000, "train": 0.25, "valid": 0.3}, {"updates": 2000, "train": 0.2018}],
+    "parts": {
+        "vocoder": {
+            "command": "dora run solver=vocoder",
+            "updates": 10,
+            "minutes": 1.0,
+            "hardware": "two cores",
+        }
+    },
 }
 REPORT = {
     "clips": 32,
@@ -39,13 +50,15 @@ def front_matter(text: str) -> dict:
 
 
 def test_everything_known_is_told(tmp_path: Path) -> None:
-    text = write_model_card(tmp_path, tiny_config(), 1_234_567, TRAINING, REPORT, "mit").read_text()
+    text = write_model_card(tmp_path, tiny_config(), 1_234_567, TRAINING, [REPORT], license="mit").read_text()
     assert front_matter(text)["license"] == "mit"
     assert f"# {tmp_path.name}\n" in text
     for fact in ("1.2 M", "8000 Hz", "2.56 s", "reading `mirrored`, cue `reversed`, α = 0.6", "v-prediction"):
         assert fact in text
     assert "`dora run solver=pn_diffusion` (signature `1a2b3c4d`)" in text
-    assert "2000 updates in 23.3 minutes on one core" in text and "loss 0.202" in text
+    assert "2000 updates in 23.3 minutes on one core, seed 2036." in text and "loss 0.202" in text
+    assert "| updates | 1000 | 2000 |" in text and "| valid loss | 0.3 | – |" in text
+    assert "### Its vocoder\n\n`dora run solver=vocoder`\n\n10 updates in 1 minutes on two cores." in text
     assert "generated dances with generated music" in text
     assert "32 clips of mini/test, leak check: ok" in text
     assert "| model | 0.88 [0.84, 0.92] |" + " – |" * (len(STRICT) - 1) in text
@@ -62,14 +75,23 @@ def test_what_is_not_known_is_a_gap(tmp_path: Path) -> None:
     assert "my own videos, CC BY" in told and told.count(GAP) == 3
 
 
+def test_every_report_has_its_table(tmp_path: Path) -> None:
+    captured = {**REPORT, "clips": 24, "split": "captured/test"}
+    text = write_model_card(
+        tmp_path, tiny_config(), 10, reports=[REPORT, captured], limits="- Drawn dancers."
+    ).read_text()
+    assert text.index("32 clips of mini/test") < text.index("24 clips of captured/test")
+    assert text.count("| shuffled |") == 2 and text.rstrip().endswith("- Drawn dancers.")
+
+
 def test_a_report_is_read_or_its_damage_told(tmp_path: Path) -> None:
-    assert read_experiment_report(tmp_path) is None
-    file = tmp_path / "evaluate" / "report.json"
-    file.parent.mkdir()
+    file = tmp_path / "report.json"
+    with pytest.raises(CheckpointError, match=r"report\.json cannot be read"):
+        read_report(file)
     file.write_text(json.dumps(REPORT))
-    assert read_experiment_report(tmp_path) == REPORT
+    assert read_report(file) == REPORT
     file.write_text("{")
     with pytest.raises(
         CheckpointError, match=r"report\.json cannot be read .*: evaluate the experiment again"
     ):
-        read_experiment_report(tmp_path)
+        read_report(file)
