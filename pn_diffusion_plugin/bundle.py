@@ -15,7 +15,7 @@ from .solvers.prerequisites import ensure_experiment
 
 MODEL = ["solver=pn_diffusion/bundled", "dset=dance/bundled"]
 VOCODER = ["solver=vocoder", "dset=dance/bundled"]
-LIMITS = """- Its dancers were drawn, their music made by code. On filmed dances it does worse: see the table of captured
+LIMITS = """- Its dancers were drawn, its music made by code. On filmed dances it does worse: see the table of captured
   dances above, and docs/limitations.md.
 - Mono, 22 050 Hz, no voices."""
 
