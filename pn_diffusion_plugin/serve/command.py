@@ -41,6 +41,8 @@ def repeat_command(
     for name, value in (("start", wish.start), ("end", wish.end)):
         if value is not None:
             words += [f"--{name}", _number(value)]
+    if wish.dancer != "prominent":
+        words += ["--dancer", str(wish.dancer)]
     if device != "cpu":
         words += ["--device", device]
     return shlex.join(words)

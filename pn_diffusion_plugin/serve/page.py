@@ -11,6 +11,7 @@ from typing import Any
 
 import gradio as gr
 
+from ..data.dancers import MOST_PEOPLE
 from ..errors import UserError
 from ..modules.sampling import SAMPLERS
 from . import render
@@ -21,6 +22,13 @@ from .studio import MusicJob, Studio, Takes
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
+DANCERS = (
+    ("The most prominent", "prominent"),
+    ("The largest", "largest"),
+    ("The one farthest to the left", "left"),
+    ("The one farthest to the right", "right"),
+    *((f"Number {number} from the left", str(number)) for number in range(1, MOST_PEOPLE + 1)),
+)
 
 
 def build_page(studio: Studio) -> gr.Blocks:
@@ -49,6 +57,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         negative_guidance: float,
         start: float | None,
         end: float | None,
+        dancer: str,
         request: gr.Request,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Make takes of music for a video; the third value is the result for programs."""
@@ -63,7 +72,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         ready = gr.update(visible=True), gr.update(visible=False)
         try:
             seeds = tuple(int(seed or 0) + number for number in range(int(takes)))
-            wish = Wish(model, seeds, params, start or None, end or None)  # 0: its ends
+            wish = Wish(model, seeds, params, start or None, end or None, dancer)  # 0: its ends
             job = await asyncio.to_thread(studio.submit, video, wish)
         except UserError as error:
             yield render.message("failed", str(error)), "", {"error": str(error)}, *ready
@@ -156,6 +165,13 @@ def build_page(studio: Studio) -> gr.Blocks:
                         end = gr.Number(
                             0, label="To (s)", info="0: the end", minimum=0, min_width=100, elem_id="end"
                         )
+                    dancer = gr.Dropdown(
+                        DANCERS,
+                        value="prominent",
+                        label="Who is followed",
+                        info="If several people dance. Prominent: large, in the middle, there for long.",
+                        elem_id="dancer",
+                    )
                     initial, shown = controls_of(studio, first), studio.defaults[first]["steps"]
                     steps = gr.Slider(
                         1, max(200, shown), step=1, label="Steps", elem_id="steps", **initial[0]
@@ -171,7 +187,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                 results = gr.HTML("", elem_id="results")
                 result = gr.JSON(visible=False)
         gr.HTML(render.bottom(settings, studio.models[first].sequence.seconds))
-        wished = [video, model, takes, seed, steps, sampler, guidance, negative, start, end]
+        wished = [video, model, takes, seed, steps, sampler, guidance, negative, start, end, dancer]
         button.click(
             make,
             wished,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..data.dancers import parse_dancer
 from ..errors import UserError
 
 MOST_TAKES = 4
@@ -58,6 +59,7 @@ class Wish:
         seeds: one take each.
         params: of `GenerationParams`, by name.
         start, end: stretch of the video, seconds; None: its ends.
+        dancer: who is followed where there are several (see `data.dancers`).
     """
 
     model: str
@@ -65,6 +67,7 @@ class Wish:
     params: dict[str, Any] = field(default_factory=dict)
     start: float | None = None
     end: float | None = None
+    dancer: str | int = "prominent"
 
     def __post_init__(self) -> None:
         """Raise UserError for what cannot be wished."""
@@ -74,6 +77,7 @@ class Wish:
             raise UserError(
                 f"the seed is {min(self.seeds)}: give a whole number from 0 to {2**31 - MOST_TAKES}"
             )
+        object.__setattr__(self, "dancer", parse_dancer(self.dancer))  # one word for one choice
 
     @property
     def cuts(self) -> bool:

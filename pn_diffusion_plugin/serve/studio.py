@@ -37,7 +37,7 @@ _CLIPS_REMEMBERED = 16  # a minute of dance is half a megabyte of features
 _PLAYABLE = frozenset({"h264", "vp8", "vp9", "av1"})  # by every browser; of others a copy is made to look at
 _SHOWN_SIDE = 1280
 
-FeatureKey = tuple[str, float | None, float | None, FeatureSpec]
+FeatureKey = tuple[str, float | None, float | None, str | int, FeatureSpec]
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,6 @@ class Studio:
         self.pace = Pace()
         self._remembered: OrderedDict[FeatureKey, Features] = OrderedDict()
         self._encoders: dict[str, VisualEncoder] = {}
-        self._pose: PoseExtractor | None = None
 
     def look(self, upload: Path | str | None) -> VideoInfo:
         """What is in a video that was sent.
@@ -154,7 +153,7 @@ class Studio:
         model, name = self._model(wish), video.name
         params = {**self.defaults[wish.model], **wish.params}
         model.set_generation_params(**params)
-        key = (sha256_file(video), wish.start, wish.end, model.feature_spec)
+        key = (sha256_file(video), wish.start, wish.end, wish.dancer, model.feature_spec)
         if wish.cuts:
             part = video.with_name(f"part of {video.stem}.mp4")
             cut_video(video, part, wish.start or 0.0, wish.end)
@@ -173,7 +172,7 @@ class Studio:
             job.tell,
         )
         if features is None:
-            features = self._watch(video, model.feature_spec, seconds, course)
+            features = self._watch(video, model.feature_spec, wish.dancer, seconds, course)
             self._remember(key, features)
 
         def step(done: int, total: int) -> None:
@@ -218,10 +217,11 @@ class Studio:
             command=repeat_command(name, wish, seed, self.defaults[wish.model], self.settings.device),
         )
 
-    def _watch(self, video: Path, spec: FeatureSpec, seconds: float, course: Course) -> Features:
+    def _watch(
+        self, video: Path, spec: FeatureSpec, dancer: str | int, seconds: float, course: Course
+    ) -> Features:
         course.at("watching", 0.0, seconds)
-        self._pose = self._pose or PoseExtractor()
-        watched = _Watched(self._pose, lambda at: course.at("watching", at, seconds))
+        watched = _Watched(PoseExtractor(dancer=dancer), lambda at: course.at("watching", at, seconds))
         return extract_features(video, spec, watched, self._encoder(spec.visual_encoder))
 
     def _encoder(self, name: str) -> VisualEncoder:

@@ -73,7 +73,7 @@ def ask(client: Client, video: Path | None, model: Path | str, **changes: Any) -
     """What the page's button does; the result for programs."""
     wish: dict[str, Any] = {
         "takes": 1, "seed": 0, "steps": 3, "sampler": "ddim", "guidance": 1.0, "negative_guidance": 0.0,
-        "start": 0, "end": 0, **changes,
+        "start": 0, "end": 0, "dancer": "prominent", **changes,
     }  # fmt: skip
     given = None if video is None else handle_file(video)
     answer = client.predict(given, str(model), *wish.values(), api_name="/make")

@@ -234,6 +234,26 @@ def test_a_job_can_be_stopped_and_one_whose_page_is_closed_ends(
     left.close()
 
 
+def test_of_two_dancers_the_one_is_followed_who_was_chosen(
+    served: Served, model: Path, tmp_path: Path
+) -> None:
+    alone = [read_frames(dance(tmp_path, number), 25) for number in range(2)]
+    pair = tmp_path / "pair.mp4"
+    write_video(pair, (np.concatenate(both, axis=1) for both in zip(*alone, strict=True)), 25)
+    client = served.client()
+    sounds = []
+    for dancer in ("left", "right"):
+        (take,) = ask(client, pair, model, dancer=dancer)["takes"]
+        assert take["command"].endswith(f"--dancer {dancer}")
+        sounds.append(served.get(take["wav"]).content)
+    assert sounds[0] != sounds[1]
+    told = "at most 2 were seen in a shot of pair.mp4: dancer 4 is nobody, give 1 to 2"
+    assert ask(client, pair, model, dancer="4")["error"] == told
+    with pytest.raises(AppError, match="best is not in the list of choices"):
+        ask(client, pair, model, dancer="best")
+    client.close()
+
+
 def uploaded(served: Served) -> list[Path]:
     """Files that were sent to the page and lie there."""
     return [file for file in served.temporary.glob("*/uploads/**/*") if file.is_file()]
@@ -243,7 +263,7 @@ def test_only_files_that_were_sent_are_looked_at(served: Served, model: Path, cl
     before = uploaded(served)
     for path in ("/etc/hostname", str(clip), "../../etc/hostname", "http://127.0.0.1:9/dance.mp4"):
         given = {"path": path, "orig_name": "dance.mp4", "meta": {"_type": "gradio.FileData"}}
-        wish = [given, str(model), 1, 0, 3, "ddim", 1.0, 0.0, 0, 0]
+        wish = [given, str(model), 1, 0, 3, "ddim", 1.0, 0.0, 0, 0, "prominent"]
         call = f"{served.address}/gradio_api/call/make"
         event = httpx.post(call, json={"data": wish}, timeout=60).json()["event_id"]
         answer = httpx.get(f"{call}/{event}", timeout=60).text

@@ -109,6 +109,13 @@ def test_only_what_differs_is_in_the_command() -> None:
     )
 
 
+def test_a_dancer_who_was_chosen_is_in_the_command() -> None:
+    for dancer in ("right", 2):
+        words = shlex.split(repeat_command("d.mp4", Wish("mini", dancer=dancer), 0, {}))
+        assert words[-2:] == ["--dancer", str(dancer)]
+    assert "--dancer" not in repeat_command("d.mp4", Wish("mini", dancer="prominent"), 0, {})
+
+
 def test_rendering_needs_no_web_framework() -> None:
     look = "import sys; import pn_diffusion_plugin.serve.render; print('gradio' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", look], text=True) == "False\n"

@@ -99,3 +99,9 @@ def test_settings_that_let_nothing_through(wrong: dict) -> None:
 def test_impossible_wishes(seeds: tuple[int, ...]) -> None:
     with pytest.raises(UserError, match="give"):
         Wish("mini", seeds)
+
+
+def test_a_dancer_is_named_in_one_way_or_refused() -> None:
+    assert Wish("mini", dancer=" Left ").dancer == "left" and Wish("mini", dancer="2").dancer == 2
+    with pytest.raises(UserError, match="dancer is 'best': give prominent, left, right"):
+        Wish("mini", dancer="best")
