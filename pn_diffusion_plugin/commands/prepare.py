@@ -20,6 +20,14 @@ app = typer.Typer(
     epilog="Example: `pn-diffusion prepare folder my_videos outputs/corpora/mine`",
 )
 
+Dancer = Annotated[
+    str,
+    typer.Option(
+        help="Who is followed where there are several: prominent, left, right, largest, or a number, "
+        "1 being the person farthest to the left."
+    ),
+]
+
 
 def prepare_folder_command(
     src: Annotated[
@@ -40,13 +48,7 @@ def prepare_folder_command(
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     visual_encoder: Annotated[str, typer.Option(help="inception_i3d or i3d_r50.")] = "inception_i3d",
     visual_weights: Annotated[Path | None, typer.Option(help="File with the encoder's weights.")] = None,
-    dancer: Annotated[
-        str,
-        typer.Option(
-            help="Who is followed where there are several: prominent, left, right, largest, or a number, "
-            "1 being the person farthest to the left."
-        ),
-    ] = "prominent",
+    dancer: Dancer = "prominent",
     shards: Annotated[
         int | None,
         typer.Option(

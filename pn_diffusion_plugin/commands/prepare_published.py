@@ -12,7 +12,7 @@ import typer
 
 from ..errors import UserError
 from .common import say
-from .prepare import chosen_shard, name_and_value, tell
+from .prepare import Dancer, chosen_shard, name_and_value, tell
 
 if TYPE_CHECKING:
     from ..data.corpora.selection import Selection
@@ -116,6 +116,7 @@ def prepare_tiktok(
     seed: Seed = 0,
     visual_encoder: Encoder = "inception_i3d",
     visual_weights: Weights = None,
+    dancer: Dancer = "prominent",
     shards: Shards = None,
     shard_index: ShardIndex = None,
     slurm: Slurm = False,
@@ -126,10 +127,12 @@ def prepare_tiktok(
     Example: `pn-diffusion prepare tiktok TikTok outputs/corpora/tiktok --split d2m-gan`
     """
     from ..data.corpora.tiktok import select_tiktok
+    from ..data.dancers import parse_dancer
 
+    parse_dancer(dancer)  # what is wrong is told before a job is submitted
     selection = select_tiktok(src, dst, split=split, lists=split_file or (), seed=seed)
     how = _how(jobs, shards, shard_index, slurm, slurm_option)
-    _prepare(selection, dst, how, seed, visual_encoder, visual_weights)
+    _prepare(selection, dst, how, seed, visual_encoder, visual_weights, dancer)
 
 
 def _how(
@@ -156,6 +159,7 @@ def _prepare(
     seed: int,
     visual_encoder: str,
     visual_weights: Path | None,
+    dancer: str = "prominent",
 ) -> None:
     from ..data.corpora.selection import prepare_selection
     from ..data.features import FeatureSpec
@@ -163,4 +167,5 @@ def _prepare(
     for note in selection.notes:
         say(note)
     spec = FeatureSpec(visual_encoder=visual_encoder)
-    tell(prepare_selection(selection, dst, spec=spec, seed=seed, visual_weights=visual_weights, **how))
+    options: dict[str, Any] = {"spec": spec, "seed": seed, "visual_weights": visual_weights, "dancer": dancer}
+    tell(prepare_selection(selection, dst, **options, **how))

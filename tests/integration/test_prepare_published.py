@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import shutil
 from pathlib import Path
@@ -87,7 +88,17 @@ def test_tiktok(dance: Path, tmp_path: Path) -> None:
     shutil.copy(dance, videos / "000007_7_188.mp4")
     corpus = tmp_path / "corpus"
     command = ["prepare", "tiktok", str(videos), str(corpus), "--split", "d2m-gan", "--jobs", "1"]
-    result = run(program("pn-diffusion"), *command)
+    result = run(program("pn-diffusion"), *command, "--dancer", "best")
+    assert result.returncode == 1 and "dancer is 'best': give prominent, left" in result.stderr
+    assert not corpus.exists()
+
+    result = run(program("pn-diffusion"), *command, "--dancer", "right")
     assert result.returncode == 0, result.stderr[-3000:]
-    info = DanceInfo.load(CorpusPaths(corpus).info("000007_7_188"))
+    paths = CorpusPaths(corpus)
+    info = DanceInfo.load(paths.info("000007_7_188"))
     assert (info.song, info.split, info.split_source) == ("tiktok007", "test", "label")
+    assert json.loads(paths.settings.read_text())["dancer"] == "right"
+    assert load_features(paths.features("000007_7_188")).header.pose_extractor.endswith(", dancer right")
+
+    result = run(program("pn-diffusion"), *command)  # whoever is most prominent does not join them
+    assert result.returncode == 1 and "was prepared with dancer = 'right'" in result.stderr
