@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from mean_colour import SPEC, MeanColour
@@ -24,6 +27,25 @@ from pn_diffusion_plugin.data.visual import (
     window_indices,
 )
 from pn_diffusion_plugin.errors import UserError, VideoError
+
+READ = """
+for _ in read_frames(sys.argv[1], 30, size=640):
+    pass
+"""
+EXTRACT = """
+from mean_colour import SPEC, MeanColour
+from pn_diffusion_plugin.data.extraction import extract_features
+extract_features(sys.argv[1], SPEC, encoder=MeanColour(), beside=True)
+"""
+
+
+def peak_memory(program: str, video: Path) -> float:
+    """The most memory (MB) that a process of its own took to do this with a video; `ru_maxrss` counts its parent's."""
+    before = "import sys\nfrom pn_diffusion_plugin.data.video import read_frames\n"
+    after = "print(*(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    command = [sys.executable, "-c", before + program + after, str(video)]
+    said = subprocess.check_output(command, cwd=Path(__file__).parent, text=True)
+    return int(said.split("VmHWM:")[1].split()[0]) / 1000
 
 
 @pytest.fixture(scope="module")
@@ -153,3 +175,14 @@ def test_a_fast_video_shows_the_nearest_of_its_pictures(tmp_path: Path) -> None:
     found = np.stack(list(read_frames(path, 25, size=48)))
     assert found.shape == (25, 32, 48, 3)
     np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), np.arange(0, 200, 8), atol=2)
+
+
+def test_of_a_4k_video_no_pictures_pile_up_at_full_size(video: Path, tmp_path: Path) -> None:
+    """60 of them are 750 MB as they are decoded and 1.5 GB in RGB. A decoder of 16 threads, the most, holds 400 MB."""
+    large, small = tmp_path / "large.mp4", tmp_path / "small.mp4"
+    for path, size in ((large, (3840, 2160)), (small, (854, 480))):
+        pictures = read_frames(video, 37.5)  # 60
+        wide = (np.pad(picture, ((0, 0), (100, 100), (0, 0)), "edge") for picture in pictures)
+        write_video(path, (cv2.resize(picture, size) for picture in wide), 30)
+    for program in (READ, EXTRACT):
+        assert peak_memory(program, large) - peak_memory(program, small) < 500
