@@ -15,6 +15,7 @@ from .solvers.prerequisites import ensure_experiment
 
 MODEL = ["solver=pn_diffusion/bundled", "dset=dance/bundled"]
 VOCODER = ["solver=vocoder", "dset=dance/bundled"]
+REFINEMENT = 16  # iterations after the vocoder; docs/findings.md says why
 LIMITS = """- Its dancers were drawn, its music made by code. On filmed dances it does worse: see the table of captured
   dances above, and docs/limitations.md.
 - Mono, 22 050 Hz, no voices."""
@@ -36,6 +37,7 @@ def train_bundled(out: Path, *, jobs: int = 1, hardware: str | None = None, repo
         ensure_experiment(MODEL),
         out,
         vocoder=ensure_experiment(VOCODER),
+        refinement=REFINEMENT,
         reports=reports,
         words=Words(license="mit", limits=LIMITS, hardware=hardware),
     )
