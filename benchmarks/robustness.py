@@ -9,9 +9,8 @@ Every dance is written again in each way and watched as any video is. Against wh
 - joints: median distance of the limbs' joints, seen from the hips, in torso lengths;
 - velocity: correlation of the joints' velocities;
 - windows: cosine of the visual encoder's numbers;
-- dance → music: the bundled model's music for the video, against the beats of the dance *as it was* (and so read
-against the
-  first row: music for the untouched video). Mean over clips.
+- dance → music: the bundled model's music for the video, against the beats of the dance *as it was* (to be read against
+  the first row, music for the untouched video). Mean over clips.
 
 Rates are made by repeating or leaving out pictures, as converters do, so that pictures come up to half a frame early
 or late; a camera of that rate would do better. What was done stays in the folder: an interrupted run goes on.
