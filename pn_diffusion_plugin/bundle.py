@@ -10,7 +10,7 @@ from . import paths
 from .data.corpora.generated.plan import GeneratedSpec
 from .data.corpora.generated.prepare import prepare_generated
 from .data.corpora.mini.prepare import prepare_mini
-from .models.export import Words, export_model
+from .export import Words, export_model
 from .solvers.prerequisites import ensure_experiment
 
 MODEL = ["solver=pn_diffusion/bundled", "dset=dance/bundled"]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import pytest
 import yaml
 from tiny_model import tiny_config
 
-from pn_diffusion_plugin.errors import CheckpointError
 from pn_diffusion_plugin.metrics.report import STRICT
-from pn_diffusion_plugin.models.export import read_report
 from pn_diffusion_plugin.models.model_card import GAP, write_model_card
 
 TRAINING = {
@@ -82,16 +78,3 @@ def test_every_report_has_its_table(tmp_path: Path) -> None:
     ).read_text()
     assert text.index("32 clips of mini/test") < text.index("24 clips of captured/test")
     assert text.count("| shuffled |") == 2 and text.rstrip().endswith("- Drawn dancers.")
-
-
-def test_a_report_is_read_or_its_damage_told(tmp_path: Path) -> None:
-    file = tmp_path / "report.json"
-    with pytest.raises(CheckpointError, match=r"report\.json cannot be read"):
-        read_report(file)
-    file.write_text(json.dumps(REPORT))
-    assert read_report(file) == REPORT
-    file.write_text("{")
-    with pytest.raises(
-        CheckpointError, match=r"report\.json cannot be read .*: evaluate the experiment again"
-    ):
-        read_report(file)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..errors import CheckpointError, UserError
-from .checkpoint import resolve_checkpoint, vae_source
-from .model_card import write_model_card
-from .pn_diffusion import PNDiffusion
-from .trained_vocoder import load_vocoder
-from .training_card import read_card, training_card, write_card
+from .errors import UserError
+from .models.checkpoint import resolve_checkpoint, vae_source
+from .models.model_card import write_model_card
+from .models.pn_diffusion import PNDiffusion
+from .models.trained_vocoder import load_vocoder
+from .models.training_card import read_card, training_card, write_card
+from .reports.sources import REPORT, read_report
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def export_model(
         `folder`.
 
     Raises:
-        CheckpointError: a model is missing or damaged; so is a report.
-        UserError: `refinement` without a vocoder.
+        CheckpointError: a model is missing or damaged.
+        UserError: a report is; `refinement` without a vocoder.
     """
     words = words or Words()
     model = PNDiffusion.get_pretrained(checkpoint)
@@ -69,7 +69,7 @@ def export_model(
         trained = replace(trained, refinement=refinement)
     model.use_vocoder(trained)
     experiment = resolve_checkpoint(checkpoint)
-    own = experiment / "evaluate" / "report.json"
+    own = experiment / "evaluate" / REPORT
     read = [read_report(file) for file in reports or ([own] if own.is_file() else [])]
     model.save_pretrained(folder)
     training = _training(experiment, checkpoint, vocoder, words.hardware)
@@ -87,18 +87,6 @@ def export_model(
         limits=words.limits,
     )
     return folder
-
-
-def read_report(file: Path) -> dict[str, Any]:
-    """An evaluation, as `metrics.report` describes it.
-
-    Raises:
-        CheckpointError: it is missing or damaged.
-    """
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{file} cannot be read ({error}): evaluate the experiment again") from error
 
 
 def _training(
