@@ -85,6 +85,8 @@ def test_an_export_holds_weights_and_configuration_only(experiment: Experiment, 
     card = json.loads((exported / "training.json").read_text())
     assert card["command"].startswith("dora run solver=pn_diffusion")
     assert card["updates"] == 2 * EPOCHS and card["losses"]["loss"] > 0
+    assert [point["updates"] for point in card["curve"]] == [2 * epoch for epoch in range(1, EPOCHS + 1)]
+    assert card["parts"]["autoencoder"]["sig"] == experiment.vae.name
     told = (exported / "README.md").read_text()
     assert f"(signature `{experiment.folder.name}`)" in told and "| shuffled | " in told
     config = yaml.safe_load((exported / "config.yaml").read_text())

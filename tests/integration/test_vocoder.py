@@ -39,7 +39,8 @@ def test_an_export_holds_it(exported: Path) -> None:
     config = yaml.safe_load((exported / "config.yaml").read_text())
     assert config["vocoder"]["name"] == "vocos" and config["vocoder"]["refinement"] == 2
     assert set(config["sha256"]) == {"model.safetensors", "vae.safetensors", "vocoder.safetensors"}
-    assert "Vocos" in (exported / "README.md").read_text()
+    told = (exported / "README.md").read_text()
+    assert "Vocos" in told and "### Its autoencoder" in told and "### Its vocoder" in told
 
 
 def test_generate_uses_it_and_falls_back_when_asked(exported: Path, tmp_path: Path) -> None:
