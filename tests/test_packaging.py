@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from email.parser import Parser
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -53,7 +54,8 @@ def sdist(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     subprocess.run(command, cwd=repository, check=True, capture_output=True)
     (path,) = folder.glob("*.tar.gz")
     with tarfile.open(path) as archive:
-        archive.extractall(folder, filter="data")
+        safe: dict[str, Any] = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}  # from 3.11.4 on
+        archive.extractall(folder, **safe)
     return folder / path.name.removesuffix(".tar.gz")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -21,6 +22,7 @@ from .studio import MusicJob, Studio, Takes
 
 logger = logging.getLogger(__name__)
 
+LOOKS_AT_ONCE = 4  # at videos that were just sent
 POLL_SECONDS = 0.2
 DANCERS = (
     ("The most prominent", "prominent"),
@@ -36,13 +38,15 @@ def build_page(studio: Studio) -> gr.Blocks:
     settings = studio.settings
     first = settings.models[0]
     sessions: dict[str, MusicJob] = {}
+    looking = threading.BoundedSemaphore(LOOKS_AT_ONCE)
 
     def look(video: str | None) -> str:
         """What is in the video that was just given, or why it cannot be used."""
         if video is None:
             return ""
         try:
-            return render.facts(studio.look(video), Path(video).name)
+            with looking:
+                return render.facts(studio.look(video), Path(video).name)
         except UserError as error:
             return render.refused(str(error))
 
@@ -199,7 +203,8 @@ def build_page(studio: Studio) -> gr.Blocks:
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         stopping.click(stop, **quiet)
         dice.click(None, None, seed, js="() => Math.floor(Math.random() * 1e6)", **quiet)
-        video.change(look, [video], [about], **{**quiet, "queue": True, "concurrency_limit": 4})
+        # Not in Gradio's queue: a click while its stream of events ended would join the stream and hear no more.
+        video.change(look, [video], [about], **quiet)
         model.change(of_model, [model], controls, **quiet)
         page.unload(stop)
     return page
