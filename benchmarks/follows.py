@@ -34,7 +34,7 @@ from pn_diffusion_plugin.metrics.nulls import shuffle_clips
 from pn_diffusion_plugin.metrics.report import render_markdown
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.models.requests import Progress
-from pn_diffusion_plugin.solvers.evaluation import CorpusClip, evaluate_corpus, read_split
+from pn_diffusion_plugin.solvers.evaluation import CorpusClip, evaluate_corpus, long_enough, read_split
 
 NEGATIVE_WEIGHT = 0.5
 
@@ -46,11 +46,9 @@ class ToldOtherwise:
         self,
         model: PNDiffusion,
         tell: Callable[[Sequence[Features]], list[Features]] = list,
-        guidance: float | None = None,
-        negative_guidance: float = 0.0,
+        **params: float,
     ):
-        self.model, self.tell = model, tell
-        self.guidance, self.negative_guidance = guidance, negative_guidance
+        self.model, self.tell, self.params = model, tell, params
         self.sequence, self.sample_rate = model.sequence, model.sample_rate
         self.reconstruct = model.reconstruct
 
@@ -63,10 +61,8 @@ class ToldOtherwise:
     ) -> list[torch.Tensor]:
         """As `PNDiffusion.generate_from_features`."""
         kept = self.model.params
-        wanted = replace(kept, negative_guidance=self.negative_guidance)
-        if self.guidance is not None:
-            wanted = replace(wanted, guidance=self.guidance)
-        self.model.params = wanted  # not by `set_generation_params`, which refuses what was not trained
+        # Not by `set_generation_params`, which refuses what was not trained.
+        self.model.params = replace(kept, **self.params)  # type: ignore[arg-type]
         try:
             return self.model.generate_from_features(self.tell(features), seeds, progress, names)
         finally:
@@ -100,12 +96,10 @@ def main() -> None:
     args = parser.parse_args()
     model = PNDiffusion.get_pretrained(args.model)
     model.set_generation_params(vocoder=args.vocoder)
-    clips = [
-        clip
-        for clip in read_split(args.manifest, args.clips)
-        if clip.features.header.seconds >= model.sequence.seconds
-    ]
-    further = dict(other.split("=", 1) for other in args.other)
+    named = dict(other.split("=", 1) for other in args.other)
+    further = {label: PNDiffusion.get_pretrained(source) for label, source in named.items()}
+    longest = max(one.sequence.seconds for one in (model, *further.values()))
+    clips = long_enough(read_split(args.manifest, args.clips), longest)
     report = evaluate_corpus(
         model,
         args.manifest,
@@ -118,7 +112,7 @@ def main() -> None:
             "other_dance": ToldOtherwise(model, others_dance(clips, args.seed)),
             "no_guidance": ToldOtherwise(model, guidance=1.0),
             "negative": ToldOtherwise(model, negative_guidance=NEGATIVE_WEIGHT),
-            **{label: PNDiffusion.get_pretrained(source) for label, source in further.items()},
+            **further,
         },
         training=args.training,
         command=shlex.join(["python", "benchmarks/follows.py", *sys.argv[1:]]),

@@ -203,7 +203,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
         stopping.click(stop, **quiet)
         dice.click(None, None, seed, js="() => Math.floor(Math.random() * 1e6)", **quiet)
-        # Not in Gradio's queue: a click while its stream of events ended would join the stream and hear no more.
+        # Not in Gradio's queue, whose stream of events ends with it, perhaps just when a click has joined the stream.
         video.change(look, [video], [about], **quiet)
         model.change(of_model, [model], controls, **quiet)
         page.unload(stop)

@@ -134,7 +134,7 @@ def evaluate_corpus(
     )  # tells one that is not there before the work
     clips = read_split(manifest, limit) if clips is None else clips
     clips = [_at_rate(clip, model.sample_rate) for clip in clips]
-    clips = _long_enough(clips, max(one.sequence.seconds for one in (model, *(others or {}).values())))
+    clips = long_enough(clips, max(one.sequence.seconds for one in (model, *(others or {}).values())))
     seeds = [seed + index for index in range(len(clips))]
     features, names = [clip.features for clip in clips], [clip.info.name for clip in clips]
     systems = {
@@ -188,7 +188,7 @@ def _at_rate(clip: CorpusClip, sample_rate: int) -> CorpusClip:
     return replace(clip, info=info, reference=reference)
 
 
-def _long_enough(clips: list[CorpusClip], seconds: float) -> list[CorpusClip]:
+def long_enough(clips: list[CorpusClip], seconds: float) -> list[CorpusClip]:
     """Clips for which a model whose window lasts `seconds` can make music."""
     kept = [clip for clip in clips if clip.features.header.seconds >= seconds - SHORTFALL]
     short = [clip.info.name for clip in clips if clip.features.header.seconds < seconds - SHORTFALL]
