@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -22,8 +21,8 @@ from .studio import MusicJob, Studio, Takes
 
 logger = logging.getLogger(__name__)
 
-LOOKS_AT_ONCE = 4  # at videos that were just sent
 POLL_SECONDS = 0.2
+BROKEN = "Something went wrong here, not with your video: try again, or look into the server's log."
 DANCERS = (
     ("The most prominent", "prominent"),
     ("The largest", "largest"),
@@ -38,15 +37,13 @@ def build_page(studio: Studio) -> gr.Blocks:
     settings = studio.settings
     first = settings.models[0]
     sessions: dict[str, MusicJob] = {}
-    looking = threading.BoundedSemaphore(LOOKS_AT_ONCE)
 
     def look(video: str | None) -> str:
         """What is in the video that was just given, or why it cannot be used."""
         if video is None:
             return ""
         try:
-            with looking:
-                return render.facts(studio.look(video), Path(video).name)
+            return render.facts(studio.look(video), Path(video).name)
         except UserError as error:
             return render.refused(str(error))
 
@@ -73,13 +70,12 @@ def build_page(studio: Studio) -> gr.Blocks:
         }
         session, began = str(request.session_hash), time.monotonic()
         at_work = gr.update(visible=False), gr.update(visible=True)
-        ready = gr.update(visible=True), gr.update(visible=False)
         try:
             seeds = tuple(int(seed or 0) + number for number in range(int(takes)))
             wish = Wish(model, seeds, params, start or None, end or None, dancer)  # 0: its ends
             job = await asyncio.to_thread(studio.submit, video, wish)
         except UserError as error:
-            yield render.message("failed", str(error)), "", {"error": str(error)}, *ready
+            yield failed(str(error))
             return
         sessions[session] = job
         try:
@@ -95,16 +91,15 @@ def build_page(studio: Studio) -> gr.Blocks:
             try:
                 result = job.result()
             except Cancelled:
-                yield render.message("stopped", "Stopped."), "", {"error": "stopped"}, *ready
+                yield ended(render.message("stopped", "Stopped."), "", {"error": "stopped"})
             except UserError as error:
-                yield render.message("failed", str(error)), "", {"error": str(error)}, *ready
+                yield failed(str(error))
             except Exception:
                 logger.exception("a job failed")
-                text = "Something went wrong here, not with your video: try again, or look into the server's log."
-                yield render.message("failed", text), "", {"error": text}, *ready
+                yield failed(BROKEN)
             else:
                 done = render.message("done", f"Made in {time.monotonic() - began:.0f} s.")
-                yield done, render.takes(result), for_programs(result), *ready
+                yield ended(done, render.takes(result), for_programs(result))
         finally:
             job.cancel()  # whoever asked has gone
             if sessions.get(session) is job:
@@ -192,22 +187,33 @@ def build_page(studio: Studio) -> gr.Blocks:
                 result = gr.JSON(visible=False)
         gr.HTML(render.bottom(settings, studio.models[first].sequence.seconds))
         wished = [video, model, takes, seed, steps, sampler, guidance, negative, start, end, dancer]
-        button.click(
+        told = [status, results, result, button, stopping]
+        made = button.click(
             make,
             wished,
-            [status, results, result, button, stopping],
+            told,
             show_progress="hidden",
             concurrency_limit=None,  # the studio's queue is the line
             api_name="make",
         )
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        made.failure(lambda: failed(BROKEN), None, told, **quiet)
         stopping.click(stop, **quiet)
         dice.click(None, None, seed, js="() => Math.floor(Math.random() * 1e6)", **quiet)
-        # Not in Gradio's queue, whose stream of events ends with it, perhaps just when a click has joined the stream.
-        video.change(look, [video], [about], **quiet)
+        video.change(look, [video], [about], **{**quiet, "queue": True, "concurrency_limit": 4})
         model.change(of_model, [model], controls, **quiet)
         page.unload(stop)
     return page
+
+
+def ended(told: str, takes: str, result: dict[str, Any]) -> tuple[Any, ...]:
+    """Status, takes and result of a job that is over, and the buttons: *Make music* again instead of *Stop*."""
+    return told, takes, result, gr.update(visible=True), gr.update(visible=False)
+
+
+def failed(sentence: str) -> tuple[Any, ...]:
+    """The same for a job that has no takes."""
+    return ended(render.message("failed", sentence), "", {"error": sentence})
 
 
 def controls_of(studio: Studio, name: str) -> tuple[dict[str, Any], ...]:

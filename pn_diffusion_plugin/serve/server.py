@@ -45,6 +45,11 @@ def import_gradio() -> Any:
         raise UserError(
             "the web page needs gradio, which is not installed: pip install 'pn-diffusion-plugin[serve]'"
         ) from error
+    import matplotlib
+
+    # It selects this backend for every call and the former one (MPLBACKEND's, say) afterwards, which fails where they
+    # differ while a job's thread is importing matplotlib.pyplot.
+    matplotlib.use("agg")
     # It would fetch an address that a client names instead of sending a file.
     processing.async_ssrf_protected_download = _refuse_address
     return gradio

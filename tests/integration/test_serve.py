@@ -22,7 +22,7 @@ import soundfile
 from browser import Watch, launched
 from gradio_client.exceptions import AppError
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from served import Served, ask, dance, serving
 from tiny_experiment import program, run
 
@@ -189,6 +189,26 @@ def test_a_picture_is_refused_in_a_sentence(page: Page, tmp_path: Path) -> None:
 def test_no_video_is_told(page: Page) -> None:
     page.locator("#make").click()
     expect(page.locator("#status [role=alert]")).to_contain_text("there is no video yet: drop one")
+
+
+def test_what_fails_unforeseen_is_told_and_leaves_the_page_usable(page: Page, clip: Path) -> None:
+    drop(page, clip)
+    expect(page.locator("#facts")).to_contain_text("3.0 s")
+    wrong = {"count": 0}
+
+    def spoil(route: Route) -> None:
+        wrong["count"] += 1
+        asked = route.request.post_data_json
+        asked["data"] = asked["data"][:3]  # as no page asks: the framework fails before it is anybody's job
+        route.continue_(post_data=asked)
+
+    page.route("**/queue/join**", spoil)
+    page.locator("#make").click()
+    expect(page.locator("#status [role=alert]")).to_contain_text("Something went wrong here")
+    assert wrong["count"] == 1
+    page.unroute("**/queue/join**")
+    page.locator("#make").click()
+    expect(page.locator("#status")).to_contain_text("Made in")
 
 
 @pytest.mark.slow

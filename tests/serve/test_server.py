@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -38,3 +39,17 @@ def test_without_gradio_it_is_said_how_to_install_it() -> None:
     assert done.stderr.strip() == (
         "error: the web page needs gradio, which is not installed: pip install 'pn-diffusion-plugin[serve]'"
     )
+
+
+def test_a_call_of_the_page_may_end_while_a_job_imports_pyplot() -> None:
+    code = (
+        "import sys, types; from pn_diffusion_plugin.serve.server import import_gradio; import_gradio();"
+        "from gradio.utils import MatplotlibBackendMananger as AroundEachCall; call = AroundEachCall();"
+        "call.__enter__(); sys.modules['matplotlib.pyplot'] = types.ModuleType('matplotlib.pyplot');"
+        "call.__exit__(None, None, None)"
+    )
+    environment = {**os.environ, "MPLBACKEND": "Agg"}  # any but Gradio's own "agg"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
