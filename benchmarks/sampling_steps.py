@@ -6,7 +6,8 @@
 
 A cell is a sampler, a number of steps and parameters of the generation. Every cell makes music for the same clips with
 the same seeds, here of the *validation* split: the choice is made on it. A finished cell is kept in
-outputs/sampling_steps (one file each, so several programs may work on them at once) and not made again.
+outputs/sampling_steps (one file each, so several programs may work on them at once) and not made again as long as the
+weights are the same.
 
 A cell holds the reference's quality where no mean is worse than the worse end of the reference's own 95 % interval.
 Writes OUTPUT.md and OUTPUT.png from all cells that there are.
@@ -26,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from torch import nn
 
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.metrics import statistics
@@ -36,6 +38,7 @@ from pn_diffusion_plugin.metrics.trackers import beat_tracker
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.modules.windows import window_starts
 from pn_diffusion_plugin.solvers.evaluation import CorpusClip, evaluation_clip, read_split
+from pn_diffusion_plugin.solvers.latent_cache import weights_hash
 from pn_diffusion_plugin.utils.files import atomic_path
 
 RUN_LONG = "ddpm,1000"
@@ -189,7 +192,7 @@ def draw(cells: list[Cell], reference: np.ndarray, file: Path) -> None:
     import matplotlib
 
     matplotlib.use("Agg")
-    from matplotlib import pyplot
+    from matplotlib import pyplot, ticker
 
     plain = [cell for cell in cells if cell.name.count(",") == 1]
     figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
@@ -208,6 +211,9 @@ def draw(cells: list[Cell], reference: np.ndarray, file: Path) -> None:
                 spread = np.array([[v["mean"] - v["low"], v["high"] - v["mean"]] for _, v in line]).T
                 axis.errorbar(x, mean, spread, marker="o", markersize=3, capsize=2, label=sampler)
         axis.set(title=title, xlabel="U-Net rows a window", xscale="log")
+        axis.xaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter(ticker.NullFormatter())
     axes[0].legend()
     with atomic_path(file) as temporary:
         figure.savefig(temporary, dpi=90)
@@ -230,9 +236,9 @@ def main() -> None:
     args = parser.parse_args()
     clips = read_split(args.corpus / "egs" / args.split, args.clips)
     model, embed = PNDiffusion.get_pretrained(args.model), Embedder()
-    folder = (
-        paths.outputs_dir() / "sampling_steps" / f"{args.model.replace('/', '_')}-{args.split}-{len(clips)}"
-    )
+    weights = weights_hash(nn.ModuleList(model.parts()))[:8]
+    of = f"{args.model.replace('/', '_')}-{weights}-{args.corpus.name}-{args.split}-{len(clips)}"
+    folder = paths.outputs_dir() / "sampling_steps" / of
     for name in args.cells:
         if (file := folder / f"{name}.npz").is_file():
             continue
