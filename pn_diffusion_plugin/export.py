@@ -47,7 +47,8 @@ def export_model(
     Args:
         checkpoint: Dora signature, experiment's folder or exported folder.
         folder: to write into.
-        vocoder: signature or folder of a `solver=vocoder` experiment, whose vocoder is to go with the model.
+        vocoder: signature or folder of a `solver=vocoder` experiment, or an exported model: its vocoder is to go
+            with this one.
         refinement: iterations of Griffin-Lim after the vocoder, where others than it was trained to have.
         reports: evaluations whose tables stand on the card; none: the experiment's own, where it has one.
 

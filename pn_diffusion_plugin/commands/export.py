@@ -17,7 +17,8 @@ def export(
     vocoder: Annotated[
         str | None,
         typer.Option(
-            help="Signature or folder of a `solver=vocoder` experiment, whose vocoder is to go with the model."
+            help="Signature or folder of a `solver=vocoder` experiment, or a model such as `mini`: its vocoder is to "
+            "go with the model."
         ),
     ] = None,
     refinement: Annotated[
