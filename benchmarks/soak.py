@@ -19,7 +19,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -139,7 +139,7 @@ class Answers:
 
 
 def by_page(
-    served: Served, model_name: str, steps: int, dances: Sequence[Path], pieces: int,
+    served: Served, model_name: str, wish: Mapping[str, Any], dances: Sequence[Path], pieces: int,
     expected: Callable[[int, int], NDArray[np.float32]], folder: Path,
 ) -> Answers:  # fmt: skip
     """As many people as dances, each asking again and again; every answer is compared with what is `expected`."""
@@ -149,7 +149,7 @@ def by_page(
         client = served.client()
         for turn in range(number, pieces, len(dances)):
             video = another(dances[number], turn, folder) if turn // len(dances) % 2 else dances[number]
-            result = ask(client, video, model_name, seed=turn, steps=steps)
+            result = ask(client, video, model_name, seed=turn, **wish)
             wav, _ = soundfile.read(
                 io.BytesIO(served.get(result["takes"][0]["wav"]).content), dtype="float32"
             )
@@ -185,8 +185,9 @@ def soak_page(
 
     copies = folder / "copies"
     copies.mkdir()
+    wish = {key: getattr(model.params, key) for key in ("steps", "sampler", "guidance", "negative_guidance")}
     with serving(name, folder / "served", "--queue", str(len(dances)), "--keep-minutes", "1") as served:
-        answers = by_page(served, name, model.params.steps, dances, pieces, expected, copies)
+        answers = by_page(served, name, wish, dances, pieces, expected, copies)
     return {
         "people": len(dances),
         "served": answers.served,
