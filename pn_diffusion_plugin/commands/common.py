@@ -1,4 +1,4 @@
-"""What every command has: `--json`, `--quiet` and `--debug`, and where it says what."""
+"""What commands have in common: `--json`, `--quiet` and `--debug` of all, `--dancer`, and where they say what."""
 
 from __future__ import annotations
 
@@ -28,6 +28,13 @@ Json = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.", rich_help_panel=_PANEL)]
 Debug = Annotated[bool, typer.Option("--debug", help="Show an error's traceback.", rich_help_panel=_PANEL)]
+Dancer = Annotated[
+    str,
+    typer.Option(
+        help="Who is followed where there are several: prominent (large, in the middle, there for long), left, "
+        "right, largest, or a number, 1 being the person farthest to the left."
+    ),
+]
 
 
 @dataclass

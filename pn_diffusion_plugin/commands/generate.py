@@ -9,7 +9,7 @@ import typer
 
 from ..errors import UserError
 from ..utils.progress import progress_bar
-from .common import complain, finish, say
+from .common import Dancer, complain, finish, say
 from .generation_options import with_generation_options
 
 
@@ -49,13 +49,7 @@ def generate(
         float | None,
         typer.Option(help="Leave the old sound beneath the music, so loud against it, e.g. -12."),
     ] = None,
-    dancer: Annotated[
-        str,
-        typer.Option(
-            help="Who is followed where there are several: prominent (large, in the middle, there for "
-            "long), left, right, largest, or a number, 1 being the person farthest to the left."
-        ),
-    ] = "prominent",
+    dancer: Dancer = "prominent",
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave out takes whose files are there.")
     ] = False,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UserError
-from .common import complain, finish, say
+from .common import Dancer, complain, finish, say
 
 if TYPE_CHECKING:
     from ..data.runs import Shard
@@ -19,14 +19,6 @@ app = typer.Typer(
     help="Make a corpus to train on.",
     epilog="Example: `pn-diffusion prepare folder my_videos outputs/corpora/mine`",
 )
-
-Dancer = Annotated[
-    str,
-    typer.Option(
-        help="Who is followed where there are several: prominent, left, right, largest, or a number, "
-        "1 being the person farthest to the left."
-    ),
-]
 
 
 def prepare_folder_command(

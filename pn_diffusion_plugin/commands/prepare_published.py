@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import UserError
-from .common import say
-from .prepare import Dancer, chosen_shard, name_and_value, tell
+from .common import Dancer, say
+from .prepare import chosen_shard, name_and_value, tell
 
 if TYPE_CHECKING:
     from ..data.corpora.selection import Selection
@@ -127,9 +127,7 @@ def prepare_tiktok(
     Example: `pn-diffusion prepare tiktok TikTok outputs/corpora/tiktok --split d2m-gan`
     """
     from ..data.corpora.tiktok import select_tiktok
-    from ..data.dancers import parse_dancer
 
-    parse_dancer(dancer)  # what is wrong is told before a job is submitted
     selection = select_tiktok(src, dst, split=split, lists=split_file or (), seed=seed)
     how = _how(jobs, shards, shard_index, slurm, slurm_option)
     _prepare(selection, dst, how, seed, visual_encoder, visual_weights, dancer)
@@ -167,5 +165,8 @@ def _prepare(
     for note in selection.notes:
         say(note)
     spec = FeatureSpec(visual_encoder=visual_encoder)
-    options: dict[str, Any] = {"spec": spec, "seed": seed, "visual_weights": visual_weights, "dancer": dancer}
-    tell(prepare_selection(selection, dst, **options, **how))
+    tell(
+        prepare_selection(
+            selection, dst, spec=spec, seed=seed, visual_weights=visual_weights, dancer=dancer, **how
+        )
+    )

@@ -14,6 +14,7 @@ import submitit
 
 from .. import paths
 from ..errors import CorpusError, UserError
+from .dancers import parse_dancer
 from .prepare import PrepareReport, prepare_folder
 from .runs import Shard
 
@@ -102,6 +103,7 @@ def prepare_on_cluster(
         UserError: as `prepare_folder`, or no such cluster.
         CorpusError: the last job failed.
     """
+    parse_dancer(options.get("dancer", "prominent"))  # told here once, not by every job
     src, dst = Path(src).absolute(), Path(dst).absolute()
     cluster = Cluster() if cluster is None else cluster
     executor = cluster.executor(folder or paths.outputs_dir() / "submitit" / dst.name)

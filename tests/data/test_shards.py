@@ -157,6 +157,13 @@ def test_the_jobs_of_a_cluster_make_the_files_of_one_process(videos, whole, tmp_
         prepare_on_cluster(videos, dst, 1, Cluster("debug"), logs, sample_rate=16000)
 
 
+def test_a_dancer_that_is_none_is_told_before_a_job_is_submitted(videos, tmp_path):
+    logs = tmp_path / "logs"
+    with pytest.raises(UserError, match="dancer is 'best': give prominent, left"):
+        prepare_on_cluster(videos, tmp_path / "corpus", 2, Cluster("local"), logs, dancer="best")
+    assert not logs.exists() and not (tmp_path / "corpus").exists()
+
+
 def test_slurm_gets_what_is_asked_for(tmp_path, monkeypatch):
     """With a `sbatch` that only says that it has taken the job."""
     programs = tmp_path / "bin"
