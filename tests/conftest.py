@@ -57,6 +57,19 @@ def repository() -> Path:
     return Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(scope="session")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A video of 2.6 s: two dancers side by side."""
+    from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+    from pn_diffusion_plugin.data.video import read_frames, write_video
+
+    folder = tmp_path_factory.mktemp("pair")
+    spec = MiniSpec(train=1, valid=1, test=2, seconds=2.6)
+    alone = [read_frames(write_clip(spec, "test", number, folder), 25) for number in range(2)]
+    write_video(folder / "pair.mp4", (np.concatenate(both, axis=1) for both in zip(*alone, strict=True)), 25)
+    return folder / "pair.mp4"
+
+
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
     """The command `pn-diffusion` silences warnings of its process; the next test wants to see them."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hydra
 import pytest
 import yaml
 from omegaconf import OmegaConf
@@ -11,14 +10,13 @@ from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.bundle import MODEL, VOCODER
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.training_card import read_card
+from pn_diffusion_plugin.train import main
 
 SHIPPED = paths.weights_dir("mini")
 
 
 def recipe(overrides: list[str]) -> dict:
-    with hydra.initialize_config_dir(str(paths.config_dir()), version_base="1.3"):
-        config = hydra.compose("config", overrides)
-    return OmegaConf.to_container(config, resolve=True)
+    return OmegaConf.to_container(main.get_xp(overrides).cfg, resolve=True)
 
 
 @pytest.mark.parametrize(

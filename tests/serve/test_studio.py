@@ -15,7 +15,7 @@ import pytest
 import soundfile
 
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
-from pn_diffusion_plugin.data.video import probe, read_frames, write_video
+from pn_diffusion_plugin.data.video import probe, read_frames
 from pn_diffusion_plugin.errors import UserError, VideoError
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.serve.jobs import Cancelled
@@ -41,16 +41,6 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_clip(
         MiniSpec(train=1, valid=1, test=1, seconds=3.0), "test", 0, tmp_path_factory.mktemp("clip")
     )
-
-
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two dancers side by side."""
-    folder = tmp_path_factory.mktemp("pair")
-    spec = MiniSpec(train=1, valid=1, test=2, seconds=2.6)
-    alone = [read_frames(write_clip(spec, "test", number, folder), 25) for number in range(2)]
-    write_video(folder / "pair.mp4", (np.concatenate(both, axis=1) for both in zip(*alone, strict=True)), 25)
-    return folder / "pair.mp4"
 
 
 @pytest.fixture(scope="module")
