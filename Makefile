@@ -62,7 +62,7 @@ bench-quick: $(STAMP)
 	$(BIN)/python -m benchmarks.bench --quick $(BENCH_ARGS)
 
 weights: $(STAMP)
-	$(BIN)/python -m pn_diffusion_plugin.bundle $(WEIGHTS_ARGS)
+	$(BIN)/python -m pn_diffusion_plugin.apps.weights $(WEIGHTS_ARGS)
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

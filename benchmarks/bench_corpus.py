@@ -17,14 +17,14 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from pn_diffusion_plugin import paths
-from pn_diffusion_plugin.data.clips import write_clip
 from pn_diffusion_plugin.data.corpora import ensure_corpus
-from pn_diffusion_plugin.data.features import Features, FeatureSpec
+from pn_diffusion_plugin.data.corpora.clips import write_clip
+from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, settle
+from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
+from pn_diffusion_plugin.data.features.visual import visual_dim
 from pn_diffusion_plugin.data.manifest import SPLITS, CorpusPaths
-from pn_diffusion_plugin.data.prepare import finish_corpus, settle
-from pn_diffusion_plugin.data.visual import visual_dim
+from pn_diffusion_plugin.metrics.corpus import read_split
 from pn_diffusion_plugin.models import builders
-from pn_diffusion_plugin.solvers.evaluation import read_split
 from pn_diffusion_plugin.utils.files import atomic_path, write_json
 
 #: The published architecture, and the one that trains on a laptop, with a negative stream.

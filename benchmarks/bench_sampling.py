@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from pn_diffusion_plugin.data.dance_condition import dance_conditions
+from pn_diffusion_plugin.data.condition import dance_conditions
 from pn_diffusion_plugin.data.manifest import CorpusPaths
+from pn_diffusion_plugin.metrics.corpus import CorpusClip, read_split
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
-from pn_diffusion_plugin.solvers.evaluation import CorpusClip, read_split
 
 from .bench_contenders import Contender, Counts, Seconds
 from .bench_corpus import ARCHITECTURE, RECOMMENDED, build_corpus, composed

@@ -14,9 +14,9 @@ import sys
 from pathlib import Path
 
 from pn_diffusion_plugin import paths
+from pn_diffusion_plugin.metrics.corpus import evaluate_corpus
 from pn_diffusion_plugin.metrics.report import render_markdown
 from pn_diffusion_plugin.models.pretrained import get_pretrained
-from pn_diffusion_plugin.solvers.evaluation import evaluate_corpus
 
 
 def main() -> None:

@@ -54,11 +54,11 @@ def watch(video: Path, rounds: int, threads: int) -> dict[str, Any]:
     """Costs of watching one video."""
     import torch
 
-    from pn_diffusion_plugin.data.extraction import extract_features
-    from pn_diffusion_plugin.data.features import FeatureSpec
-    from pn_diffusion_plugin.data.pose import POSE_SIDE, PoseExtractor
+    from pn_diffusion_plugin.data.features.extraction import extract_features
+    from pn_diffusion_plugin.data.features.feature_file import FeatureSpec
+    from pn_diffusion_plugin.data.features.pose import POSE_SIDE, PoseExtractor
+    from pn_diffusion_plugin.data.features.visual import build_visual_encoder, window_features
     from pn_diffusion_plugin.data.video import probe, read_frames
-    from pn_diffusion_plugin.data.visual import build_visual_encoder, window_features
 
     spec, pose = FeatureSpec(), PoseExtractor()
     encoder = build_visual_encoder(spec.visual_encoder)

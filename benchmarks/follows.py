@@ -29,12 +29,12 @@ from pathlib import Path
 import torch
 
 from pn_diffusion_plugin import paths
-from pn_diffusion_plugin.data.features import Features
+from pn_diffusion_plugin.data.features.feature_file import Features
+from pn_diffusion_plugin.metrics.corpus import CorpusClip, evaluate_corpus, long_enough, read_split
 from pn_diffusion_plugin.metrics.nulls import shuffle_clips
 from pn_diffusion_plugin.metrics.report import render_markdown
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
-from pn_diffusion_plugin.models.requests import Progress
-from pn_diffusion_plugin.solvers.evaluation import CorpusClip, evaluate_corpus, long_enough, read_split
+from pn_diffusion_plugin.utils.progress import ProgressCallback
 
 NEGATIVE_WEIGHT = 0.5
 
@@ -56,7 +56,7 @@ class ToldOtherwise:
         self,
         features: Sequence[Features],
         seeds: Sequence[int] | None = None,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         names: Sequence[str] | None = None,
     ) -> list[torch.Tensor]:
         """As `PNDiffusion.generate_from_features`."""

@@ -59,10 +59,10 @@ def costs_and_dance(count: int) -> dict[str, Any]:
     """Processor seconds by stage, and alignment of dance and music as BlazePose sees it."""
     import torch
 
-    from pn_diffusion_plugin.data.features import FeatureSpec
-    from pn_diffusion_plugin.data.pose import POSE_SIDE, PoseExtractor
+    from pn_diffusion_plugin.data.features.feature_file import FeatureSpec
+    from pn_diffusion_plugin.data.features.pose import POSE_SIDE, PoseExtractor
+    from pn_diffusion_plugin.data.features.visual import build_visual_encoder, window_features
     from pn_diffusion_plugin.data.video import read_frames
-    from pn_diffusion_plugin.data.visual import build_visual_encoder, window_features
     from pn_diffusion_plugin.metrics.dance import dance_music_alignment, kinematic_beats
 
     torch.set_num_threads(1)

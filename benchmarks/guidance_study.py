@@ -25,12 +25,12 @@ from typing import Any
 import numpy as np
 
 from pn_diffusion_plugin import paths
-from pn_diffusion_plugin.data.features import Features
+from pn_diffusion_plugin.data.features.feature_file import Features
+from pn_diffusion_plugin.metrics.corpus import CorpusClip, evaluation_clip, read_split
 from pn_diffusion_plugin.metrics.dance import dance_beats
 from pn_diffusion_plugin.metrics.evaluate import evaluate_systems
 from pn_diffusion_plugin.metrics.scoring import EvaluationClip
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
-from pn_diffusion_plugin.solvers.evaluation import CorpusClip, evaluation_clip, read_split
 from pn_diffusion_plugin.utils.files import atomic_path, write_json
 
 NEGATIVE_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)

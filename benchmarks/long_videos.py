@@ -26,13 +26,13 @@ import torch
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec
 from pn_diffusion_plugin.data.corpora.mini.prepare import prepare_mini
-from pn_diffusion_plugin.data.features import Features
+from pn_diffusion_plugin.data.features.feature_file import Features
 from pn_diffusion_plugin.metrics.beats import beat_f_measure, track_beats
+from pn_diffusion_plugin.metrics.corpus import CorpusClip, read_split
 from pn_diffusion_plugin.metrics.seams import find_seams
 from pn_diffusion_plugin.metrics.statistics import Interval, bootstrap, paired_difference
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.modules.windows import window_starts
-from pn_diffusion_plugin.solvers.evaluation import CorpusClip, read_split
 from pn_diffusion_plugin.utils.files import atomic_path, write_json
 
 SEED = 60  # of the dances

@@ -29,7 +29,7 @@ from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.data.manifest import load_manifest
 from pn_diffusion_plugin.metrics.resynthesis import onset_f, spectral_convergence
 from pn_diffusion_plugin.metrics.statistics import bootstrap
-from pn_diffusion_plugin.models.vocoder import GriffinLim
+from pn_diffusion_plugin.models.vocoders.griffin_lim import GriffinLim
 from pn_diffusion_plugin.modules.mel import MelSpectrogram
 from pn_diffusion_plugin.utils.files import write_json
 

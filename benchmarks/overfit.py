@@ -32,10 +32,10 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from pn_diffusion_plugin import paths
+from pn_diffusion_plugin.data.condition import NEGATIVE, POSITIVE
 from pn_diffusion_plugin.data.corpora import ensure_corpus
 from pn_diffusion_plugin.data.dance_attributes import DanceAttributes
-from pn_diffusion_plugin.data.dance_condition import NEGATIVE, POSITIVE
-from pn_diffusion_plugin.data.dance_dataset import DanceDataset
+from pn_diffusion_plugin.data.dataset import DanceDataset
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.modules.sampling import clip_generators, sample

@@ -14,7 +14,7 @@ import librosa
 import numpy as np
 import torch
 
-from pn_diffusion_plugin.data.dance_condition import NEGATIVE, POSITIVE
+from pn_diffusion_plugin.data.condition import NEGATIVE, POSITIVE
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.dual import DualDiffusion
 from pn_diffusion_plugin.models.mel_vae import MelVAE

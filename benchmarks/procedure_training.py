@@ -18,7 +18,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.profiler import record_function
 
-from pn_diffusion_plugin.data.dance_condition import POSITIVE
+from pn_diffusion_plugin.data.condition import POSITIVE
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.dual import DualDiffusion
 from pn_diffusion_plugin.models.mel_vae import MelVAE

@@ -32,11 +32,12 @@ from scipy.ndimage import uniform_filter1d
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.data.augment import part_of_body
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, clip_dance
-from pn_diffusion_plugin.data.extraction import extract_features
-from pn_diffusion_plugin.data.features import Features, FeatureSpec, load_features
-from pn_diffusion_plugin.data.pose import JOINT_NAMES, PoseExtractor
+from pn_diffusion_plugin.data.features.extraction import extract_features
+from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec, load_features
+from pn_diffusion_plugin.data.features.pose import PoseExtractor
+from pn_diffusion_plugin.data.features.visual import build_visual_encoder
+from pn_diffusion_plugin.data.skeleton import JOINT_NAMES
 from pn_diffusion_plugin.data.video import read_frames, write_video
-from pn_diffusion_plugin.data.visual import build_visual_encoder
 from pn_diffusion_plugin.metrics.beats import track_beats
 from pn_diffusion_plugin.metrics.dance import dance_beats, dance_music_alignment
 from pn_diffusion_plugin.utils.files import write_json

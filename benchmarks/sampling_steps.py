@@ -31,13 +31,13 @@ from torch import nn
 
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.metrics import statistics
+from pn_diffusion_plugin.metrics.corpus import CorpusClip, evaluation_clip, read_split
 from pn_diffusion_plugin.metrics.embedding import Embedder
 from pn_diffusion_plugin.metrics.frechet import frechet_clips
 from pn_diffusion_plugin.metrics.scoring import row_sounds, score_sounds
 from pn_diffusion_plugin.metrics.trackers import beat_tracker
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.modules.windows import window_starts
-from pn_diffusion_plugin.solvers.evaluation import CorpusClip, evaluation_clip, read_split
 from pn_diffusion_plugin.solvers.latent_cache import weights_hash
 from pn_diffusion_plugin.utils.files import atomic_path
 

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 from pn_diffusion_plugin import paths
-from pn_diffusion_plugin.data.features import FeatureHeader, Features, FeatureSpec
+from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, FeatureSpec
 from pn_diffusion_plugin.utils.files import write_json
 
 RATE = 22050
@@ -62,8 +62,8 @@ def generate_here(manifest: Path, seconds: float, steps: int) -> dict[str, float
     """Time and memory of making music of a length, in this process."""
     import torch
 
+    from pn_diffusion_plugin.metrics.corpus import read_split
     from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
-    from pn_diffusion_plugin.solvers.evaluation import read_split
 
     torch.set_num_threads(1)
     model = PNDiffusion.get_pretrained("mini")
@@ -97,8 +97,8 @@ def tiny_videos(folder: Path, count: int) -> None:
 
 def mean_colours(spec: FeatureSpec, weights: Path | None) -> Callable[[Path], Features]:
     """An extractor that decodes and hashes as the real one does, and sees nothing but mean colours."""
+    from pn_diffusion_plugin.data.features.visual import window_indices
     from pn_diffusion_plugin.data.video import probe, read_frames
-    from pn_diffusion_plugin.data.visual import window_indices
     from pn_diffusion_plugin.utils.files import sha256_file
 
     def extract(video: Path) -> Features:
@@ -125,8 +125,8 @@ def mean_colours(spec: FeatureSpec, weights: Path | None) -> Callable[[Path], Fe
 
 def prepare_here(folder: Path, count: int) -> dict[str, float]:
     """Time and memory of preparing so many clips and of reading them, in this process."""
-    from pn_diffusion_plugin.data.dance_dataset import DanceDataset
-    from pn_diffusion_plugin.data.prepare import finish_corpus, prepare_folder
+    from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, prepare_folder
+    from pn_diffusion_plugin.data.dataset import DanceDataset
 
     before = peak_mb()
     corpus = folder / f"corpus{count}"

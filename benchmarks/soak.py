@@ -29,8 +29,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-_TESTS = Path(__file__).resolve().parents[1] / "tests"
-sys.path[:0] = [str(_TESTS / "integration"), str(_TESTS / "models")]
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"))
 
 from served import Served, ask, serving  # noqa: E402
 
@@ -174,7 +173,7 @@ def soak_page(
     model: PNDiffusion, name: str, dances: Sequence[Path], pieces: int, folder: Path
 ) -> dict[str, Any]:
     """Serve people and report what they got and what grew."""
-    from pn_diffusion_plugin.data.extraction import extract_features
+    from pn_diffusion_plugin.data.features.extraction import extract_features
 
     features = [extract_features(dance, model.feature_spec) for dance in dances]
     guard = threading.Lock()

@@ -15,7 +15,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from pn_diffusion_plugin.models.checkpoint import load_experiment, resolve_checkpoint
+from pn_diffusion_plugin.models.io.checkpoint import load_experiment, resolve_checkpoint
 from pn_diffusion_plugin.utils.files import atomic_path
 
 COLUMNS = {

@@ -38,10 +38,10 @@ from pn_diffusion_plugin.metrics.frechet import frechet_clips
 from pn_diffusion_plugin.metrics.resynthesis import onset_f, spectral_convergence
 from pn_diffusion_plugin.metrics.statistics import bootstrap
 from pn_diffusion_plugin.models import builders
-from pn_diffusion_plugin.models.checkpoint import load_into, load_vae_weights
+from pn_diffusion_plugin.models.io.checkpoint import load_into, load_vae_weights
 from pn_diffusion_plugin.models.mel_vae import MelVAE
-from pn_diffusion_plugin.models.trained_vocoder import TrainedVocoder, load_vocoder
-from pn_diffusion_plugin.models.vocoder import GriffinLim, Vocoder
+from pn_diffusion_plugin.models.vocoders.griffin_lim import GriffinLim, Vocoder
+from pn_diffusion_plugin.models.vocoders.trained import TrainedVocoder, load_vocoder
 from pn_diffusion_plugin.modules.mel import MelSpectrogram
 from pn_diffusion_plugin.utils.files import write_json
 

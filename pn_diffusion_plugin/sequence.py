@@ -10,6 +10,9 @@ from dataclasses import dataclass
 
 import torch
 
+LENGTH_TOLERANCE = 0.05
+"""A clip may be this much (s) shorter than a model's window: about one dropped frame."""
+
 
 def _ceil_to(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple

@@ -28,7 +28,7 @@ from ._compat import ensure_ffmpeg
 from .errors import UserError, explain
 from .solvers import describe
 from .solvers import get_solver as build_solver
-from .solvers.workers import on_rank_zero, patient_group
+from .solvers.distributed import on_rank_zero, patient_group
 from .utils.files import exclusive
 
 logger = logging.getLogger(__name__)

@@ -70,6 +70,14 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "pair.mp4"
 
 
+@pytest.fixture(scope="session")
+def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prepared corpus of 6 / 2 / 2 clips."""
+    from tiny_experiment import build_corpus
+
+    return build_corpus(tmp_path_factory.mktemp("prepared") / "corpus")
+
+
 @pytest.fixture(autouse=True)
 def logging_as_it_was() -> Iterator[None]:
     """The command `pn-diffusion` silences warnings of its process; the next test wants to see them."""

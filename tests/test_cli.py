@@ -19,15 +19,12 @@ import pytest
 import soundfile
 import torch
 import yaml
+from tiny_model import tiny_model
 
 import pn_diffusion_plugin
 from pn_diffusion_plugin import cli
 from pn_diffusion_plugin.commands.common import reset_mode
 from pn_diffusion_plugin.data.video import write_video
-
-sys.path.insert(0, str(Path(__file__).parent / "models"))
-
-from tiny_model import tiny_model  # noqa: E402
 
 Command = Callable[..., tuple[int, str, str]]
 
@@ -467,7 +464,7 @@ def test_ctrl_c_is_exit_code_130(command: Command, monkeypatch: pytest.MonkeyPat
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pn_diffusion_plugin.models.checkpoint.resolve_checkpoint", interrupted)
+    monkeypatch.setattr("pn_diffusion_plugin.models.io.checkpoint.resolve_checkpoint", interrupted)
     code, out, err = command("export", "anything", "-o", tmp_path / "out")
     assert (code, out) == (130, "") and err.startswith("interrupted")
 

@@ -168,7 +168,7 @@ def test_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.Mon
     """All blocks one after the other, in a folder with the files that the pages speak of."""
     from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
     from pn_diffusion_plugin.data.corpora.mini.bundle import read_bundle
-    from pn_diffusion_plugin.data.features import save_features
+    from pn_diffusion_plugin.data.features.feature_file import save_features
 
     text = page.read_text()
     if "clip.safetensors" in text:

@@ -16,8 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 from pn_diffusion_plugin import cli, paths
+from pn_diffusion_plugin.apps.local_grid import LOG, is_finished, list_cells, load_explorer, run_locally
 from pn_diffusion_plugin.errors import UserError
-from pn_diffusion_plugin.local_grid import LOG, is_finished, list_cells, load_explorer, run_locally
 from pn_diffusion_plugin.train import main
 
 CELLS = {

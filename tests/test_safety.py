@@ -29,7 +29,7 @@ FORBIDDEN |= {
     f"yaml.{name}" for name in ("load", "load_all", "full_load", "unsafe_load", "Loader", "UnsafeLoader")
 }
 #: The one place where a pickle is read, by a machine that builds arrays only.
-PICKLES = "data/array_pickle.py"
+PICKLES = "utils/array_pickle.py"
 
 
 def calls(tree: ast.AST) -> Iterator[tuple[str, ast.Call]]:

@@ -11,8 +11,8 @@ _ROOT = Path(__file__).resolve().parents[2]
 _PACKAGE = "pn_diffusion_plugin"
 #: What a reader looks for first stands first.
 _FIRST = {
-    "models": ["pn_diffusion", "generation_params", "pretrained", "dance_musicgen"],
-    "data": ["features", "extraction", "dance_condition", "dance_dataset"],
+    "models": ["pn_diffusion", "generation_params", "pretrained", "musicgen.dance_musicgen"],
+    "data": ["features.feature_file", "features.extraction", "condition", "dataset"],
     "metrics": ["beats", "dance", "evaluate", "torch_metrics"],
 }
 

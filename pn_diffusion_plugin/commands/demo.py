@@ -31,7 +31,7 @@ def demo(
     Example: `pn-diffusion demo`
     """
     from .. import paths
-    from ..demo import run_demo
+    from ..apps.demo import run_demo
 
     start = time.monotonic()
     folder = run_demo(

@@ -13,7 +13,7 @@ def doctor() -> None:
 
     Example: `pn-diffusion doctor`, or for a program: `pn-diffusion doctor --json`
     """
-    from ..health import check_health
+    from ..apps.doctor import check_health
 
     console = Console(quiet=mode.json or mode.quiet)
     checks = []

@@ -51,7 +51,7 @@ def export(
 
     With a vocoder: `pn-diffusion export 1a2b3c4d -o models/mine --vocoder 5e6f7a8b`
     """
-    from ..export import Words, export_model
+    from ..apps.export import Words, export_model
 
     folder = export_model(
         checkpoint,

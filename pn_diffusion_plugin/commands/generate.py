@@ -70,8 +70,8 @@ def generate(
 
     A part, its old sound still to be heard: `pn-diffusion generate dance.mp4 -o out.mp4 --end 15 --keep-audio-db -12`
     """
-    from ..data.dancers import parse_dancer
-    from ..takes import Edit, Take, make_takes, plan_takes
+    from ..apps.generate import Edit, Take, make_takes, plan_takes
+    from ..data.features.dancers import parse_dancer
 
     parse_dancer(dancer)  # what is wrong is told before a model is loaded
     takes = plan_takes(videos, output, wav, range(seed, seed + seeds))

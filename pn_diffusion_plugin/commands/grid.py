@@ -24,7 +24,7 @@ def grid(
 
     Example: `pn-diffusion grid mini.baselines --jobs 2`
     """
-    from ..local_grid import run_locally
+    from ..apps.local_grid import run_locally
 
     failed = run_locally(
         name,

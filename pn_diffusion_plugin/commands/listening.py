@@ -48,12 +48,12 @@ def listening_test(
     if analyse:
         _analyse([Path(source) for source in sources], output, screen, seed)
         return
+    from ..apps.listening.design import make_design
+    from ..apps.listening.page import check_empty, write_test
+    from ..apps.listening.stimuli import gather
+    from ..apps.report.rows import by_split, collect_rows
+    from ..apps.report.sources import read_sources
     from ..errors import UserError
-    from ..reports.listening.design import make_design
-    from ..reports.listening.page import check_empty, write_test
-    from ..reports.listening.stimuli import gather
-    from ..reports.rows import by_split, collect_rows
-    from ..reports.sources import read_sources
 
     check_empty(output)
     evaluations = read_sources(sources, manifest)
@@ -81,9 +81,9 @@ def listening_test(
 
 
 def _analyse(files: list[Path], folder: Path, screen: bool, seed: int) -> None:
-    from ..reports.listening.analysis import analyse, render_analysis, write_analysis
-    from ..reports.listening.answers import read_answers
-    from ..reports.listening.design import Design
+    from ..apps.listening.analysis import analyse, render_analysis, write_analysis
+    from ..apps.listening.answers import read_answers
+    from ..apps.listening.design import Design
 
     design = Design.load(folder)
     analysis = analyse(design, read_answers(files, design), screen=screen, seed=seed)

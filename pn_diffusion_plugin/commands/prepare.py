@@ -12,7 +12,7 @@ from ..errors import UserError
 from .common import Dancer, complain, finish, say
 
 if TYPE_CHECKING:
-    from ..data.runs import Shard
+    from ..data.corpora.locking import Shard
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -79,8 +79,8 @@ def prepare_folder_command(
 
     On a cluster: `pn-diffusion prepare folder VIDEOS CORPUS --shards 16 --slurm --slurm-partition NAME --jobs 8`
     """
-    from ..data.features import FeatureSpec
-    from ..data.prepare import prepare_folder
+    from ..data.corpora.prepare import prepare_folder
+    from ..data.features.feature_file import FeatureSpec
 
     options: dict[str, Any] = {
         "spec": FeatureSpec(visual_encoder=visual_encoder),
@@ -91,7 +91,7 @@ def prepare_folder_command(
         "dancer": dancer,
     }
     if slurm:
-        from ..data.cluster import Cluster, prepare_on_cluster
+        from ..data.corpora.cluster import Cluster, prepare_on_cluster
 
         if shards is None or shard_index is not None:
             raise UserError("--slurm submits all shards: give --shards N, and no --shard-index")
@@ -108,7 +108,7 @@ def chosen_shard(shards: int | None, shard_index: int | None, otherwise: str = "
     Raises:
         UserError: one of them is missing (`otherwise`: what else it may stand with), or there is no such part.
     """
-    from ..data.runs import Shard
+    from ..data.corpora.locking import Shard
 
     if shards is None and shard_index is None:
         return None

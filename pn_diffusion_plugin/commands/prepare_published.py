@@ -90,7 +90,7 @@ def prepare_aistpp(
 
     Example: `pn-diffusion prepare aistpp AIST outputs/corpora/aistpp --split cdcd`
     """
-    from ..data.corpora.aistpp_prepare import select_aistpp
+    from ..data.corpora.aistpp.prepare import select_aistpp
 
     selection = select_aistpp(
         src,
@@ -138,7 +138,7 @@ def _how(
 ) -> dict[str, Any]:
     """Where the work is done, as arguments of `prepare_selection`."""
     if slurm:
-        from ..data.cluster import Cluster, prepare_on_cluster
+        from ..data.corpora.cluster import Cluster, prepare_on_cluster
 
         if shards is None or shard_index is not None:
             raise UserError("--slurm submits all shards: give --shards N, and no --shard-index")
@@ -160,7 +160,7 @@ def _prepare(
     dancer: str = "prominent",
 ) -> None:
     from ..data.corpora.selection import prepare_selection
-    from ..data.features import FeatureSpec
+    from ..data.features.feature_file import FeatureSpec
 
     for note in selection.notes:
         say(note)

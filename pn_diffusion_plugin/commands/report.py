@@ -33,9 +33,9 @@ def report(
 
     Example: `pn-diffusion report aligned=1a2b3c4d pooled=5e6f7a8b -o report.html`
     """
-    from ..reports.blocks import write_page
-    from ..reports.page import build_page
-    from ..reports.sources import read_sources
+    from ..apps.report.blocks import write_page
+    from ..apps.report.page import build_page
+    from ..apps.report.sources import read_sources
 
     check_output(output, ".html")
     page = build_page(

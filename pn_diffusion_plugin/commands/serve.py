@@ -34,8 +34,8 @@ def serve(
 
     Example: `pn-diffusion serve --model mini --model models/mine --port 8000`
     """
-    from ..serve.server import Serving, import_gradio, listen
-    from ..serve.settings import ServeSettings
+    from ..apps.serve.server import Serving, import_gradio, listen
+    from ..apps.serve.settings import ServeSettings
 
     settings = ServeSettings(
         models=tuple(model or ["mini"]),

@@ -19,7 +19,7 @@ import numpy as np
 from scipy.signal import lfilter
 
 from ..errors import UserError
-from .pose import JOINT_NAMES
+from .skeleton import JOINT_NAMES
 
 #: Keypoints (T, J, 3), detected (T,), frames a second, width of the picture → the first two, changed.
 Change = Callable[[np.ndarray, np.ndarray, float, float], tuple[np.ndarray, np.ndarray]]

@@ -7,7 +7,7 @@ from typing import Any
 
 from audiocraft.modules.conditioners import ConditioningAttributes
 
-from .dance_condition import DanceCondition
+from .condition import DanceCondition
 
 
 @dataclass

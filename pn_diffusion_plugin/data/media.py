@@ -17,7 +17,7 @@ from av.sidedata.sidedata import SideDataContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from pn_diffusion_plugin.errors import VideoError
+from ..errors import VideoError
 
 # A file handed in by a stranger may be a playlist in disguise: only local files, only real containers.
 _FORMATS = (

@@ -15,8 +15,8 @@ import numpy as np
 
 from ..errors import UserError
 from .augment import Change
-from .dance_condition import DanceCondition, dance_conditions
-from .features import Features
+from .condition import DanceCondition, dance_conditions
+from .features.feature_file import Features
 
 NEGATIVE_CUES = ("reversed", "shifted", "mismatched")
 NEGATIVE_MUSIC = ("same", "reversed")

@@ -25,17 +25,9 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
-from pn_diffusion_plugin.data.media import (
-    Clock,
-    decode,
-    open_media,
-    orientation,
-    read_clock,
-    shown_size,
-    video_stream,
-)
-from pn_diffusion_plugin.errors import AudioError, VideoError
-from pn_diffusion_plugin.utils.files import atomic_path
+from ..errors import AudioError, VideoError
+from ..utils.files import atomic_path
+from .media import Clock, decode, open_media, orientation, read_clock, shown_size, video_stream
 
 _MP4_CODECS = frozenset({"h264", "hevc", "mpeg4", "av1", "vp9"})
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000)

@@ -28,8 +28,8 @@ from torch import Tensor
 
 from .._compat import ensure_ffmpeg
 from .beats import resample
-from .quality import NotRun, Rows, Sounds, interval
-from .scoring import Audio, EvaluationClip
+from .scoring import Audio, EvaluationClip, Sounds
+from .statistics import NotRun, Rows, interval
 
 logger = logging.getLogger(__name__)
 

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
-from pn_diffusion_plugin.metrics.beats import Times, as_times
+from .beats import Times, as_times
 
 if TYPE_CHECKING:
-    from pn_diffusion_plugin.data.features import Features
+    from ..data.features.feature_file import Features
 
 ALIGNMENT_SIGMA = 3 / 60
 

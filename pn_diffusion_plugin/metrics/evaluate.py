@@ -9,25 +9,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pn_diffusion_plugin.errors import UserError
-from pn_diffusion_plugin.metrics import statistics
-from pn_diffusion_plugin.metrics.folders import read_clips, read_systems
-from pn_diffusion_plugin.metrics.memorisation import TrainingClips
-from pn_diffusion_plugin.metrics.quality import quality_metrics
-from pn_diffusion_plugin.metrics.report import SCHEMA
-from pn_diffusion_plugin.metrics.scoring import (
-    BUILT_IN,
-    REFERENCE,
-    SHUFFLED,
-    Audio,
-    EvaluationClip,
-    Scores,
-    row_sounds,
-    score_sounds,
-)
-from pn_diffusion_plugin.metrics.settings import Settings
-from pn_diffusion_plugin.metrics.trackers import beat_tracker
-from pn_diffusion_plugin.metrics.training_music import leaks, read_training
+from ..errors import UserError
+from . import statistics
+from .folders import read_clips, read_systems
+from .memorisation import TrainingClips
+from .quality import quality_metrics
+from .report import SCHEMA
+from .scoring import BUILT_IN, REFERENCE, SHUFFLED, Audio, EvaluationClip, Scores, row_sounds, score_sounds
+from .settings import Settings
+from .trackers import beat_tracker
+from .training_music import leaks, read_training
 
 __all__ = ["EvaluationClip", "aggregate", "evaluate_folders", "evaluate_systems"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pn_diffusion_plugin.metrics.beats import as_mono, as_times
-from pn_diffusion_plugin.utils.files import atomic_path
+from ..utils.files import atomic_path
+from .beats import as_mono, as_times
 
 MOTION, MUSIC, REFERENCE = "tab:orange", "tab:blue", "tab:green"
 

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pn_diffusion_plugin.data.corpora.folder import VIDEO_SUFFIXES
-from pn_diffusion_plugin.errors import AudioError, UserError
-from pn_diffusion_plugin.metrics.beats import SAMPLE_RATE, Times, as_mono, as_times, resample
-from pn_diffusion_plugin.metrics.dance import dance_beats, kinematic_beats
-from pn_diffusion_plugin.metrics.scoring import EvaluationClip, fit_length
-from pn_diffusion_plugin.utils.sound import read_sound_file
+from ..data.corpora.folder import VIDEO_SUFFIXES
+from ..errors import AudioError, UserError
+from ..utils.sound import read_sound_file
+from .beats import SAMPLE_RATE, Times, as_mono, as_times, resample
+from .dance import dance_beats, kinematic_beats
+from .scoring import EvaluationClip, fit_length
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3")
 
@@ -159,15 +159,15 @@ def _partners(
 
 def features_beats(path: str | Path) -> Times:
     """Kinematic beats (s) of a feature file."""
-    from pn_diffusion_plugin.data.features import load_features
+    from ..data.features.feature_file import load_features
 
     return dance_beats(load_features(path))
 
 
 def video_beats(path: str | Path, fps: float = 25.0) -> Times:
     """Kinematic beats (s) of the dancer in a video, poses taken at `fps` as a feature file has them."""
-    from pn_diffusion_plugin.data.pose import POSE_SIDE, PoseExtractor
-    from pn_diffusion_plugin.data.video import frame_times, probe, read_frames
+    from ..data.features.pose import POSE_SIDE, PoseExtractor
+    from ..data.video import frame_times, probe, read_frames
 
     info = probe(path)
     frames, times = read_frames(path, fps, size=POSE_SIDE), frame_times(path, fps)

@@ -7,7 +7,7 @@ a time shift s, both cut to the overlap,
     distance = 1 − max_s ⟨x, y⟩ / (|x| |y|)        over all s with an overlap of at least 3 s,
 
 so 0 is a copy, wherever it was cut and however loud, and 1 has nothing in common. A copy that went through a mel
-autoencoder and a vocoder still lies near .05; landmarks (`data/fingerprint.py`) and tagger embeddings lose it there.
+autoencoder and a vocoder still lies near .05; landmarks (`fingerprint.py`) and tagger embeddings lose it there.
 The distances of the *reference* clips, which no system made, are the scale: as near as music of this kind lies by
 itself.
 """

@@ -12,25 +12,16 @@ weights are missing says so and stops nothing else.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from . import statistics
 from .frechet import frechet_clips
 from .memorisation import Nearest, TrainingClips, summary
-from .scoring import REFERENCE, SHUFFLED, Audio, EvaluationClip
+from .scoring import REFERENCE, SHUFFLED, EvaluationClip, Sounds
 from .settings import QUALITY, Settings
+from .statistics import NotRun, Rows, interval
 
 logger = logging.getLogger(__name__)
-
-Sounds = Mapping[str, Sequence[Audio]]
-Values = dict[str, dict[str, Any]]
-"""Metric name → its value, of one row."""
-Rows = dict[str, Values]
-
-
-class NotRun(Exception):
-    """A metric that cannot be computed; the message says what it needs, beginning with "needs"."""
 
 
 def quality_metrics(
@@ -85,12 +76,6 @@ def quality_metrics(
         return rows, None
     made = {row: near for row, near in found.items() if row not in (SHUFFLED, "click", "silence")}
     return rows, summary([clip.name for clip in clips], made, len(training))
-
-
-def interval(values: Sequence[float | None], seed: int = 0) -> dict[str, Any]:
-    """Mean over clips with its interval; clips without a value are left out."""
-    found = statistics.bootstrap([float("nan") if v is None else v for v in values], seed=seed)
-    return {"not_run": "needs a clip that is not silent"} if found is None else found.as_dict()
 
 
 def _frechet(clips: Sequence[EvaluationClip], sounds: Sounds, settings: Settings, seed: int) -> Rows:

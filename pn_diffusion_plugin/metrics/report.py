@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pn_diffusion_plugin.utils.files import atomic_path, write_json
+from ..utils.files import atomic_path, write_json
 
 SCHEMA = 1
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pn_diffusion_plugin.errors import UserError
-from pn_diffusion_plugin.metrics.beats import (
+from ..errors import UserError
+from .beats import (
     MusicEvents,
     as_mono,
     as_times,
@@ -24,11 +24,12 @@ from pn_diffusion_plugin.metrics.beats import (
     resample,
     tempo_error,
 )
-from pn_diffusion_plugin.metrics.dance import dance_music_alignment
-from pn_diffusion_plugin.metrics.nulls import click_track, repeat_to, shuffle_clips, silence
-from pn_diffusion_plugin.metrics.trackers import Tracker
+from .dance import dance_music_alignment
+from .nulls import click_track, repeat_to, shuffle_clips, silence
+from .trackers import Tracker
 
 Audio = NDArray[np.float32]
+Sounds = Mapping[str, Sequence[Audio]]  # row → a sound for each clip
 Scores = dict[str, NDArray[np.float64]]
 
 LENGTH_TOLERANCE = 0.001

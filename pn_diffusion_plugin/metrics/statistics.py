@@ -6,8 +6,9 @@ quantiles of the results are the interval (Efron 1979). Everything is fixed by `
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,13 @@ CONFIDENCE = 0.95
 Array = NDArray[np.float64]
 Statistic = Callable[[Array], Array]
 """Statistic over the second-last axis: (..., n, K) values of n clips to (...)."""
+Values = dict[str, dict[str, Any]]
+"""Metric name → its value, of one row."""
+Rows = dict[str, Values]
+
+
+class NotRun(Exception):
+    """A metric that cannot be computed; the message says what it needs, beginning with "needs"."""
 
 
 @dataclass(frozen=True)
@@ -93,3 +101,9 @@ def paired_difference(
     if a.shape != b.shape:
         raise ValueError(f"paired values must be of the same clips, not {a.shape} and {b.shape}")
     return bootstrap(a - b, seed=seed, resamples=resamples)
+
+
+def interval(values: Sequence[float | None], seed: int = 0) -> dict[str, Any]:
+    """Mean over clips with its interval, as report.json holds it; clips without a value are left out."""
+    found = bootstrap([float("nan") if v is None else v for v in values], seed=seed)
+    return {"not_run": "needs a clip that is not silent"} if found is None else found.as_dict()

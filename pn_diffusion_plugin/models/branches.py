@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 
-from ..data.dance_condition import NEGATIVE, POSITIVE
+from ..data.condition import NEGATIVE, POSITIVE
 from ..modules.guidance import Branch
 from .latent_diffusion import Condition, LatentDiffusion
 

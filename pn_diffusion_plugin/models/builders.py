@@ -11,19 +11,19 @@ from typing import Any
 
 import torch
 
-from ..data.features import FeatureSpec
-from ..data.visual import visual_dim
+from ..data.features.feature_file import FeatureSpec
+from ..data.features.visual import visual_dim
 from ..errors import UserError
 from ..modules.dance_encoder import DanceEncoder
 from ..modules.dance_streams import DanceEmbedder, DanceStreams
 from ..modules.diffusion import BiDirectionalObjective, NoiseSchedule
 from ..modules.mel import MelSpectrogram
-from ..modules.vocos import VocosNetwork
 from ..sequence import SequenceConfig
 from .dual import DualDiffusion, StoredDance
 from .latent_diffusion import LatentDiffusion
 from .mel_vae import MelVAE
-from .vocoder import VOCODERS, GriffinLim
+from .vocoders.griffin_lim import VOCODERS, GriffinLim
+from .vocoders.vocos import VocosNetwork
 
 Config = Mapping[str, Any]
 

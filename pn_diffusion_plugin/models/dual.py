@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition
+from ..data.condition import NEGATIVE, POSITIVE, DanceCondition
 from ..modules.dance_streams import DanceStreams
 from ..modules.diffusion import DualSample
 from .latent_diffusion import LatentDiffusion

@@ -8,8 +8,8 @@ from ..errors import UserError
 from ..modules.guidance import Guidance
 from ..modules.sampling import SAMPLERS, SPACINGS
 from .inference import PRECISIONS
-from .requests import check_possible
-from .vocoder import VOCODERS
+from .validation import check_possible
+from .vocoders.griffin_lim import VOCODERS
 
 
 @dataclass(frozen=True)

@@ -16,26 +16,27 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
-from ..data.extraction import extract_features
-from ..data.features import Features
+from ..data.condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
+from ..data.features.extraction import extract_features
+from ..data.features.feature_file import Features
 from ..data.negatives import shifted_dance
 from ..data.video import probe
 from ..errors import CheckpointError, UserError
 from ..modules.guidance import Guidance, guided_together
 from ..modules.sampling import clip_generators, sample
 from ..modules.windows import window_starts, windowed
+from ..utils.progress import ProgressCallback
 from . import builders
 from .branches import KeptConditions, prepare_branches
-from .checkpoint import Weights, built, load_weights, made_by_configuration, save_exported
 from .dual import DualDiffusion
 from .generation_params import GenerationParams
 from .inference import PRECISIONS, for_inference, weight_bytes
+from .io.checkpoint import Weights, built, load_weights, made_by_configuration, save_exported
 from .latent_diffusion import Condition, LatentDiffusion
 from .mel_vae import MelVAE
-from .requests import Progress, batches_by_length, changed, check_features, check_length, seeds_and_names
-from .trained_vocoder import TrainedVocoder, load_vocoder
-from .vocoder import Vocoder
+from .validation import batches_by_length, changed, check_features, check_length, seeds_and_names
+from .vocoders.griffin_lim import Vocoder
+from .vocoders.trained import TrainedVocoder, load_vocoder
 
 __all__ = ["GenerationParams", "PNDiffusion"]
 
@@ -186,7 +187,7 @@ class PNDiffusion:
         self,
         videos: Sequence[str | Path],
         seeds: Sequence[int] | None = None,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         visual_weights: str | Path | None = None,
         dancer: str | int = "prominent",
     ) -> list[torch.Tensor]:
@@ -200,8 +201,8 @@ class PNDiffusion:
         Raises:
             VideoError: a video cannot be used, or is shorter than a window of the model.
         """
-        from ..data.pose import PoseExtractor
-        from ..data.visual import build_visual_encoder
+        from ..data.features.pose import PoseExtractor
+        from ..data.features.visual import build_visual_encoder
 
         for video in videos:  # before the slow part
             check_length(str(video), probe(video).seconds, self.sequence.seconds)
@@ -215,7 +216,7 @@ class PNDiffusion:
         self,
         features: Sequence[Features],
         seeds: Sequence[int] | None = None,
-        progress: Progress | None = None,
+        progress: ProgressCallback | None = None,
         names: Sequence[str] | None = None,
     ) -> list[torch.Tensor]:
         """Music for clips whose features are at hand: a wave (1, N) each, N = seconds · sample_rate.

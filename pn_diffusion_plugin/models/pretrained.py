@@ -8,8 +8,8 @@ import torch
 import yaml
 
 from ..errors import CheckpointError
-from .checkpoint import resolve_checkpoint
-from .dance_musicgen import DanceMusicGen
+from .io.checkpoint import resolve_checkpoint
+from .musicgen.dance_musicgen import DanceMusicGen
 from .pn_diffusion import PNDiffusion
 
 

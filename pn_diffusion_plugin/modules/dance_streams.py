@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ..data.dance_condition import NEGATIVE, POSITIVE, DanceCondition, collate_dance
+from ..data.condition import NEGATIVE, POSITIVE, DanceCondition, collate_dance
 from .dance_encoder import DanceEncoder
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn import functional as F
 
-from .skeleton import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
+from ..data.skeleton import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 
 MOTION_INPUTS = {"position": 2, "velocity": 2, "speed": 1, "acceleration": 2}
 _MIN_TORSO = 0.02  # of the picture's height: a smaller torso is a detection gone wrong

@@ -11,7 +11,7 @@ import torch
 from einops import rearrange
 from torch import nn
 
-from .skeleton import spatial_partition
+from ..data.skeleton import spatial_partition
 
 
 class GraphConv(nn.Module):

@@ -48,6 +48,6 @@ def describe(cfg: Any) -> str | None:
         return None
     from omegaconf import OmegaConf
 
-    from ..models.summary import describe as describe_models
+    from ..models.io.summary import describe as describe_models
 
     return describe_models(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]

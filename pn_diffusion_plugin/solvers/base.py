@@ -27,9 +27,9 @@ from torch import nn
 
 from .._compat import plain
 from ..errors import UserError
+from .distributed import Share, ShareSampler, WeightedMeans, wait_for_all
 from .ema import ForeachEMA
 from .last_checkpoint import check_last_checkpoint
-from .workers import Share, ShareSampler, WeightedMeans, wait_for_all
 
 
 def build_optimizer(parameters: Iterable[nn.Parameter], cfg: DictConfig) -> torch.optim.Optimizer:

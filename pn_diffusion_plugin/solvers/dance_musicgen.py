@@ -15,17 +15,17 @@ import torch
 from audiocraft.solvers.musicgen import MusicGenSolver
 from omegaconf import DictConfig
 
-from ..data.dance_dataset import DanceDataset
+from ..data.dataset import DanceDataset
 from ..errors import UserError
 from ..models.builders import build_feature_spec
-from ..models.dance_musicgen import DanceMusicGen
-from ..models.dance_musicgen_builders import build_dance_lm, build_lm_sequence
-from ..models.dance_musicgen_codec import Codec, load_codec
+from ..models.musicgen.builders import build_dance_lm, build_lm_sequence
+from ..models.musicgen.codec import Codec, load_codec
+from ..models.musicgen.dance_musicgen import DanceMusicGen
 from .base import PluginSolver
+from .distributed import on_rank_zero
 from .loaders import build_dance_loaders
 from .prerequisites import ensure_experiment
 from .statistics import fit_statistics
-from .workers import on_rank_zero
 
 
 class DanceMusicGenSolver(PluginSolver, MusicGenSolver):
@@ -105,8 +105,8 @@ class DanceMusicGenSolver(PluginSolver, MusicGenSolver):
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
         """Cross entropy of the evaluation split; music for its clips, scored between null and ceiling rows."""
+        from ..metrics.corpus import evaluate_corpus, flat_metrics
         from ..metrics.settings import Settings
-        from .evaluation import evaluate_corpus, flat_metrics
 
         metrics = dict(self.common_train_valid("evaluate")) if self.cfg.evaluate.metrics.base else {}
         self.model.eval()

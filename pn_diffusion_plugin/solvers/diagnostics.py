@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import torch
 
-from .workers import WeightedMeans
+from .distributed import WeightedMeans
 
 
 class ClipAverages:

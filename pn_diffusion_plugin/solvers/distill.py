@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 
-from ..data.dance_condition import NEGATIVE, POSITIVE
+from ..data.condition import NEGATIVE, POSITIVE
 from ..errors import CheckpointError, UserError
 from ..models.branches import joined, prepare_branches
-from ..models.checkpoint import vae_source
+from ..models.io.checkpoint import vae_source
 from ..models.latent_diffusion import Condition
 from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion

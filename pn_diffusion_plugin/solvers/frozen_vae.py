@@ -9,10 +9,10 @@ import torch
 
 from ..errors import CheckpointError
 from ..models import builders
-from ..models.checkpoint import load_into, load_vae_weights
+from ..models.io.checkpoint import load_into, load_vae_weights
 from ..models.mel_vae import MelVAE
+from .distributed import on_rank_zero
 from .prerequisites import ensure_experiment
-from .workers import on_rank_zero
 
 
 def vae_overrides(config: builders.Config) -> list[str]:

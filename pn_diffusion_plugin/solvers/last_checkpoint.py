@@ -12,8 +12,8 @@ from pathlib import Path
 import flashy
 
 from ..errors import CheckpointError
-from ..models.checkpoint import check_whole
-from .workers import wait_for_all
+from ..models.io.checkpoint import check_whole
+from .distributed import wait_for_all
 
 
 def check_last_checkpoint(file: Path) -> None:

@@ -10,9 +10,9 @@ import flashy
 import torch
 from torch import nn
 
-from ..data.dance_dataset import DanceDataset
+from ..data.dataset import DanceDataset
 from ..data.latents import LatentStore
-from .workers import wait_for_all
+from .distributed import wait_for_all
 
 Encode = Callable[[torch.Tensor], torch.Tensor]
 

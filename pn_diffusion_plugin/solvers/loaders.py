@@ -8,9 +8,9 @@ import flashy
 from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 
 from ..data.augment import Augmentation
-from ..data.dance_dataset import DanceDataset
+from ..data.dataset import DanceDataset
 from ..models.builders import Config, build_feature_spec
-from .workers import ShareSampler
+from .distributed import ShareSampler
 
 STAGES = ("train", "valid", "evaluate", "generate")
 

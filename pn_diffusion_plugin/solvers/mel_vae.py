@@ -11,11 +11,11 @@ from audiocraft.utils.samples.manager import SampleManager
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 
 from ..models import builders
-from ..models.checkpoint import load_vae_weights
+from ..models.io.checkpoint import load_vae_weights
 from ..models.patch_discriminator import PatchDiscriminator
 from .base import PluginSolver, build_optimizer
+from .distributed import gather_clips
 from .loaders import build_dance_loaders
-from .workers import gather_clips
 
 _SCALE_BATCHES = 16  # batches of the training set on which the latent's scale is measured
 

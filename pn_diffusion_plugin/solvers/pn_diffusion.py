@@ -18,26 +18,26 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import nn
 from torch.nn import functional as F
 
-from ..data.dance_condition import NEGATIVE, POSITIVE, dance_conditions
-from ..data.dance_dataset import DanceDataset, DanceSegmentInfo
+from ..data.condition import NEGATIVE, POSITIVE, dance_conditions
+from ..data.dataset import DanceDataset, DanceSegmentInfo
 from ..data.latents import LatentStore
 from ..data.negatives import check_negative
 from ..errors import UserError
 from ..models import builders
-from ..models.checkpoint import load_weights
+from ..models.io.checkpoint import load_weights
+from ..models.io.summary import describe
 from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion
-from ..models.summary import describe
-from ..models.trained_vocoder import TrainedVocoder, load_vocoder
+from ..models.vocoders.trained import TrainedVocoder, load_vocoder
 from ..modules.diffusion import DualSample, masked_mse, reverse_music
 from ..paths import resolve
 from .base import PluginSolver
 from .diagnostics import ClipAverages, update_by_timestep
+from .distributed import Share
 from .frozen_vae import load_frozen_vae, made_first, own_mel, told
 from .latent_cache import use_latents, weights_hash, worth_caching
 from .loaders import build_dance_loaders
 from .statistics import fit_statistics, training_features
-from .workers import Share
 
 
 class Draws(NamedTuple):
@@ -256,8 +256,8 @@ class PNDiffusionSolver(PluginSolver):
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
         """Music for every clip of the evaluation split, scored; the report is written to `evaluate/report.json`."""
+        from ..metrics.corpus import evaluate_corpus, flat_metrics
         from ..metrics.settings import Settings
-        from .evaluation import evaluate_corpus, flat_metrics
 
         self.model.eval()
         if not flashy.distrib.is_rank_zero():

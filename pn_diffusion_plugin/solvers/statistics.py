@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
-from ..data.dance_condition import dance_conditions
-from ..data.dance_dataset import DanceDataset
-from ..data.features import Features, FeatureSpec, load_features
+from ..data.condition import dance_conditions
+from ..data.dataset import DanceDataset
+from ..data.features.feature_file import Features, FeatureSpec, load_features
 from ..data.manifest import CorpusPaths, corpus_root
 from ..modules.dance_encoder import DanceEncoder
 

@@ -1,6 +1,6 @@
 """Solver of the vocoder: `dora run solver=vocoder`, from mel pictures to sound.
 
-audiocraft's discriminators, adversarial and spectral losses and balancer train a compact network (`modules/vocos.py`)
+audiocraft's discriminators, adversarial and spectral losses and balancer train a compact network (`vocos.py`)
 on random moments of any corpus; features are not needed. A picture is made of a whole segment, so that its moments have
 the levels that moments of a clip have, and a moment of it is cut out for the update.
 
@@ -24,9 +24,9 @@ from ..errors import UserError
 from ..metrics.resynthesis import onset_f, spectral_convergence
 from ..models import builders
 from ..models.mel_vae import MelVAE
-from ..models.neural_vocoder import NeuralVocoder
-from ..models.trained_vocoder import load_vocoder
-from ..models.vocoder import Vocoder
+from ..models.vocoders.griffin_lim import Vocoder
+from ..models.vocoders.neural import NeuralVocoder
+from ..models.vocoders.trained import load_vocoder
 from ..modules.mel import MelSpectrogram
 from ..modules.spectral import MultiSpectralConvergence
 from .base import PluginSolver

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from rich.console import Console
@@ -15,6 +16,9 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+
+ProgressCallback = Callable[[int, int], None]
+"""Called with the number of steps done and their total."""
 
 stderr = Console(stderr=True)
 """Where everything is told that is no result; `stderr.quiet = True` silences it, bars too."""

@@ -12,7 +12,7 @@ from tiny_model import tiny_model
 from benchmarks.bench_counts import counting, parts_of
 from benchmarks.bench_sampling import Clock
 from benchmarks.procedure_sampling import STREAMS, ReferenceSampling
-from pn_diffusion_plugin.data.dance_condition import DanceCondition
+from pn_diffusion_plugin.data.condition import DanceCondition
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 
 STEPS = 6

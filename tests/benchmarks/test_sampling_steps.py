@@ -22,8 +22,8 @@ from benchmarks.sampling_steps import (
     render,
     write_cell,
 )
+from pn_diffusion_plugin.metrics.corpus import read_split
 from pn_diffusion_plugin.metrics.embedding import Embedder
-from pn_diffusion_plugin.solvers.evaluation import read_split
 
 
 def cell(name: str, f: float, far: float = 0.0, evaluations: int = 8) -> Cell:

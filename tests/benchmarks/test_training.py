@@ -14,7 +14,7 @@ from benchmarks.bench_corpus import build_vae_checkpoint, composed
 from benchmarks.bench_loss import PROCEDURES, curve
 from benchmarks.bench_training import ReferenceUpdate, SolverUpdate
 from benchmarks.procedure_sampling import STREAMS
-from pn_diffusion_plugin.models.summary import diffusion_parts
+from pn_diffusion_plugin.models.io.summary import diffusion_parts
 
 CLIPS = 2
 

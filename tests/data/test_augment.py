@@ -19,7 +19,7 @@ from pn_diffusion_plugin.data.augment import (
     resample,
     resize,
 )
-from pn_diffusion_plugin.data.pose import JOINT_NAMES
+from pn_diffusion_plugin.data.skeleton import JOINT_NAMES
 from pn_diffusion_plugin.errors import UserError
 
 FPS, WIDTH = 25.0, 0.5625

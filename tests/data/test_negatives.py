@@ -7,8 +7,8 @@ import pytest
 import torch
 from tiny_corpus import make_corpus, make_features
 
-from pn_diffusion_plugin.data.dance_condition import NEGATIVE, POSITIVE
-from pn_diffusion_plugin.data.dance_dataset import DanceDataset
+from pn_diffusion_plugin.data.condition import NEGATIVE, POSITIVE
+from pn_diffusion_plugin.data.dataset import DanceDataset
 from pn_diffusion_plugin.data.negatives import (
     SHIFTS,
     TYPICAL_SHIFT,

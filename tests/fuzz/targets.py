@@ -16,9 +16,7 @@ import numpy as np
 import soundfile
 
 TESTS = Path(__file__).resolve().parents[1]
-for _folder in ("data", "metrics", "models"):
-    sys.path.insert(0, str(TESTS / _folder))
-sys.path.insert(0, str(TESTS.parent))
+sys.path[:0] = [str(TESTS / "helpers"), str(TESTS / "metrics"), str(TESTS.parent)]
 
 Files = Mapping[Path, bytes]
 
@@ -60,7 +58,7 @@ def features(folder: Path) -> Target:
     from safetensors.numpy import save_file
     from tiny_corpus import make_features
 
-    from pn_diffusion_plugin.data.features import load_features, save_features
+    from pn_diffusion_plugin.data.features.feature_file import load_features, save_features
 
     path = folder / "clip.safetensors"
     seeds: list[Files] = []
@@ -79,8 +77,8 @@ def corpus(folder: Path) -> Target:
     """A prepared corpus: settings, splits, clips' jsons and manifests."""
     from tiny_corpus import RATE, SPEC, make_corpus
 
+    from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, settle
     from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, load_manifest
-    from pn_diffusion_plugin.data.prepare import finish_corpus, settle
 
     root = folder / "corpus"
     make_corpus(root, [1.0, 1.2])
@@ -103,8 +101,8 @@ def fingerprints(folder: Path) -> Target:
     """Stored fingerprints of the sounds, compared for the splits."""
     from tiny_corpus import make_corpus
 
+    from pn_diffusion_plugin.data.corpora.prepare import finish_corpus
     from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
-    from pn_diffusion_plugin.data.prepare import finish_corpus
 
     root = folder / "corpus"
     make_corpus(root, [1.0, 1.2])
@@ -145,8 +143,8 @@ def aist_keypoints(folder: Path) -> Target:
     """AIST++'s pickles, and the calibrations of its cameras."""
     from tiny_aist import write_keypoints
 
-    from pn_diffusion_plugin.data.corpora.aistpp import parse_name
-    from pn_diffusion_plugin.data.corpora.aistpp_keypoints import AistPose
+    from pn_diffusion_plugin.data.corpora.aistpp.keypoints import AistPose
+    from pn_diffusion_plugin.data.corpora.aistpp.names import parse_name
 
     sequence, seeds = "gBR_sBM_cAll_d04_mBR0_ch01", []
     video = parse_name(sequence.replace("cAll", "c03"))
@@ -200,7 +198,7 @@ def checkpoint(folder: Path) -> Target:
     """An experiment's checkpoint.th."""
     import torch
 
-    from pn_diffusion_plugin.models.checkpoint import load_experiment
+    from pn_diffusion_plugin.models.io.checkpoint import load_experiment
 
     torch.manual_seed(0)
     model = {"a.weight": torch.randn(4, 3), "a.bias": torch.randn(4), "n": torch.tensor(3)}
@@ -225,8 +223,8 @@ def tensorflow_bundle(folder: Path) -> Target:
 @_target
 def i3d_weights(folder: Path) -> Target:
     """A pickle of nested dictionaries of arrays, as I3D's weights are."""
-    from pn_diffusion_plugin.data.array_pickle import read_tree
     from pn_diffusion_plugin.errors import CheckpointError
+    from pn_diffusion_plugin.utils.array_pickle import read_tree
 
     path, rng = folder / "weights.ckpt", np.random.default_rng(0)
     tree = {
@@ -296,7 +294,7 @@ def _transcoded(source: Path, suffix: str, codec: str | None) -> bytes:
 @_target
 def sound(folder: Path) -> Target:
     """Sound files beside videos and in folders to be scored."""
-    from pn_diffusion_plugin.data.clips import read_sound
+    from pn_diffusion_plugin.data.corpora.clips import read_sound
     from pn_diffusion_plugin.metrics.folders import read_sound as read_scored
 
     wav = 0.5 * np.sin(np.arange(8000) / 10)
@@ -319,8 +317,8 @@ def sound(folder: Path) -> Target:
 @_target
 def answers(folder: Path) -> Target:
     """What listeners' browsers wrote, and the key of the test."""
-    from pn_diffusion_plugin.reports.listening.answers import read_answers
-    from pn_diffusion_plugin.reports.listening.design import Design, make_design
+    from pn_diffusion_plugin.apps.listening.answers import read_answers
+    from pn_diffusion_plugin.apps.listening.design import Design, make_design
 
     design = make_design({"a": "A", "b": "B"}, {"one": "two", "two": "one"})
     design.save(folder)
@@ -347,10 +345,10 @@ def answers(folder: Path) -> Target:
 @_target
 def report(folder: Path) -> Target:
     """report.json of an evaluation, the experiment around it, annotations of reference music."""
+    from pn_diffusion_plugin.apps.report.rows import collect_rows, score_blocks
+    from pn_diffusion_plugin.apps.report.sources import read_source
     from pn_diffusion_plugin.metrics.folders import read_annotation
     from pn_diffusion_plugin.metrics.report import SCHEMA
-    from pn_diffusion_plugin.reports.rows import collect_rows, score_blocks
-    from pn_diffusion_plugin.reports.sources import read_source
 
     score = {"mean": 0.5, "low": 0.4, "high": 0.6, "n": 3}
     rows = [

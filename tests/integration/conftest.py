@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from tiny_experiment import (  # noqa: E402
+from tiny_experiment import (
     EPOCHS,
     Experiment,
-    build_corpus,
     experiments,
     overrides,
     program,
     run,
 )
-
-
-@pytest.fixture(scope="session")
-def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared corpus of 6 / 2 / 2 clips."""
-    return build_corpus(tmp_path_factory.mktemp("prepared") / "corpus")
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from tiny_experiment import EPOCHS, Experiment, program, run
 
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
-from pn_diffusion_plugin.data.features import load_features
+from pn_diffusion_plugin.data.features.feature_file import load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths
 from pn_diffusion_plugin.data.video import probe, read_audio, read_frames, write_video
 

@@ -14,8 +14,17 @@ from pathlib import Path
 import pytest
 import soundfile
 import torch
-from test_training import assert_equal, history, stages, without_times
-from tiny_experiment import REPOSITORY, experiments, musicgen_overrides, program, run
+from tiny_experiment import (
+    REPOSITORY,
+    assert_equal,
+    experiments,
+    history,
+    musicgen_overrides,
+    program,
+    run,
+    stages,
+    without_times,
+)
 
 pytestmark = pytest.mark.integration
 EPOCHS = 3

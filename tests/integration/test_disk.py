@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import disk_worker
 import pytest
 from disk_worker import SCENARIOS
 
@@ -34,7 +35,7 @@ def on_a_small_disk(place: Path, *command: str) -> list[str]:
 def results(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     """What went wrong in each scenario, all run in one process."""
     place = tmp_path_factory.mktemp("disk")
-    worker = [sys.executable, str(Path(__file__).with_name("disk_worker.py")), str(place), request.param]
+    worker = [sys.executable, disk_worker.__file__, str(place), request.param]
     done = subprocess.run(on_a_small_disk(place, *worker), capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-3000:]
     return json.loads(done.stdout.splitlines()[-1])

@@ -7,7 +7,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -15,13 +14,10 @@ import numpy as np
 import pytest
 import soundfile
 from tiny_experiment import REPOSITORY, program, run
+from tiny_model import tiny_model
 
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
 from pn_diffusion_plugin.data.video import probe, read_audio
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "models"))
-
-from tiny_model import tiny_model  # noqa: E402
 
 pytestmark = pytest.mark.integration
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -11,11 +10,8 @@ from urllib.parse import unquote, urlparse
 import pytest
 from browser import Watch, launched
 from playwright.sync_api import Browser, BrowserContext, Page, expect
+from tiny_evaluation import HOSTILE, build_corpus, build_evaluation
 from tiny_experiment import program, run
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "reports"))
-
-from tiny_evaluation import HOSTILE, build_corpus, build_evaluation  # noqa: E402
 
 pytestmark = pytest.mark.integration
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_experiment import program, run
 
-from pn_diffusion_plugin.data.features import FeatureSpec, load_features
+from pn_diffusion_plugin.data.features.feature_file import FeatureSpec, load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths, load_manifest
 
 pytestmark = pytest.mark.integration

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from tiny_experiment import program, run
 
-from pn_diffusion_plugin.data.corpora.aistpp_keypoints import COCO_NAMES
+from pn_diffusion_plugin.data.corpora.aistpp.keypoints import COCO_NAMES
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, clip_dance, write_clip
-from pn_diffusion_plugin.data.features import load_features
+from pn_diffusion_plugin.data.features.feature_file import load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
-from pn_diffusion_plugin.data.pose import JOINT_NAMES
+from pn_diffusion_plugin.data.skeleton import JOINT_NAMES
 
 pytestmark = pytest.mark.integration
 

@@ -36,7 +36,6 @@ expect.set_options(timeout=120_000)  # a machine at work on other tests takes it
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     """An exported model of random weights; its window is 2.56 s."""
-    sys.path.insert(0, str(repository / "tests" / "models"))
     from tiny_model import tiny_model
 
     return tiny_model().save_pretrained(tmp_path_factory.mktemp("model") / "tiny")

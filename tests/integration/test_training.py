@@ -10,31 +10,27 @@ import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import soundfile
 import torch
-from tiny_experiment import EPOCHS, REPOSITORY, Experiment, experiments, overrides, program, run
+from tiny_experiment import (
+    EPOCHS,
+    REPOSITORY,
+    Experiment,
+    assert_equal,
+    experiments,
+    history,
+    overrides,
+    program,
+    run,
+    stages,
+    without_times,
+)
 
 from pn_diffusion_plugin.utils.files import exclusive
 
 pytestmark = pytest.mark.integration
-
-
-def history(folder: Path) -> list[dict[str, Any]]:
-    return json.loads((folder / "history.json").read_text())
-
-
-def without_times(epochs: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [
-        {stage: {k: v for k, v in values.items() if k != "duration"} for stage, values in epoch.items()}
-        for epoch in epochs
-    ]
-
-
-def stages(folder: Path) -> list[set[str]]:
-    return [set(epoch) for epoch in history(folder)]
 
 
 def test_both_experiments_run_through_all_stages(experiment: Experiment) -> None:
@@ -133,22 +129,6 @@ def test_killed_at_a_random_moment_it_ends_with_the_same_result(
     assert without_times(history(folder)) == without_times(history(experiment.folder))
     for path in sorted((experiment.folder / "evaluate").rglob("*.wav")):
         assert path.read_bytes() == (folder / path.relative_to(experiment.folder)).read_bytes()
-
-
-def assert_equal(a: Any, b: Any, where: str) -> None:
-    """Equal to the last bit."""
-    if isinstance(a, torch.Tensor):
-        assert torch.equal(a, b), where
-    elif isinstance(a, dict):
-        assert a.keys() == b.keys(), where
-        for key in a:
-            assert_equal(a[key], b[key], f"{where}.{key}")
-    elif isinstance(a, (list, tuple)):
-        assert len(a) == len(b), where
-        for number, (left, right) in enumerate(zip(a, b, strict=True)):
-            assert_equal(left, right, f"{where}.{number}")
-    else:
-        assert a == b, where
 
 
 def test_two_runs_of_one_experiment_do_not_write_over_each_other(experiment: Experiment) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pn_diffusion_plugin.data.features import FeatureHeader, Features, save_features
+from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, save_features
 from pn_diffusion_plugin.errors import AudioError, UserError
 from pn_diffusion_plugin.metrics.evaluate import evaluate_folders
 from pn_diffusion_plugin.metrics.folders import read_annotation, read_clips, read_sound, read_systems

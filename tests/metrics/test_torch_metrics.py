@@ -8,9 +8,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import metric_worker
 import numpy as np
 import pytest
 import torch
+from metric_worker import PREDS, RATE, SECONDS, TARGETS, WORKERS, sounds
 
 from pn_diffusion_plugin.metrics import beats, torch_metrics
 from pn_diffusion_plugin.metrics.dance import dance_music_alignment
@@ -19,10 +21,6 @@ from pn_diffusion_plugin.metrics.frechet import frechet_clips
 from pn_diffusion_plugin.metrics.memorisation import TrainingClips, mel_picture
 from pn_diffusion_plugin.metrics.scoring import EvaluationClip, score_sounds
 from pn_diffusion_plugin.metrics.statistics import bootstrap
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from metric_worker import PREDS, RATE, SECONDS, TARGETS, WORKERS, sounds  # noqa: E402
 
 UNDEFINED = [t if i != 4 else [] for i, t in enumerate(TARGETS)]  # the fifth clip's reference has no beats
 
@@ -144,7 +142,7 @@ def test_a_metric_of_nothing_is_undefined_and_resets() -> None:
 
 @pytest.mark.filterwarnings("ignore:The ``compute`` method")
 def test_clips_of_all_processes_are_joined(tmp_path: Path) -> None:
-    worker = Path(__file__).with_name("metric_worker.py")
+    worker = metric_worker.__file__
     commands = [[sys.executable, str(worker), str(rank), str(tmp_path)] for rank in range(WORKERS)]
     running = [subprocess.Popen(command) for command in commands]
     assert [process.wait(timeout=300) for process in running] == [0] * WORKERS

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tiny_model import tiny_config, tiny_model
 
-from pn_diffusion_plugin.data.features import FeatureHeader, Features, FeatureSpec
-from pn_diffusion_plugin.data.visual import window_indices
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-from tiny_model import tiny_config, tiny_model  # noqa: E402
+from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, FeatureSpec
+from pn_diffusion_plugin.data.features.visual import window_indices
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
+from pn_diffusion_plugin.data.condition import NEGATIVE, POSITIVE, dance_conditions
 from pn_diffusion_plugin.data.dance_attributes import DanceAttributes
-from pn_diffusion_plugin.data.dance_condition import NEGATIVE, POSITIVE, dance_conditions
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.dual import DualDiffusion
 from pn_diffusion_plugin.modules.diffusion import DualSample

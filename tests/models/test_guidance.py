@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from pn_diffusion_plugin.data.dance_condition import NEGATIVE, POSITIVE
-from pn_diffusion_plugin.data.features import Features
+from pn_diffusion_plugin.data.condition import NEGATIVE, POSITIVE
+from pn_diffusion_plugin.data.features.feature_file import Features
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.modules.sampling import clip_generators
 

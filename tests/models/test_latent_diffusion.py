@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from pn_diffusion_plugin.data.condition import POSITIVE, dance_conditions
 from pn_diffusion_plugin.data.dance_attributes import DanceAttributes
-from pn_diffusion_plugin.data.dance_condition import POSITIVE, dance_conditions
-from pn_diffusion_plugin.data.features import Features
+from pn_diffusion_plugin.data.features.feature_file import Features
 from pn_diffusion_plugin.models.latent_diffusion import Condition, LatentDiffusion
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 

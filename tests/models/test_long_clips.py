@@ -11,7 +11,7 @@ import torch
 
 from pn_diffusion_plugin.metrics.seams import find_seams
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
-from pn_diffusion_plugin.models.vocoder import GriffinLim
+from pn_diffusion_plugin.models.vocoders.griffin_lim import GriffinLim
 from pn_diffusion_plugin.modules.st_gcn import STGCN
 from pn_diffusion_plugin.modules.windows import window_starts
 

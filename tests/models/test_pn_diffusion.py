@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-from pn_diffusion_plugin.data.dance_condition import NEGATIVE, POSITIVE, dance_conditions
-from pn_diffusion_plugin.data.features import Features, FeatureSpec
+from pn_diffusion_plugin.data.condition import NEGATIVE, POSITIVE, dance_conditions
+from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
 from pn_diffusion_plugin.errors import FeatureFileError, UserError, VideoError
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 

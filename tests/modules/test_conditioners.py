@@ -9,8 +9,8 @@ import pytest
 import torch
 from audiocraft.modules.conditioners import BaseConditioner, ConditioningProvider
 
+from pn_diffusion_plugin.data.condition import POSITIVE, DanceCondition
 from pn_diffusion_plugin.data.dance_attributes import DanceAttributes
-from pn_diffusion_plugin.data.dance_condition import POSITIVE, DanceCondition
 from pn_diffusion_plugin.modules.conditioners import DanceConditioner, DanceConditioningProvider
 from pn_diffusion_plugin.modules.dance_encoder import DanceEncoder
 from pn_diffusion_plugin.modules.dance_streams import DanceEmbedder, DanceStreams

@@ -7,8 +7,8 @@ import math
 import pytest
 import torch
 
+from pn_diffusion_plugin.data.skeleton import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 from pn_diffusion_plugin.modules.motion import motion_features
-from pn_diffusion_plugin.modules.skeleton import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 
 FPS = 25.0
 ALL = ("position", "velocity", "speed", "acceleration")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pn_diffusion_plugin.modules.skeleton import hop_distance
+from pn_diffusion_plugin.data.skeleton import hop_distance
 from pn_diffusion_plugin.modules.st_gcn import STGCN, GraphConv
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -10,16 +9,17 @@ from pathlib import Path
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tiny_corpus import make_features
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "data"))
-
-from tiny_corpus import make_features  # noqa: E402
-
-from pn_diffusion_plugin.data.features import FeatureSpec, load_features, save_features  # noqa: E402
-from pn_diffusion_plugin.data.manifest import SPLITS  # noqa: E402
-from pn_diffusion_plugin.data.negatives import shifted_dance  # noqa: E402
-from pn_diffusion_plugin.data.splits import SplitClip, assign_splits, group_clips  # noqa: E402
-from pn_diffusion_plugin.data.visual import window_count, window_indices  # noqa: E402
+from pn_diffusion_plugin.data.corpora.splits import SplitClip, assign_splits, group_clips
+from pn_diffusion_plugin.data.features.feature_file import (
+    FeatureSpec,
+    load_features,
+    save_features,
+)
+from pn_diffusion_plugin.data.features.visual import window_count, window_indices
+from pn_diffusion_plugin.data.manifest import SPLITS
+from pn_diffusion_plugin.data.negatives import shifted_dance
 
 SECONDS = st.integers(1, 200).map(lambda tenths: tenths / 10)
 SPECS = st.builds(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,18 +9,9 @@ from typing import Any
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
-
-from tiny_experiment import build_corpus, overrides, vae_overrides, vocoder_overrides  # noqa: E402
+from tiny_experiment import overrides, vae_overrides, vocoder_overrides
 
 MakeSolver = Callable[..., Any]
-
-
-@pytest.fixture(scope="session")
-def tiny_corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A prepared corpus of 6 / 2 / 2 clips."""
-    return build_corpus(tmp_path_factory.mktemp("solvers") / "corpus")
 
 
 @pytest.fixture(scope="session")

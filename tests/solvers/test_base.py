@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 
 from pn_diffusion_plugin.errors import UserError
-from pn_diffusion_plugin.solvers.workers import Share, ShareSampler, WeightedMeans
+from pn_diffusion_plugin.solvers.distributed import Share, ShareSampler, WeightedMeans
 
 MakeSolver = Callable[..., Any]
 

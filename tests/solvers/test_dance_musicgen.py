@@ -10,11 +10,11 @@ import torch
 from tiny_experiment import codec_overrides, musicgen_overrides
 
 from pn_diffusion_plugin._compat import plain
-from pn_diffusion_plugin.data.features import load_features
+from pn_diffusion_plugin.data.features.feature_file import load_features
 from pn_diffusion_plugin.errors import CheckpointError, UserError
-from pn_diffusion_plugin.models.dance_musicgen import DanceMusicGen
-from pn_diffusion_plugin.models.dance_musicgen_codec import CODEC_KEYS, build_codec
-from pn_diffusion_plugin.solvers.workers import Share
+from pn_diffusion_plugin.models.musicgen.codec import CODEC_KEYS, build_codec
+from pn_diffusion_plugin.models.musicgen.dance_musicgen import DanceMusicGen
+from pn_diffusion_plugin.solvers.distributed import Share
 
 
 @pytest.fixture(scope="session")

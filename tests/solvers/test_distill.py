@@ -10,9 +10,9 @@ import pytest
 import torch
 import yaml
 
-from pn_diffusion_plugin.data.dance_condition import POSITIVE
+from pn_diffusion_plugin.data.condition import POSITIVE
 from pn_diffusion_plugin.errors import CheckpointError, UserError
-from pn_diffusion_plugin.models.checkpoint import load_weights
+from pn_diffusion_plugin.models.io.checkpoint import load_weights
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 
 MakeSolver = Callable[..., Any]

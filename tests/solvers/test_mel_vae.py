@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 
-from pn_diffusion_plugin.models.checkpoint import load_vae_weights
+from pn_diffusion_plugin.models.io.checkpoint import load_vae_weights
 
 MakeSolver = Callable[..., Any]
 

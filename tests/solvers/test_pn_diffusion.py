@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from pn_diffusion_plugin.data.dance_condition import NEGATIVE, POSITIVE
-from pn_diffusion_plugin.data.features import load_features, save_features
+from pn_diffusion_plugin.data.condition import NEGATIVE, POSITIVE
+from pn_diffusion_plugin.data.features.feature_file import load_features, save_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths
 from pn_diffusion_plugin.errors import CheckpointError, CorpusError, FeatureFileError, UserError
-from pn_diffusion_plugin.models.checkpoint import load_experiment, load_weights
-from pn_diffusion_plugin.solvers.workers import Share
+from pn_diffusion_plugin.models.io.checkpoint import load_experiment, load_weights
+from pn_diffusion_plugin.solvers.distributed import Share
 
 MakeSolver = Callable[..., Any]
 

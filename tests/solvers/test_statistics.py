@@ -10,8 +10,12 @@ import numpy as np
 import pytest
 import torch
 
-from pn_diffusion_plugin.data.dance_dataset import DanceDataset
-from pn_diffusion_plugin.data.features import FeatureSpec, load_features, save_features
+from pn_diffusion_plugin.data.dataset import DanceDataset
+from pn_diffusion_plugin.data.features.feature_file import (
+    FeatureSpec,
+    load_features,
+    save_features,
+)
 from pn_diffusion_plugin.modules.dance_encoder import DanceEncoder
 from pn_diffusion_plugin.solvers.statistics import fit_statistics, training_features
 

@@ -12,9 +12,9 @@ import torch
 
 from pn_diffusion_plugin.errors import UserError
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
-from pn_diffusion_plugin.models.trained_vocoder import load_vocoder
+from pn_diffusion_plugin.models.vocoders.trained import load_vocoder
+from pn_diffusion_plugin.solvers.distributed import Share
 from pn_diffusion_plugin.solvers.pn_diffusion import vocoder_overrides
-from pn_diffusion_plugin.solvers.workers import Share
 
 MakeSolver = Callable[..., Any]
 

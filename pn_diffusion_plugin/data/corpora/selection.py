@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...errors import CorpusError
 from ..manifest import SPLITS, CorpusPaths
-from ..origin import Origin
 from .folder import Labels
+from .origin import Origin
 
 if TYPE_CHECKING:
-    from ..clips import ExtractorFactory
-    from ..prepare import PrepareReport
+    from .clips import ExtractorFactory
+    from .prepare import PrepareReport
 
 Name = TypeVar("Name")
 
@@ -58,7 +58,7 @@ def prepare_selection(
     Raises:
         CorpusError: nothing was selected, `dst` is of another origin, or as `prepare_folder`.
     """
-    from ..prepare import prepare_folder
+    from .prepare import prepare_folder
 
     root = Path(dst).absolute()
     if not selection.videos:

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import CorpusError
-from ..origin import Origin
 from .folder import Labels, find_videos
+from .origin import Origin
 from .selection import Selection, count_notes, read_lists
 
 #: Songs of the published test list.

@@ -16,8 +16,8 @@ from pn_diffusion_plugin.data.corpora.mini.bundle import (
     write_bundle,
 )
 from pn_diffusion_plugin.data.corpora.mini.prepare import prepare_mini
-from pn_diffusion_plugin.data.extraction import extract_features
-from pn_diffusion_plugin.data.features import (
+from pn_diffusion_plugin.data.features.extraction import extract_features
+from pn_diffusion_plugin.data.features.feature_file import (
     FeatureHeader,
     Features,
     FeatureSpec,

@@ -7,13 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pn_diffusion_plugin.data.corpora.folder import (
-    Labels,
-    clip_name,
-    find_videos,
-    read_sidecar,
-    read_table,
-)
+from pn_diffusion_plugin.data.corpora.folder import Labels, clip_name, find_videos, read_sidecar, read_table
 from pn_diffusion_plugin.errors import CorpusError
 
 

@@ -37,7 +37,7 @@ from pn_diffusion_plugin.data.corpora.mini.choreography import MOVES, STYLES, da
 from pn_diffusion_plugin.data.corpora.mini.music import PATTERNS, synthesise
 from pn_diffusion_plugin.data.corpora.mini.render import DancerRenderer
 from pn_diffusion_plugin.data.corpora.mini.score import Mode, make_score
-from pn_diffusion_plugin.data.pose import PoseExtractor
+from pn_diffusion_plugin.data.features.pose import PoseExtractor
 from pn_diffusion_plugin.data.video import probe, read_audio, read_frames
 from pn_diffusion_plugin.errors import CorpusError
 

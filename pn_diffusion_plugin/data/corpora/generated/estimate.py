@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from ...pose import JOINT_NAMES, JOINTS
+from ...skeleton import JOINT_NAMES, JOINTS
 
 ESTIMATOR = "generated/blazepose-errors-1"  # changes with the numbers in errors.json
 TORSO = 0.295  # hips to shoulders, body heights

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ....utils.files import write_json
-from ...clips import write_clip
-from ...features import FeatureHeader, Features, FeatureSpec, load_features
+from ...features.feature_file import FeatureHeader, Features, FeatureSpec, load_features
+from ...features.visual import VisualEncoder, WindowEncoder, window_indices
 from ...manifest import CorpusPaths, DanceInfo
 from ...video import write_video
-from ...visual import VisualEncoder, WindowEncoder, window_indices
+from ..clips import write_clip
 from .estimate import ESTIMATOR, Errors
 from .plan import SAMPLE_RATE, ClipPlan, GeneratedSpec, clip_music, clip_pictures
 

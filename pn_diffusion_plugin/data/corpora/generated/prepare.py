@@ -16,12 +16,12 @@ from typing import Any
 
 from ....errors import CorpusError
 from ....utils.progress import progress_bar
-from ...clips import start_worker
-from ...features import FeatureSpec
+from ...features.feature_file import FeatureSpec
+from ...features.visual import VisualEncoder, build_visual_encoder
 from ...manifest import SPLITS, CorpusPaths
-from ...prepare import PrepareReport, finish_corpus, prepare_folder, settle
-from ...runs import Run, Shard, at_work, run_in, settings_of
-from ...visual import VisualEncoder, build_visual_encoder
+from ..clips import start_worker
+from ..locking import Run, Shard, at_work, run_in, settings_of
+from ..prepare import PrepareReport, finish_corpus, prepare_folder, settle
 from .files import digest, is_extracted, is_written, write_clip_video, write_estimated_clip
 from .plan import SAMPLE_RATE, GeneratedSpec, clip_plan
 

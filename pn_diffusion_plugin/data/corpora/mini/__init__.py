@@ -21,13 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from pn_diffusion_plugin.data.corpora.mini.choreography import STYLES, Dance, dance
-from pn_diffusion_plugin.data.corpora.mini.music import synthesise
-from pn_diffusion_plugin.data.corpora.mini.render import DancerRenderer
-from pn_diffusion_plugin.data.corpora.mini.score import Score, make_score
-from pn_diffusion_plugin.data.video import write_video
-from pn_diffusion_plugin.errors import CorpusError
-from pn_diffusion_plugin.utils.files import atomic_path, write_json
+from ....errors import CorpusError
+from ....utils.files import atomic_path, write_json
+from ...video import write_video
+from .choreography import STYLES, Dance, dance
+from .music import synthesise
+from .render import DancerRenderer
+from .score import Score, make_score
 
 SAMPLE_RATE = 22050  # Hz
 SPLITS = ("train", "valid", "test")

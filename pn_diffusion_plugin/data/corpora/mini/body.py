@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pn_diffusion_plugin.data.pose import JOINT_NAMES
+from ...skeleton import JOINT_NAMES
 
 INDEX = {name: i for i, name in enumerate(JOINT_NAMES)}
 

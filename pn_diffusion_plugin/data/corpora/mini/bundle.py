@@ -16,7 +16,7 @@ import numpy as np
 
 from ....errors import CorpusError
 from ....utils.files import atomic_path
-from ...features import FeatureHeader, Features, load_features
+from ...features.feature_file import FeatureHeader, Features, load_features
 from ...manifest import CorpusPaths
 
 BUNDLED_SPLITS = ("train", "valid")

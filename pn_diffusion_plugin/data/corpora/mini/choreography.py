@@ -12,28 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pn_diffusion_plugin.data.corpora.mini.arms import (
-    ACROSS,
-    DOWN,
-    DROP,
-    FIST,
-    FRONT,
-    GOAL,
-    HIGH,
-    HIP,
-    OUT,
-    UP,
-    arms,
-)
-from pn_diffusion_plugin.data.corpora.mini.body import (
-    PARAMETER,
-    Body,
-    Camera,
-    mirror_pose,
-    neutral_pose,
-    pose_joints,
-)
-from pn_diffusion_plugin.data.corpora.mini.score import BEATS_PER_BAR, Mode, Score
+from .arms import ACROSS, DOWN, DROP, FIST, FRONT, GOAL, HIGH, HIP, OUT, UP, arms
+from .body import PARAMETER, Body, Camera, mirror_pose, neutral_pose, pose_joints
+from .score import BEATS_PER_BAR, Mode, Score
 
 Keys = list[dict[str, float]]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pn_diffusion_plugin.data.corpora.mini.score import BEATS_PER_BAR, Hit, Mode, Score
+from .score import BEATS_PER_BAR, Hit, Mode, Score
 
 _PROGRESSIONS: tuple[tuple[int, ...], ...] = (
     (0, 5, 3, 4),

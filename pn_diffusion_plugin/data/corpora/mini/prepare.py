@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ....utils.progress import progress_bar
-from ...clips import write_clip as write_prepared_clip
-from ...features import FeatureSpec
+from ...features.feature_file import FeatureSpec
 from ...manifest import CorpusPaths, DanceInfo
-from ...prepare import PrepareReport, finish_corpus, prepare_folder, settle
+from ..clips import write_clip as write_prepared_clip
+from ..prepare import PrepareReport, finish_corpus, prepare_folder, settle
 from . import MiniSpec, build_videos, clip_plan, synthesise_clip_audio
 from .bundle import BUNDLED_SPLITS, bundle_path, read_bundle
 

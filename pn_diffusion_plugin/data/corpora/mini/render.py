@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 import cv2
 import numpy as np
 
-from pn_diffusion_plugin.data.corpora.mini.body import INDEX
-from pn_diffusion_plugin.data.corpora.mini.choreography import Dance
-from pn_diffusion_plugin.data.corpora.mini.look import Colour, Look, room
+from .body import INDEX
+from .choreography import Dance
+from .look import Colour, Look, room
 
 _OVERSAMPLING = 2
 _SHIFT = 4  # fractional bits of cv2's coordinates

@@ -9,7 +9,7 @@ import pytest
 
 from pn_diffusion_plugin.data.corpora.generated.estimate import GROUPS, Errors, body_height
 from pn_diffusion_plugin.data.corpora.generated.plan import GeneratedSpec, clip_pictures, clip_plan
-from pn_diffusion_plugin.data.pose import JOINT_NAMES, JOINTS
+from pn_diffusion_plugin.data.skeleton import JOINT_NAMES, JOINTS
 
 SIZES = Errors(
     offset=(0.01,) * JOINTS,

@@ -15,9 +15,9 @@ from pn_diffusion_plugin.data.corpora.generated.estimate import ESTIMATOR
 from pn_diffusion_plugin.data.corpora.generated.files import is_written, write_clip_video
 from pn_diffusion_plugin.data.corpora.generated.plan import GeneratedSpec, clip_music, clip_plan
 from pn_diffusion_plugin.data.corpora.generated.prepare import prepare_generated
-from pn_diffusion_plugin.data.features import FeatureSpec, load_features
+from pn_diffusion_plugin.data.corpora.locking import Shard
+from pn_diffusion_plugin.data.features.feature_file import FeatureSpec, load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, load_manifest
-from pn_diffusion_plugin.data.runs import Shard
 from pn_diffusion_plugin.data.video import probe, read_audio
 from pn_diffusion_plugin.errors import CorpusError
 

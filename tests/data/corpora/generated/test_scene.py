@@ -16,7 +16,7 @@ from pn_diffusion_plugin.data.corpora.generated.plan import (
 )
 from pn_diffusion_plugin.data.corpora.generated.scene import Shot, cut_out, film, picture_size
 from pn_diffusion_plugin.data.corpora.mini.body import Body, neutral_pose, pose_joints
-from pn_diffusion_plugin.data.pose import PoseExtractor
+from pn_diffusion_plugin.data.features.pose import PoseExtractor
 
 SPEC = GeneratedSpec()
 TRIPOD = Shot(0.0, 0.0, 5.0, 0.7, 1.0, (0.5, 0.5), 0.0)

@@ -1,0 +1,1 @@
+"""Programs built on the models: generation from videos, demo, doctor, export, page, reports, listening test."""

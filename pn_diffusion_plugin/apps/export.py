@@ -1,0 +1,110 @@
+"""A trained model as a folder to give away: weights, configuration, and what is known of how it came to be."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..models.io.checkpoint import resolve_checkpoint, vae_source
+from ..models.io.training_card import read_card, training_card, write_card
+from ..models.pn_diffusion import PNDiffusion
+from ..models.vocoders.trained import load_vocoder
+from .model_card import write_model_card
+from .report.sources import REPORT, read_report
+
+
+@dataclass(frozen=True)
+class Words:
+    """What only the model's owner can say, for the card.
+
+    Attributes:
+        license: of the weights.
+        data: what it was trained on, and under which licence.
+        limits: what it should not be expected to do.
+        hardware: what it was trained on; None: as many cores as this machine has.
+    """
+
+    license: str | None = None
+    data: str | None = None
+    limits: str | None = None
+    hardware: str | None = None
+
+
+def export_model(
+    checkpoint: str | Path,
+    folder: Path,
+    *,
+    vocoder: str | Path | None = None,
+    refinement: int | None = None,
+    reports: Sequence[Path] = (),
+    words: Words | None = None,
+) -> Path:
+    """Write a model as `PNDiffusion.get_pretrained` loads it, with `training.json` and the model card.
+
+    Args:
+        checkpoint: Dora signature, experiment's folder or exported folder.
+        folder: to write into.
+        vocoder: signature or folder of a `solver=vocoder` experiment, or an exported model: its vocoder is to go
+            with this one.
+        refinement: iterations of Griffin-Lim after the vocoder, where others than it was trained to have.
+        reports: evaluations whose tables stand on the card; none: the experiment's own, where it has one.
+
+    Returns:
+        `folder`.
+
+    Raises:
+        CheckpointError: a model is missing or damaged.
+        UserError: a report is; `refinement` without a vocoder.
+    """
+    words = words or Words()
+    model = PNDiffusion.get_pretrained(checkpoint)
+    trained = model.trained_vocoder if vocoder is None else load_vocoder(vocoder)
+    if refinement is not None:
+        if trained is None:
+            raise UserError(
+                f"refinement is {refinement} and the model has no vocoder of its own: give --vocoder, too"
+            )
+        trained = replace(trained, refinement=refinement)
+    model.use_vocoder(trained)
+    experiment = resolve_checkpoint(checkpoint)
+    own = experiment / "evaluate" / REPORT
+    read = [read_report(file) for file in reports or ([own] if own.is_file() else [])]
+    model.save_pretrained(folder)
+    training = _training(experiment, checkpoint, vocoder, words.hardware)
+    if training is not None:
+        write_card(folder, training)
+    parameters = sum(value.numel() for part in model.parts() for value in part.parameters())
+    write_model_card(
+        folder,
+        model.config,
+        parameters,
+        training,
+        read,
+        license=words.license,
+        data=words.data,
+        limits=words.limits,
+    )
+    return folder
+
+
+def _training(
+    experiment: Path, checkpoint: str | Path, vocoder: str | Path | None, hardware: str | None
+) -> dict[str, Any] | None:
+    """The model's training, and as `parts` those of its autoencoder and vocoder; None where nothing is known."""
+    card = read_card(experiment)
+    if _trained_here(experiment):
+        card = training_card(experiment, hardware)
+        autoencoder = resolve_checkpoint(vae_source(checkpoint))
+        if _trained_here(autoencoder):
+            card["parts"] = {"autoencoder": training_card(autoencoder, hardware, "mel_vae")}
+    if card is not None and vocoder is not None and _trained_here(folder := resolve_checkpoint(vocoder)):
+        parts = {**card.get("parts", {}), "vocoder": training_card(folder, hardware, "vocoder")}
+        card = {**card, "parts": parts}
+    return card
+
+
+def _trained_here(folder: Path) -> bool:
+    return (folder / "history.json").is_file() and (folder / ".argv.json").is_file()

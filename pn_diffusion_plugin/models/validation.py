@@ -1,0 +1,84 @@
+"""What every model asks of those who want music: possible parameters, usable clips, batches of one length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, TypeVar
+
+from ..data.features.feature_file import Features, FeatureSpec
+from ..errors import FeatureFileError, UserError, VideoError
+from ..sequence import LENGTH_TOLERANCE
+
+Params = TypeVar("Params")
+
+
+def changed(params: Params, changes: Mapping[str, Any]) -> Params:
+    """A dataclass of generation parameters with some of them changed.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    try:
+        return replace(params, **changes)  # type: ignore[type-var]
+    except TypeError as error:
+        raise UserError(f"unknown generation parameter: {error}") from error
+
+
+def check_possible(params: Any, rules: Iterable[tuple[str, bool, str]]) -> None:
+    """Raise UserError for the first (parameter, whether it is possible, what to give) that is not."""
+    for name, possible, remedy in rules:
+        if not possible:
+            raise UserError(f"{name} is {getattr(params, name)}: give {remedy}")
+
+
+def check_length(name: str, seconds: float, window: float) -> None:
+    """Raise VideoError unless a clip is as long as a model's window (s)."""
+    if seconds < window - LENGTH_TOLERANCE:
+        raise VideoError(
+            f"{name} is {seconds:.2f} s long and the model needs at least {window:g} s: give a longer video"
+        )
+
+
+def check_features(name: str, features: Features, spec: FeatureSpec) -> None:
+    """Raise FeatureFileError unless features were made as the model's."""
+    wrong = [
+        f"{key} is {getattr(features.header, key)}, not {wanted}"
+        for key, wanted in asdict(spec).items()
+        if getattr(features.header, key) != wanted
+    ]
+    if wrong:
+        raise FeatureFileError(
+            f"the features of {name} are not those the model was trained on ({'; '.join(wrong)}): "
+            "extract them as its configuration says"
+        )
+
+
+def seeds_and_names(
+    clips: int, seeds: Sequence[int] | None, names: Sequence[str] | None
+) -> tuple[list[int], list[str]]:
+    """One seed (0, 1, 2 … by default) and one name for error messages a clip.
+
+    Raises:
+        UserError: not as many seeds as clips.
+    """
+    seeds = list(range(clips)) if seeds is None else list(seeds)
+    if len(seeds) != clips:
+        raise UserError(f"{len(seeds)} seeds for {clips} clips: give one a clip")
+    return seeds, [f"clip {index}" for index in range(clips)] if names is None else list(names)
+
+
+def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[tuple[int, list[int]]]:
+    """Clips of one length together, at most so many at once: (length, numbers of the clips).
+
+    >>> batches_by_length([88, 56, 88, 88], batch_size=2)
+    [(88, [0, 2]), (88, [3]), (56, [1])]
+    """
+    groups: dict[int, list[int]] = {}
+    for index, length in enumerate(lengths):
+        groups.setdefault(length, []).append(index)
+    return [
+        (length, members[at : at + batch_size])
+        for length, members in groups.items()
+        for at in range(0, len(members), batch_size)
+    ]

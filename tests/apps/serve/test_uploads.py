@@ -1,0 +1,107 @@
+"""What may be given, and the sentence for what may not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pn_diffusion_plugin.apps.serve.settings import ServeSettings, Wish
+from pn_diffusion_plugin.apps.serve.uploads import check_stretch, check_upload
+from pn_diffusion_plugin.data.video import VideoInfo, write_video
+from pn_diffusion_plugin.errors import UserError, VideoError
+
+SETTINGS = ServeSettings(max_upload_mb=0.5, max_seconds=20, max_side=128)
+INFO = VideoInfo(seconds=30.0, fps=25, width=64, height=64, rotation=0, has_audio=False)
+
+
+def video(path: Path, width: int = 64) -> Path:
+    write_video(path, [np.full((48, width, 3), grey, np.uint8) for grey in range(25)], 25)
+    return path
+
+
+def test_a_video_is_taken(tmp_path: Path) -> None:
+    info = check_upload(video(tmp_path / "dance.mp4"), SETTINGS)
+    assert (info.width, info.height, info.seconds) == (64, 48, 1.0)
+
+
+@pytest.mark.parametrize(
+    "kind, told",
+    [
+        ("nothing", "there is no video yet"),
+        ("missing", "dance.mp4 does not exist"),
+        ("large", "dance.mp4 has 1 MB and this page takes 0.5 MB"),
+        ("wide", "dance.mp4 has a picture of 256 x 48 and this page takes up to 128 pixels"),
+        ("picture", "dance.mp4 is a picture: give a video file"),
+        ("text", "dance.mp4 cannot be read as a video"),
+        ("folder", "dance.mp4 is a folder"),
+        ("playlist", "dance.mp4 cannot be read as a video"),
+    ],
+)
+def test_anything_else_is_refused_by_its_own_name(tmp_path: Path, kind: str, told: str) -> None:
+    path = tmp_path / "dance.mp4"
+    if kind == "large":
+        path.write_bytes(bytes(600_000))
+    elif kind == "wide":
+        video(path, 256)
+    elif kind == "picture":
+        Image.new("RGB", (32, 32)).save(path, "PNG")
+    elif kind == "text":
+        path.write_text("no video " * 100)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "playlist":
+        path.write_text(f"#EXTM3U\n#EXTINF:1,\n{video(tmp_path / 'other.mp4')}\n#EXT-X-ENDLIST\n")
+    with pytest.raises(VideoError) as error:
+        check_upload(None if kind == "nothing" else path, SETTINGS)
+    assert told in str(error.value) and str(tmp_path) not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "start, end, meant",
+    [(None, 20.0, (0.0, 20.0)), (12.0, None, (12.0, 30.0)), (10.5, 30.02, (10.5, 30.0))],
+)
+def test_a_stretch_inside_the_video(
+    start: float | None, end: float | None, meant: tuple[float, float]
+) -> None:
+    assert check_stretch("a", INFO, SETTINGS, start, end, least=5.2) == meant
+
+
+@pytest.mark.parametrize(
+    "start, end, told",
+    [
+        (None, None, "30 s of a is asked for and this page takes 20 s"),
+        (-1.0, 10.0, "give a stretch inside it"),
+        (10.0, 10.0, "give a stretch inside it"),
+        (29.0, 31.0, "give a stretch inside it"),
+        (31.0, 40.0, "give a stretch inside it"),
+        (float("nan"), 10.0, "give a stretch inside it"),
+        (1.0, 4.0, "3.00 s of a is asked for and the model needs at least 5.2 s"),
+    ],
+)
+def test_a_stretch_that_cannot_be(start: float | None, end: float | None, told: str) -> None:
+    with pytest.raises(VideoError, match=told):
+        check_stretch("a", INFO, SETTINGS, start, end, least=5.2)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"max_seconds": 0}, {"queue": -1}, {"port": 70000}, {"models": ()}, {"keep_minutes": float("nan")}],
+)
+def test_settings_that_let_nothing_through(wrong: dict) -> None:
+    with pytest.raises(UserError, match="give"):
+        ServeSettings(**wrong)
+
+
+@pytest.mark.parametrize("seeds", [(), (1, 2, 3, 4, 5), (-1,), (2**31,)])
+def test_impossible_wishes(seeds: tuple[int, ...]) -> None:
+    with pytest.raises(UserError, match="give"):
+        Wish("mini", seeds)
+
+
+def test_a_dancer_is_named_in_one_way_or_refused() -> None:
+    assert Wish("mini", dancer=" Left ").dancer == "left" and Wish("mini", dancer="2").dancer == 2
+    with pytest.raises(UserError, match="dancer is 'best': give prominent, left, right"):
+        Wish("mini", dancer="best")

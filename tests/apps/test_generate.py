@@ -1,0 +1,97 @@
+"""Which files a call of `generate` makes."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from pn_diffusion_plugin.apps.generate import plan_takes
+from pn_diffusion_plugin.commands.generation_options import OPTIONS
+from pn_diffusion_plugin.errors import UserError
+from pn_diffusion_plugin.models.pn_diffusion import GenerationParams
+
+
+def names(folder: Path, *arguments: object, **options: object) -> list[tuple[str, int, str]]:
+    """(video, seed, output) of every take, relative to `folder`."""
+    takes = plan_takes(*arguments, **options)  # type: ignore[arg-type]
+    return [(str(t.video.relative_to(folder)), t.seed, str(t.output.relative_to(folder))) for t in takes]
+
+
+@pytest.fixture
+def dances(tmp_path: Path) -> Path:
+    """Two dances, one of them in a folder within, and something else."""
+    folder = tmp_path / "dances"
+    (folder / "day 2").mkdir(parents=True)
+    for name in ("a.mp4", "day 2/b.MOV", "notes.txt"):
+        (folder / name).touch()
+    return folder
+
+
+def test_one_video_becomes_the_file_that_is_named(tmp_path: Path) -> None:
+    video = tmp_path / "dance.mov"
+    (take,) = plan_takes([video], tmp_path / "new" / "out.mp4", tmp_path / "out.flac")
+    assert (take.video, take.seed) == (video, 0)
+    assert take.files == [tmp_path / "new" / "out.mp4", tmp_path / "out.flac"]
+    assert names(tmp_path, [video], tmp_path / "new") == [("dance.mov", 0, "new/dance.mp4")]
+
+
+def test_takes_are_told_apart_by_their_seeds(tmp_path: Path) -> None:
+    takes = plan_takes([tmp_path / "a.mp4"], tmp_path / "o.mp4", tmp_path / "wavs", range(3, 5))
+    assert [take.output.name for take in takes] == ["o_seed3.mp4", "o_seed4.mp4"]
+    assert [take.wav for take in takes] == [tmp_path / "wavs" / f"a_seed{seed}.wav" for seed in (3, 4)]
+
+
+def test_a_folder_keeps_its_order(tmp_path: Path, dances: Path) -> None:
+    assert names(tmp_path, [dances], tmp_path / "out") == [
+        ("dances/a.mp4", 0, "out/a.mp4"),
+        ("dances/day 2/b.MOV", 0, "out/day 2/b.mp4"),
+    ]
+
+
+def test_a_video_that_is_given_twice_is_one(tmp_path: Path, dances: Path) -> None:
+    assert len(plan_takes([dances / "a.mp4", dances, dances / "a.mp4"], tmp_path / "out")) == 2
+
+
+def test_results_among_the_dances_are_not_taken_for_dances(tmp_path: Path, dances: Path) -> None:
+    (dances / "out").mkdir()
+    (dances / "out" / "a.mp4").touch()
+    assert [video for video, _, _ in names(tmp_path, [dances], dances / "out")] == [
+        "dances/a.mp4",
+        "dances/day 2/b.MOV",
+    ]
+
+
+def test_nothing_is_written_over(tmp_path: Path, dances: Path) -> None:
+    with pytest.raises(UserError, match=r"a\.mp4 is the dance itself: give another"):
+        plan_takes([dances], dances)
+    with pytest.raises(UserError, match="is the dance itself"):
+        plan_takes([dances / "a.mp4"], dances / "day 2" / ".." / "a.mp4")
+    (tmp_path / "a.mov").touch()
+    with pytest.raises(UserError, match=r"a\.mp4 and .*a\.mov would both become .*a\.mp4: rename"):
+        plan_takes([dances / "a.mp4", tmp_path / "a.mov"], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("output", "wav", "message"),
+    [
+        ("out.mp4", None, "out.mp4 is one file and there may be several videos: give the name of a folder"),
+        (
+            "out.mkv",
+            None,
+            r"out.mkv cannot be written: give the name of a file that ends in \.mp4, or of a folder",
+        ),
+        ("out", "out.wav", "out.wav is one file"),
+        ("out", "out.mp3", r"out.mp3 cannot be written: .* \.wav or \.flac"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_named(
+    tmp_path: Path, dances: Path, output: str, wav: str | None, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        plan_takes([dances], tmp_path / output, None if wav is None else tmp_path / wav)
+
+
+def test_every_setting_of_the_sampler_is_an_option() -> None:
+    assert set(OPTIONS) == {field.name for field in dataclasses.fields(GenerationParams)}

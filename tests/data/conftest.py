@@ -1,8 +1,0 @@
-"""Let worker processes find the helpers of these tests (other installed packages are called `tests` too)."""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).parent))

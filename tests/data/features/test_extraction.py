@@ -1,0 +1,188 @@
+"""Extraction: one decoding shows both eyes what each would see alone."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from mean_colour import SPEC, MeanColour
+from torch import Tensor
+
+from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.features.extraction import AHEAD, _tap_beside, extract_features
+from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
+from pn_diffusion_plugin.data.features.pose import PoseExtractor
+from pn_diffusion_plugin.data.features.visual import (
+    WindowEncoder,
+    build_visual_encoder,
+    window_features,
+    window_indices,
+)
+from pn_diffusion_plugin.data.video import read_frames, reverse, write_video
+from pn_diffusion_plugin.errors import UserError, VideoError
+
+READ = """
+for _ in read_frames(sys.argv[1], 30, size=640):
+    pass
+"""
+EXTRACT = """
+from mean_colour import SPEC, MeanColour
+from pn_diffusion_plugin.data.features.extraction import extract_features
+extract_features(sys.argv[1], SPEC, encoder=MeanColour(), beside=True)
+"""
+
+
+def peak_memory(program: str, video: Path) -> float:
+    """The most memory (MB) that a process of its own took to do this with a video; `ru_maxrss` counts its parent's."""
+    before = "import sys\nfrom pn_diffusion_plugin.data.video import read_frames\n"
+    after = "print(*(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
+    command = [sys.executable, "-c", before + program + after, str(video)]
+    said = subprocess.check_output(command, cwd=Path(__file__).parent, text=True)
+    return int(said.split("VmHWM:")[1].split()[0]) / 1000
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    spec = MiniSpec(train=1, valid=1, test=1, seconds=1.6)
+    return write_clip(spec, "test", 0, tmp_path_factory.mktemp("features"))
+
+
+@pytest.fixture(scope="module")
+def pose() -> PoseExtractor:
+    return PoseExtractor()
+
+
+@pytest.fixture(scope="module")
+def features(video: Path, pose: PoseExtractor) -> Features:
+    return extract_features(video, SPEC, pose, MeanColour())
+
+
+def test_extraction_sees_what_each_part_sees_alone(
+    video: Path, pose: PoseExtractor, features: Features
+) -> None:
+    keypoints, detected = pose.extract(read_frames(video, 25), 25)
+    np.testing.assert_array_equal(features.keypoints, keypoints)
+    np.testing.assert_array_equal(features.detected, detected)
+    pictures = np.stack(list(read_frames(video, 12.5)))
+    np.testing.assert_allclose(features.visual, window_features(MeanColour(), pictures, 8, 8))
+    np.testing.assert_allclose(
+        features.visual_reverse, window_features(MeanColour(), reverse(pictures), 8, 8)
+    )
+    assert features.header.seconds == pytest.approx(1.6)
+    assert features.header.detected_share == detected.mean() > 0.9
+    assert (features.header.visual_dim, features.visual.shape) == (24, (3, 24))
+
+
+def test_rates_that_do_not_divide(video: Path, pose: PoseExtractor) -> None:
+    found = extract_features(video, replace(SPEC, pose_fps=20.0, visual_fps=15.0), pose, MeanColour())
+    assert found.keypoints.shape == (32, 33, 3) and found.visual.shape == (3, 24)
+    pictures = np.stack(list(read_frames(video, 15.0, size=224)))
+    np.testing.assert_allclose(found.visual, window_features(MeanColour(), pictures, 8, 8))
+
+
+def test_a_video_shorter_than_a_window(video: Path, pose: PoseExtractor, tmp_path: Path) -> None:
+    short = tmp_path / "short.mp4"
+    write_video(short, list(read_frames(video, 25))[:5], 25)
+    found = extract_features(short, SPEC, pose, MeanColour())
+    assert found.keypoints.shape == (5, 33, 3) and found.visual.shape == found.visual_reverse.shape == (1, 24)
+    segment = found.segment(0.0, 1.28)
+    assert segment.keypoints.shape == (32, 33, 3) and segment.visual.shape == (2, 24)
+
+
+def test_the_real_encoder_tells_the_directions_apart(video: Path, pose: PoseExtractor) -> None:
+    found = extract_features(video, FeatureSpec(), pose, build_visual_encoder("inception_i3d"))
+    assert found.visual.shape == found.visual_reverse.shape == (2, 1024)
+    difference = np.linalg.norm(found.visual - found.visual_reverse[::-1]) / np.linalg.norm(found.visual)
+    assert 0.02 < difference < 1.0
+
+
+def test_bad_videos_and_encoders_are_told(pose: PoseExtractor, video: Path, tmp_path: Path) -> None:
+    with pytest.raises(VideoError, match="does not exist"):
+        extract_features(tmp_path / "none.mp4", SPEC, pose, MeanColour())
+    empty = tmp_path / "empty.mp4"
+    write_video(empty, np.zeros((5, 64, 64, 3), np.uint8), 25)
+    with pytest.raises(VideoError, match=r"nobody was found in the 0\.2 s of .*empty\.mp4"):
+        extract_features(empty, SPEC, pose, MeanColour())
+    with pytest.raises(UserError, match="mean_colour"):
+        extract_features(video, FeatureSpec(), pose, MeanColour())
+    with pytest.raises(UserError, match="pose_fps must be greater than 0, not 0"):
+        FeatureSpec(pose_fps=0)
+
+
+class Failing(MeanColour):
+    """An encoder that breaks at its second window."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def __call__(self, windows: Tensor) -> Tensor:
+        self.calls += 1
+        if self.calls == 2:
+            raise RuntimeError("out of memory")
+        return super().__call__(windows)
+
+
+def test_side_by_side_gives_the_same_and_leaves_no_thread(
+    video: Path, pose: PoseExtractor, features: Features
+) -> None:
+    before = threading.active_count()
+    assert extract_features(video, SPEC, pose, MeanColour(), beside=True) == features
+    assert threading.active_count() == before
+
+
+def test_what_breaks_in_the_other_thread_comes_out(video: Path, pose: PoseExtractor) -> None:
+    with pytest.raises(RuntimeError, match="out of memory"):
+        extract_features(video, SPEC, pose, Failing(), beside=True)
+
+
+def test_decoding_waits_for_a_slow_encoder() -> None:
+    """However long the video, only so many of its pictures are held."""
+    release, made = threading.Event(), []
+
+    class Slow(MeanColour):
+        def __call__(self, windows: Tensor) -> Tensor:
+            release.wait(20)
+            return super().__call__(windows)
+
+    def pictures() -> Iterator[np.ndarray]:
+        for _ in range(200):
+            made.append(None)
+            if len(made) == AHEAD + 8:  # no room for more until the first window of 8 is done
+                release.set()
+            yield np.zeros((8, 8, 3), np.uint8)
+
+    windows = WindowEncoder(Slow(), window_indices(200, 8, 8))
+    taken = _tap_beside(pictures(), windows, 1)
+    for number, _ in enumerate(taken):
+        if number == AHEAD:
+            assert len(made) == AHEAD + 1
+    assert windows.finish().shape == (25, 24)
+
+
+def test_a_fast_video_shows_the_nearest_of_its_pictures(tmp_path: Path) -> None:
+    """Of 100 pictures a second every fourth is wanted: those are the ones that come, at the size asked for."""
+    path = tmp_path / "fast.mp4"
+    write_video(
+        path, np.arange(0, 200, 2, np.uint8)[:, None, None, None] + np.zeros((1, 64, 96, 3), np.uint8), 100
+    )
+    found = np.stack(list(read_frames(path, 25, size=48)))
+    assert found.shape == (25, 32, 48, 3)
+    np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), np.arange(0, 200, 8), atol=2)
+
+
+def test_of_a_4k_video_no_pictures_pile_up_at_full_size(video: Path, tmp_path: Path) -> None:
+    """60 of them are 750 MB as they are decoded and 1.5 GB in RGB. A decoder of 16 threads, the most, holds 400 MB."""
+    large, small = tmp_path / "large.mp4", tmp_path / "small.mp4"
+    for path, size in ((large, (3840, 2160)), (small, (854, 480))):
+        pictures = read_frames(video, 37.5)  # 60
+        wide = (np.pad(picture, ((0, 0), (100, 100), (0, 0)), "edge") for picture in pictures)
+        write_video(path, (cv2.resize(picture, size) for picture in wide), 30)
+    for program in (READ, EXTRACT):
+        assert peak_memory(program, large) - peak_memory(program, small) < 500
