@@ -21,8 +21,8 @@ from pn_diffusion_plugin.utils.files import atomic_path, write_json
 
 from . import bench_loss, bench_sampling, bench_training, profile_groups
 from .bench_contenders import Contender, alternate, worker
-from .bench_corpus import ARCHITECTURE, composed
 from .bench_report import machine, page
+from .configs import ARCHITECTURE, composed
 
 SECTIONS = ("training", "sampling", "loss", "profile")
 

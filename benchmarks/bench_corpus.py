@@ -9,12 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
-from hydra import compose, initialize_config_dir
-from omegaconf import OmegaConf
 
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.data.corpora import ensure_corpus
@@ -27,21 +24,9 @@ from pn_diffusion_plugin.metrics.corpus import read_split
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.utils.files import atomic_path, write_json
 
-#: The published architecture, and the one that trains on a laptop, with a negative stream.
-ARCHITECTURE = {
-    "paper": ["solver=pn_diffusion/paper"],
-    "mini": ["solver=pn_diffusion", "negative.alpha=0.6"],
-}
-#: What we recommend at the same compute.
-RECOMMENDED = {"paper": ["solver=pn_diffusion/ours"], "mini": ["solver=pn_diffusion"]}
+from .configs import composed
+
 CLIPS = {"train": 8, "valid": 2, "test": 2}
-
-
-def composed(overrides: Sequence[str]) -> dict[str, Any]:
-    """The configuration of `dora run …`, as plain containers."""
-    with initialize_config_dir(str(paths.config_dir()), version_base="1.3"):
-        config = compose("config", list(overrides))
-    return OmegaConf.to_container(config, resolve=True)  # type: ignore[return-value]
 
 
 def build_corpus(root: Path, spec: FeatureSpec) -> Path:

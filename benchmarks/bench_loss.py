@@ -21,8 +21,8 @@ from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.data.corpora import ensure_corpus
 from pn_diffusion_plugin.utils.files import atomic_path
 
-from .bench_corpus import ARCHITECTURE
 from .bench_training import ReferenceUpdate, SolverUpdate
+from .configs import ARCHITECTURE
 
 PROCEDURES = ("reference procedure", "ours")
 

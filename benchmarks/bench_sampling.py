@@ -22,8 +22,9 @@ from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 
 from .bench_contenders import Contender, Counts, Seconds
-from .bench_corpus import ARCHITECTURE, RECOMMENDED, build_corpus, composed
+from .bench_corpus import build_corpus
 from .bench_counts import counting, parts_of
+from .configs import ARCHITECTURE, RECOMMENDED, composed
 from .procedure_sampling import STREAMS, ReferenceSampling
 from .profile_groups import profiled
 

@@ -11,9 +11,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+from audiocraft.solvers.builders import get_lr_scheduler
+
 from .bench_contenders import Contender, Counts, Seconds
-from .bench_corpus import ARCHITECTURE, RECOMMENDED, prepare
+from .bench_corpus import prepare
 from .bench_counts import counting, parts_of
+from .configs import ARCHITECTURE, RECOMMENDED
 from .procedure_sampling import STREAMS
 from .procedure_training import ReferenceTraining
 from .profile_groups import profiled
@@ -82,7 +85,10 @@ class ReferenceUpdate(SolverUpdate):
     def __init__(self, overrides: list[str], folder: Path) -> None:
         super().__init__([*overrides, "latents.cache=false", "optim.ema.use=false"], folder)
         solver = self.solver
-        self.reference = ReferenceTraining(solver.config, solver.model, solver.vae, solver.total_updates)
+        self.reference = ReferenceTraining(solver.config, solver.model, solver.vae)
+        self.reference.lr_scheduler = get_lr_scheduler(
+            self.reference.optimizer, solver.cfg.schedule, solver.total_updates
+        )
 
     def update(self) -> None:
         self.solver.model.train()

@@ -1,8 +1,8 @@
-"""Making music as the published code does, put together from our own parts.
+"""Sampling as in the published code, built from the package's own modules.
 
-At every one of 1000 DDPM steps the dance is encoded again, forward and reversed, and the U-Net is run for both, though
-only the positive answer is used; librosa turns the mel into sound (non-negative least squares, then 32 iterations of
-Griffin-Lim). All in float32, one thing after the other. From the same noise the product makes the same latents.
+Each of the 1000 DDPM steps encodes the dance again, forward and reversed, and runs the U-Net for both, although only
+the positive output is used; librosa turns the mel spectrogram into audio (non-negative least squares, then 32
+iterations of Griffin-Lim). Everything is float32. From the same noise the product makes the same latents.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-import librosa
 import numpy as np
 import torch
 
@@ -24,20 +23,21 @@ STREAMS = (POSITIVE, NEGATIVE)
 
 
 class ReferenceSampling:
-    """Music for clips of one window's length as published, stage by stage.
+    """The published stages for clips of one window's length.
 
     Args:
-        config: of the experiment, as plain containers.
-        dual, vae: trained.
+        config: configuration of the experiment, as plain containers.
+        dual, vae: the trained modules, on one device.
     """
 
     def __init__(self, config: builders.Config, dual: DualDiffusion, vae: MelVAE) -> None:
         self.dual, self.vae = dual, vae
         self.mel, self.sequence = builders.build_mel(config), builders.build_sequence(config)
         self.schedule = builders.build_schedule(config)
+        self.device = next(dual.parameters()).device
 
     def denoise(self, z: torch.Tensor, t: torch.Tensor, tokenized: dict[str, Any]) -> torch.Tensor:
-        """One step's estimate: both dances encoded, both passes made, the negative one thrown away."""
+        """Output of one step: encode both dances, run both passes, discard the negative output."""
         conditions = {name: self.dual.provider({name: tokenized[name]})[name] for name in STREAMS}
         positive, _ = (self.dual.denoiser(z, t, conditions[name], branch=i) for i, name in enumerate(STREAMS))
         return positive
@@ -46,7 +46,7 @@ class ReferenceSampling:
     def latents(
         self, tokenized: dict[str, Any], seeds: Sequence[int], sampler: str = "ddpm", steps: int = 1000
     ) -> torch.Tensor:
-        """Latents (B, C, F, L) of B clips' dances."""
+        """Latents (B, C, F, L) for the dances of B clips."""
         denoiser = self.dual.denoiser
         return sample(
             lambda z, t: self.denoise(z, t, tokenized),
@@ -55,15 +55,18 @@ class ReferenceSampling:
             sampler=sampler,
             steps=steps,
             generators=clip_generators(seeds),
+            device=self.device,
         )
 
     @torch.no_grad()
     def decode(self, z: torch.Tensor) -> torch.Tensor:
-        """Mel (B, 1, F, L) of latents."""
+        """Mel spectrograms (B, 1, F, L) of latents."""
         return self.vae.decode(z)
 
     def invert(self, mel: torch.Tensor) -> np.ndarray:
-        """Sound (N,) of one mel picture (F, L), by librosa: least squares in powers of at most 1, Griffin-Lim."""
+        """Audio (N,) of one mel spectrogram (F, L): librosa's least squares and Griffin-Lim."""
+        import librosa
+
         front = self.mel
         return librosa.feature.inverse.mel_to_audio(
             front.to_power(mel).numpy(),

@@ -1,19 +1,16 @@
-"""Training as the published code does, put together from our own parts.
+"""Training as in the published code, built from the package's own modules.
 
-A clip's music is encoded by the autoencoder in every step; dance encoder and U-Net are run for the positive stream and
-then again for the negative one; AdamW and the moving average go through the weights one by one. All in float32, weights
-and pictures as torch lays them out by itself. The arithmetic is that of the package (the same modules and objective),
-so for the same random numbers the product has the same losses, and what is compared is the procedure alone.
+In every step the autoencoder encodes the clips' music; dance encoder and U-Net run for the positive stream and then
+again for the negative one; AdamW and the moving average update the weights one tensor at a time. Everything is float32
+in torch's default memory format. Modules and objective are the package's, so for the same random numbers the losses
+equal those of the solver: only the procedure differs.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from audiocraft.optim.ema import ModuleDictEMA
-from audiocraft.solvers.builders import get_lr_scheduler
-from omegaconf import DictConfig
 from torch import nn
 from torch.nn import functional as F
 from torch.profiler import record_function
@@ -22,23 +19,34 @@ from pn_diffusion_plugin.data.condition import POSITIVE
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.dual import DualDiffusion
 from pn_diffusion_plugin.models.mel_vae import MelVAE
-from pn_diffusion_plugin.solvers.pn_diffusion import Draws
 
 from .procedure_sampling import STREAMS
 
 
+class Draws(NamedTuple):
+    """Random numbers of a step."""
+
+    t: torch.Tensor  # timesteps (B,)
+    eps: torch.Tensor  # noise (B, C, F, L)
+    posterior: torch.Tensor  # noise of the autoencoder's posterior (B, C, F, L)
+    dropped: torch.Tensor  # clips trained without their dance, (B,) of bool
+
+
 class ReferenceTraining:
-    """Training step by step as published.
+    """The published training step.
 
     Args:
-        config: of the experiment, as plain containers, with a negative stream.
-        dual, vae: to be trained, and frozen.
-        updates: of the whole training, for the learning rate's schedule.
+        config: configuration of the experiment, as plain containers, with a negative stream.
+        dual, vae: the model to train and the frozen autoencoder, on one device.
+
+    Attributes:
+        lr_scheduler: stepped after every update; None: the learning rate is constant.
     """
 
-    def __init__(self, config: builders.Config, dual: DualDiffusion, vae: MelVAE, updates: int) -> None:
+    def __init__(self, config: builders.Config, dual: DualDiffusion, vae: MelVAE) -> None:
         self.config, self.dual, self.vae = config, dual, vae
-        self.mel, self.sequence = builders.build_mel(config), builders.build_sequence(config)
+        self.device = next(dual.parameters()).device
+        self.mel, self.sequence = builders.build_mel(config).to(self.device), builders.build_sequence(config)
         self.objective = builders.build_objective(config, builders.build_schedule(config))
         optim, adam = config["optim"], config["optim"]["adam"]
         self.optimizer = torch.optim.AdamW(
@@ -50,31 +58,32 @@ class ReferenceTraining:
             foreach=False,
             fused=False,
         )
-        schedule = DictConfig(config["schedule"])
-        self.lr_scheduler = get_lr_scheduler(self.optimizer, schedule, updates)
-        # audiocraft's average, one weight after the other, as published.
-        self.ema = ModuleDictEMA(nn.ModuleDict({"model": dual}), decay=optim["ema"]["decay"])
+        self.lr_scheduler: Any = None
+        self.decay: float = optim["ema"]["decay"]
+        self.average = {name: value.detach().clone() for name, value in dual.named_parameters()}
 
     def draw(self, clips: int, generator: torch.Generator | None = None) -> Draws:
-        """Random numbers of a step; timesteps each for itself, as published."""
+        """Random numbers of a step; the timesteps are independent, as published."""
         denoiser = self.dual.denoiser
         shape = (clips, denoiser.latent_channels, denoiser.latent_rows, self.sequence.latent_columns)
         schedule = self.objective.schedule
-        return Draws(
+        draws = Draws(
             t=schedule.sample_timesteps(clips, generator=generator, stratified=False),
             eps=torch.randn(shape, generator=generator),
             posterior=torch.randn(shape, generator=generator),
             dropped=torch.rand(clips, generator=generator) < self.config["conditioning"]["dropout"],
         )
+        return Draws(*(values.to(self.device) for values in draws))
 
     def loss(
-        self, wav: torch.Tensor, tokenized: dict[str, Any], draws: Draws, mask: torch.Tensor | None = None
+        self, wav: torch.Tensor, tokenized: dict[str, Any], draws: Any, mask: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Loss of a batch (B, 1, N), a scalar.
 
         Args:
-            tokenized: both streams, of the provider.
-            mask: (B, 1, 1, L), 1 where there is music; None: everything counts.
+            tokenized: both streams, from the provider.
+            draws: `Draws`, or the solver's tuple with the same fields.
+            mask: (B, 1, 1, L), 1 where there is music; None: no padding.
         """
         with torch.no_grad():
             padded = F.pad(wav, (0, self.sequence.padded_samples - wav.shape[-1]))
@@ -91,7 +100,7 @@ class ReferenceTraining:
     def _stream(
         self, name: str, z: torch.Tensor, t: torch.Tensor, tokenized: dict[str, Any], dropped: torch.Tensor
     ) -> torch.Tensor:
-        """f(z, t, c) of one stream, its dance encoded for it."""
+        """f(z, t, c) of one stream; encodes its dance."""
         denoiser = self.dual.denoiser
         condition = self.dual.provider({name: tokenized[name]})[name]
         if name == POSITIVE or self.objective.negative_latent == "mirrored":
@@ -102,10 +111,10 @@ class ReferenceTraining:
         self,
         wav: torch.Tensor,
         tokenized: dict[str, Any],
-        draws: Draws | None = None,
+        draws: Any = None,
         mask: torch.Tensor | None = None,
     ) -> float:
-        """One update; gives the loss."""
+        """One update; returns the loss."""
         loss = self.loss(wav, tokenized, self.draw(len(wav)) if draws is None else draws, mask)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -114,5 +123,10 @@ class ReferenceTraining:
         if self.lr_scheduler is not None:
             self.lr_scheduler.step()
         with record_function("moving average"):
-            self.ema.step()
+            self._update_average()
         return loss.item()
+
+    @torch.no_grad()
+    def _update_average(self) -> None:
+        for name, value in self.dual.named_parameters():
+            self.average[name].mul_(self.decay).add_(value, alpha=1 - self.decay)

@@ -17,10 +17,8 @@ import torch
 from torch import nn
 
 from ..data.condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
-from ..data.features.extraction import extract_features
 from ..data.features.feature_file import Features
 from ..data.negatives import shifted_dance
-from ..data.video import probe
 from ..errors import CheckpointError, UserError
 from ..modules.guidance import Guidance, guided_together
 from ..modules.sampling import clip_generators, sample
@@ -201,8 +199,10 @@ class PNDiffusion:
         Raises:
             VideoError: a video cannot be used, or is shorter than a window of the model.
         """
+        from ..data.features.extraction import extract_features
         from ..data.features.pose import PoseExtractor
         from ..data.features.visual import build_visual_encoder
+        from ..data.video import probe
 
         for video in videos:  # before the slow part
             check_length(str(video), probe(video).seconds, self.sequence.seconds)

@@ -10,9 +10,10 @@ import torch
 from tiny_experiment import build_corpus, overrides
 
 from benchmarks.bench_contenders import Counts
-from benchmarks.bench_corpus import build_vae_checkpoint, composed
+from benchmarks.bench_corpus import build_vae_checkpoint
 from benchmarks.bench_loss import PROCEDURES, curve
 from benchmarks.bench_training import ReferenceUpdate, SolverUpdate
+from benchmarks.configs import composed
 from benchmarks.procedure_sampling import STREAMS
 from pn_diffusion_plugin.models.io.summary import diffusion_parts
 
@@ -88,7 +89,7 @@ def test_what_is_saved_is_the_encoding(reference: ReferenceUpdate, counts: tuple
 
 def test_an_update_changes_weights_and_average(reference: ReferenceUpdate) -> None:
     weight = reference.solver.model.denoiser.unet.conv_in.weight
-    average = reference.reference.ema.state["model"]["denoiser.unet.conv_in.weight"]
+    average = reference.reference.average["denoiser.unet.conv_in.weight"]
     before = weight.detach().clone(), average.clone()
     stages = reference.run()
     assert list(stages) == ["update"] and stages["update"] > 0
