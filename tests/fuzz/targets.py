@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "helpers"), str(TESTS / "metrics"), str(TESTS.parent)]
+sys.path[:0] = [str(TESTS / "helpers"), str(TESTS.parent)]
 
 Files = Mapping[Path, bytes]
 
@@ -207,17 +207,6 @@ def checkpoint(folder: Path) -> Target:
     path = folder / "checkpoint.th"
     torch.save(state, path)
     return Target([_files(folder)], lambda: load_experiment(folder, "mel_vae"))
-
-
-@_target
-def tensorflow_bundle(folder: Path) -> Target:
-    """A TensorFlow checkpoint, as musicnn's."""
-    from test_tf_bundle import write_bundle
-
-    from pn_diffusion_plugin.metrics.tf_bundle import read_bundle
-
-    write_bundle(f"{folder}/m")
-    return Target([_files(folder)], lambda: read_bundle(f"{folder}/m"))
 
 
 @_target
