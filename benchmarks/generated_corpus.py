@@ -103,7 +103,7 @@ def described(waves: Sequence[tuple[np.ndarray, int]]) -> dict[str, Any]:
     """Means over sounds, and the standard deviation of each octave."""
     import librosa
 
-    from pn_diffusion_plugin.metrics.memorisation import TrainingClips, mel_picture
+    from pn_diffusion_plugin.metrics.memorisation import TrainingClips, centred_log_mel
 
     levels, crests, densities, pictures = [], [], [], {}
     for number, (wav, rate) in enumerate(waves):
@@ -116,7 +116,7 @@ def described(waves: Sequence[tuple[np.ndarray, int]]) -> dict[str, Any]:
         levels.append(10 * np.log10(np.array(energy) / spectrum.sum() + 1e-9))
         crests.append(20 * np.log10(np.abs(wav).max() / np.sqrt(np.mean(wav**2))))
         densities.append(len(librosa.onset.onset_detect(y=wav, sr=rate)) * rate / len(wav))
-        pictures[str(number)] = mel_picture(wav, rate)
+        pictures[str(number)] = centred_log_mel(wav, rate)
     distances = []
     for number, (wav, rate) in enumerate(waves):
         others = {name: picture for name, picture in pictures.items() if name != str(number)}

@@ -1,15 +1,14 @@
-r"""Does a system repeat its training music? The distance of a clip to the nearest training clip.
+r"""Memorisation: distance of a generated clip to the nearest training clip.
 
-A sound is embedded as its mel picture: 32 bands, 25 frames a second, decibels, each band's mean over time taken off
-(what remains is what happens when, not the colour of the sound). With x and y two pictures laid over each other at
-a time shift s, both cut to the overlap,
+Waveforms are compared as log mel spectrograms: 32 bands, 25 frames a second, decibels, the mean over time of each band
+subtracted, which keeps the events and removes the timbre. For two of them, x and y, cropped to their overlap at a time
+shift s,
 
     distance = 1 − max_s ⟨x, y⟩ / (|x| |y|)        over all s with an overlap of at least 3 s,
 
-so 0 is a copy, wherever it was cut and however loud, and 1 has nothing in common. A copy that went through a mel
-autoencoder and a vocoder still lies near .05; landmarks (`fingerprint.py`) and tagger embeddings lose it there.
-The distances of the *reference* clips, which no system made, are the scale: as near as music of this kind lies by
-itself.
+so 0 is a copy at any offset and level, and 1 is unrelated. A copy that went through a mel autoencoder and a vocoder has
+a distance of about .05; landmarks (`fingerprint.py`) and tagger embeddings miss such copies. The distances of the
+*reference* clips give the scale: how close unrelated music of this kind is.
 """
 
 from __future__ import annotations
@@ -26,31 +25,32 @@ from scipy.fft import irfft, next_fast_len, rfft
 
 from .beats import as_mono, resample
 
-Picture = NDArray[np.float32]
+LogMel = NDArray[np.float32]
+"""(32, frames), see the module."""
 
 SAMPLE_RATE = 16000
 N_FFT, HOP_LENGTH, N_MELS = 1024, 640, 32
 FRAMES_A_SECOND = SAMPLE_RATE / HOP_LENGTH
 DYNAMIC_RANGE = 60.0  # dB
 OVERLAP = 3.0
-"""Seconds that two sounds must share at a shift (or all of the shorter one)."""
+"""Minimum overlap at a shift (s), or the whole shorter clip."""
 COPY = 0.1
-"""Nearer than this is called a copy: copies through autoencoder and vocoder lie at .03 to .07 on the embedded
-corpus, the nearest of its test clips at .16."""
-_CHUNK = 64  # training clips that are compared at once
+"""Distance below which a clip counts as a copy: copies through autoencoder and vocoder have .03 to .07 on the embedded
+corpus, its closest test clip has .16."""
+_CHUNK = 64  # training clips compared in one transform
 
 
 @dataclass(frozen=True)
 class Nearest:
-    """The training clip that lies nearest: its name, its distance, and where in it (s) the clip would begin."""
+    """The nearest training clip: its name, its distance, and the offset (s) in it at which the clip matches."""
 
     name: str
     distance: float
     shift: float
 
 
-def mel_picture(wav: object, sample_rate: int) -> Picture:
-    """(32, frames) of a sound (N,) or (C, N), as the module says; all zeros for silence."""
+def centred_log_mel(wav: object, sample_rate: int) -> LogMel:
+    """Log mel spectrogram (32, frames) of a waveform (N,) or (C, N), centred per band; zeros for silence."""
     import librosa
 
     mono = resample(as_mono(wav), sample_rate, SAMPLE_RATE)
@@ -64,18 +64,18 @@ def mel_picture(wav: object, sample_rate: int) -> Picture:
 
 
 class TrainingClips:
-    """The training music, to look for nearest clips in.
+    """Index of the training music for nearest-clip search.
 
     Args:
-        pictures: name → `mel_picture`.
+        mels: clip name → `centred_log_mel`.
     """
 
-    def __init__(self, pictures: Mapping[str, Picture]) -> None:
-        if not pictures:
+    def __init__(self, mels: Mapping[str, LogMel]) -> None:
+        if not mels:
             raise ValueError("there are no training clips")
-        # Clips of like lengths share a transform.
-        self._names = sorted(pictures, key=lambda name: (pictures[name].shape[1], name))
-        ordered = [pictures[name] for name in self._names]
+        # Clips of similar length share a transform.
+        self._names = sorted(mels, key=lambda name: (mels[name].shape[1], name))
+        ordered = [mels[name] for name in self._names]
         self._stacks = [_Stack(ordered[i : i + _CHUNK]) for i in range(0, len(ordered), _CHUNK)]
         self._known: dict[bytes, Nearest | None] = {}
 
@@ -83,55 +83,52 @@ class TrainingClips:
         return len(self._names)
 
     def nearest(self, wav: object, sample_rate: int) -> Nearest | None:
-        """The training clip nearest to a sound (N,); None for silence, which is near to nothing."""
-        picture = mel_picture(wav, sample_rate)
-        key = hashlib.sha1(picture.tobytes()).digest()
+        """The training clip nearest to a waveform (N,); None for silence."""
+        mel = centred_log_mel(wav, sample_rate)
+        key = hashlib.sha1(mel.tobytes()).digest()
         if key not in self._known:
-            self._known[key] = self._search(picture) if np.any(picture) else None
+            self._known[key] = self._search(mel) if np.any(mel) else None
         return self._known[key]
 
-    def _search(self, picture: Picture) -> Nearest:
-        found = [stack.correlate(picture) for stack in self._stacks]
+    def _search(self, mel: LogMel) -> Nearest:
+        found = [stack.correlate(mel) for stack in self._stacks]
         correlations, shifts = (np.concatenate(parts) for parts in zip(*found, strict=True))
         i = int(correlations.argmax())
         return Nearest(self._names[i], 1 - float(correlations[i]), float(shifts[i]) / FRAMES_A_SECOND)
 
 
 class _Stack:
-    """Pictures of like lengths, compared at once."""
+    """Spectrograms of similar length, compared in one transform."""
 
-    def __init__(self, pictures: Sequence[Picture]) -> None:
-        self._lengths = np.array([picture.shape[1] for picture in pictures])
-        self._stacked = np.zeros((len(pictures), N_MELS, self._lengths.max()), dtype=np.float32)
-        for row, picture in zip(self._stacked, pictures, strict=True):
-            row[:, : picture.shape[1]] = picture
+    def __init__(self, mels: Sequence[LogMel]) -> None:
+        self._lengths = np.array([mel.shape[1] for mel in mels])
+        self._stacked = np.zeros((len(mels), N_MELS, self._lengths.max()), dtype=np.float32)
+        for row, mel in zip(self._stacked, mels, strict=True):
+            row[:, : mel.shape[1]] = mel
         self._energies = _cumulative((self._stacked.astype(np.float64) ** 2).sum(axis=1))
-        self._spectra = (
-            0,
-            np.zeros(0, dtype=np.complex64),
-        )  # of the last size: evaluated clips are of one length
+        # Spectra of the last transform size; evaluated clips mostly have one length.
+        self._spectra = (0, np.zeros(0, dtype=np.complex64))
 
-    def correlate(self, picture: Picture) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Largest correlation of a picture (32, n) with each of the stack, over time shifts.
+    def correlate(self, mel: LogMel) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Largest correlation of a spectrogram (32, n) with each of the stack, over time shifts.
 
         Returns:
-            correlations (pictures,) in [-1, 1], and the shift (frames) of each: the frame of the stack's picture
-            at which frame 0 of the given one stands.
+            correlations (clips,) in [-1, 1], and their shifts (frames): the frame of the stack's spectrogram that
+            matches frame 0 of the given one.
         """
-        n, lengths = picture.shape[1], self._lengths[:, None]
+        n, lengths = mel.shape[1], self._lengths[:, None]
         longest = self._stacked.shape[2]
         size = int(next_fast_len(n + longest, real=True))
         if self._spectra[0] != size:
             self._spectra = (size, rfft(self._stacked, size))
-        spectrum = (self._spectra[1] * np.conj(rfft(picture, size))).sum(axis=1)
+        spectrum = (self._spectra[1] * np.conj(rfft(mel, size))).sum(axis=1)
         shifts = np.arange(-n + 1, longest)
-        product = irfft(spectrum, size)[:, shifts % size].astype(
-            np.float64
-        )  # a negative shift stands at the end
+        # negative shifts are at the end of a circular correlation
+        product = irfft(spectrum, size)[:, shifts % size].astype(np.float64)
 
         start = np.maximum(0, shifts)[None]
         end = np.maximum(np.minimum(lengths, shifts + n), start)  # the overlap, in frames of the stack
-        ours = _cumulative((picture.astype(np.float64) ** 2).sum(axis=0))
+        ours = _cumulative((mel.astype(np.float64) ** 2).sum(axis=0))
         theirs = np.take_along_axis(self._energies, end, 1) - np.take_along_axis(
             self._energies, np.broadcast_to(start, end.shape), 1
         )
@@ -150,14 +147,14 @@ def _cumulative(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def summary(names: Sequence[str], rows: Mapping[str, Sequence[Nearest | None]], clips: int) -> dict[str, Any]:
-    """What report.json says of it, beside the rows' means.
+    """The memorisation part of report.json.
 
     Args:
-        names: of the evaluated clips.
+        names: names of the evaluated clips.
         rows: system name → for each clip its nearest training clip.
-        clips: how many training clips there are.
+        clips: number of training clips.
     Returns:
-        {"training_clips", "threshold", "copies": system → how many clips lie nearer than the threshold, "nearest":
+        {"training_clips", "threshold", "copies": system → number of clips below the threshold, "nearest":
         system → the three nearest pairs}.
     """
     nearest = {

@@ -1,4 +1,4 @@
-"""Score systems and the null rows on clips: the numbers clip by clip, before anything is averaged."""
+"""Per-clip scores of systems and null rows, before averaging."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Sounds = Mapping[str, Sequence[Audio]]  # row → a sound for each clip
 Scores = dict[str, NDArray[np.float64]]
 
 LENGTH_TOLERANCE = 0.001
-"""A generated sound may be this much (s) shorter than its reference (a resampler rounds); it is padded."""
+"""A generated waveform may be this much (s) shorter than its reference (rounding of a resampler); it is padded."""
 
 REFERENCE = "reference"
 SHUFFLED = "shuffled"
@@ -46,8 +46,8 @@ class EvaluationClip:
     """One dance with its reference music.
 
     Attributes:
-        name: what errors and files call it.
-        reference: reference music (N,) or (C, N), kept as (N,), also its length.
+        name: used in errors and file names.
+        reference: reference music (N,) or (C, N), kept as (N,), which also sets the length.
         sample_rate: of the reference and of every system's sound for this clip, Hz.
         beats: annotated beats of the reference, seconds; None: tracked.
         kinematic_beats: beats of the dance, seconds; None: unknown, alignment is not computed.
@@ -66,9 +66,10 @@ class EvaluationClip:
 
 
 class EventCache:
-    """`music_events`, each sound heard once however often it occurs (clips of a length share a click row).
+    """`music_events` with a cache: each waveform is analysed once (clips of one length share a click row).
 
-    `tracker` finds the beats; None: librosa's.
+    Args:
+        tracker: beat tracker; None: librosa's.
     """
 
     def __init__(self, tracker: Tracker | None = None) -> None:
@@ -135,7 +136,7 @@ def clip_scores(
 def row_sounds(
     clips: Sequence[EvaluationClip], systems: Mapping[str, Mapping[str, Audio]], *, seed: int = 0
 ) -> dict[str, list[Audio]]:
-    """What is heard in each row: the systems, then `reference`, `shuffled`, `click` and `silence`.
+    """Waveforms of each row: the systems, then `reference`, `shuffled`, `click` and `silence`.
 
     Args and errors as in `score_systems`.
     Returns:
@@ -162,14 +163,14 @@ def score_sounds(
     clips: Sequence[EvaluationClip], sounds: Mapping[str, Sequence[Audio]], tracker: Tracker | None = None
 ) -> dict[str, Scores]:
     """Per-clip scores of the rows of `row_sounds`: row name → score name → (clips,)."""
-    hear = EventCache(tracker)
+    events = EventCache(tracker)
     result: dict[str, Scores] = {}
     for system, wavs in sounds.items():
         rows = []
         for clip, wav in zip(clips, wavs, strict=True):
-            reference = hear(clip.reference, clip.sample_rate)
+            reference = events(clip.reference, clip.sample_rate)
             beats = reference.beats if clip.beats is None else as_times(clip.beats, reference.seconds)
-            rows.append(clip_scores(reference, beats, hear(wav, clip.sample_rate), clip.kinematic_beats))
+            rows.append(clip_scores(reference, beats, events(wav, clip.sample_rate), clip.kinematic_beats))
         result[system] = {name: np.array([row[name] for row in rows]) for name in rows[0]}
     return result
 

@@ -1,4 +1,4 @@
-"""The music a system was trained on, as the leak check and the memorisation check need it."""
+"""Training music, for the leak check and the memorisation check."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ import numpy as np
 from ..data.manifest import load_manifest
 from .beats import SAMPLE_RATE
 from .folders import AUDIO_SUFFIXES, find_files, read_annotation, read_sound
-from .memorisation import COPY, TrainingClips, mel_picture
+from .memorisation import COPY, TrainingClips, centred_log_mel
 from .scoring import EvaluationClip
 
 
 @dataclass(frozen=True)
 class TrainingMusic:
-    """Training clips, and the songs that are known of them.
+    """Training clips and their songs.
 
     Attributes:
-        clips: the pictures to search in.
-        songs: clip name → song, of all clips or None when some have no known song.
-        complete: whether `clips` are all there are.
+        clips: index for nearest-clip search.
+        songs: clip name → song; None when the song of some clip is unknown.
+        complete: whether `clips` holds the whole training set.
     """
 
     clips: TrainingClips
@@ -34,8 +34,8 @@ def read_training(source: str | Path | Sequence[str | Path], limit: int | None =
     """Training music from a manifest (its file, or the folder of its `data.jsonl`) or from a folder of sound files.
 
     Args:
-        source: where it is, or several such places. `song` is read from a json file beside a sound.
-        limit: at most so many clips, spread over all; None: all.
+        source: one or several of these. `song` is read from the json file beside a sound file.
+        limit: maximum number of clips, evenly spread; None: all.
     Raises:
         UserError: no such folder or manifest, nothing in it, a file that cannot be read.
     """
@@ -44,14 +44,14 @@ def read_training(source: str | Path | Sequence[str | Path], limit: int | None =
     names = sorted(files)
     if limit is not None and limit < len(names):
         names = [names[i] for i in np.linspace(0, len(names) - 1, max(1, limit)).round().astype(int)]
-    pictures, songs = {}, {}
+    mels, songs = {}, {}
     for name in names:
-        pictures[name] = mel_picture(read_sound(files[name]), SAMPLE_RATE)
+        mels[name] = centred_log_mel(read_sound(files[name]), SAMPLE_RATE)
         song = read_annotation(files[name].with_suffix(".json"))[1]
         if song is not None:
             songs[name] = song
     every = len(names) == len(files)
-    return TrainingMusic(TrainingClips(pictures), songs if len(songs) == len(names) else None, every)
+    return TrainingMusic(TrainingClips(mels), songs if len(songs) == len(names) else None, every)
 
 
 def _sound_files(source: Path) -> dict[str, Path]:
@@ -62,10 +62,10 @@ def _sound_files(source: Path) -> dict[str, Path]:
 
 
 def leaks(clips: Sequence[EvaluationClip], training: TrainingMusic) -> str:
-    """Whether reference music stands in the training music: "ok", "LEAKING: …" or "unknown: …".
+    """Whether reference music is in the training music: "ok", "LEAKING: …" or "unknown: …".
 
-    Recordings are compared (another cut or level of the same one is found, another part of the same song is not),
-    and songs where both sides name them. Only names can say "ok".
+    Compares recordings (finds another crop or level of the same recording, not another part of the same song) and,
+    where both sides have them, song names. Only song names can give "ok".
     """
     found = []
     for clip in clips:
@@ -73,13 +73,11 @@ def leaks(clips: Sequence[EvaluationClip], training: TrainingMusic) -> str:
         if near is not None and near.distance < COPY:
             found.append(f"{clip.name} is in {near.name}")
     if found:
-        return (
-            f"LEAKING: {len(found)} of {len(clips)} references stand in the training music ({_some(found)})"
-        )
+        return f"LEAKING: {len(found)} of {len(clips)} references are in the training music ({_some(found)})"
     songs = [clip.song for clip in clips]
     if training.songs is not None:
-        learnt = set(training.songs.values())
-        shared = [f"{clip.name}: {clip.song}" for clip in clips if clip.song in learnt]
+        trained = set(training.songs.values())
+        shared = [f"{clip.name}: {clip.song}" for clip in clips if clip.song in trained]
         if shared:
             return (
                 f"LEAKING: {len(shared)} of {len(clips)} references are songs of the training music "

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pn_diffusion_plugin.metrics.memorisation import COPY, Nearest, TrainingClips, mel_picture, summary
+from pn_diffusion_plugin.metrics.memorisation import COPY, Nearest, TrainingClips, centred_log_mel, summary
 
 RATE = 16000
 
@@ -25,7 +25,7 @@ def melody(seed: int, seconds: float = 8.0, rate: int = RATE) -> np.ndarray:
 def training() -> TrainingClips:
     lengths = (8, 8, 8, 6, 11, 4, 8, 2)
     return TrainingClips(
-        {f"t{i}": mel_picture(melody(i, seconds), RATE) for i, seconds in enumerate(lengths)}
+        {f"t{i}": centred_log_mel(melody(i, seconds), RATE) for i, seconds in enumerate(lengths)}
     )
 
 
@@ -57,7 +57,10 @@ def test_other_music_is_no_copy(training: TrainingClips) -> None:
 
 def test_correlation_by_hand(training: TrainingClips) -> None:
     """The transform gives what sliding one picture over the other gives."""
-    a, b = mel_picture(melody(70, 5), RATE).astype(float), mel_picture(melody(71, 4), RATE).astype(float)
+    a, b = (
+        centred_log_mel(melody(70, 5), RATE).astype(float),
+        centred_log_mel(melody(71, 4), RATE).astype(float),
+    )
     best = -1.0
     for shift in range(-a.shape[1] + 1, b.shape[1]):
         start, end = max(0, shift), min(b.shape[1], shift + a.shape[1])
@@ -70,7 +73,7 @@ def test_correlation_by_hand(training: TrainingClips) -> None:
 
 def test_silence_is_near_to_nothing(training: TrainingClips) -> None:
     assert training.nearest(np.zeros(RATE), RATE) is None
-    still = TrainingClips({"silence": mel_picture(np.zeros(8 * RATE), RATE)})
+    still = TrainingClips({"silence": centred_log_mel(np.zeros(8 * RATE), RATE)})
     assert still.nearest(melody(1), RATE).distance == 2
     with pytest.raises(ValueError, match="no training clips"):
         TrainingClips({})

@@ -18,7 +18,7 @@ from pn_diffusion_plugin.metrics import beats, torch_metrics
 from pn_diffusion_plugin.metrics.dance import dance_music_alignment
 from pn_diffusion_plugin.metrics.evaluate import aggregate
 from pn_diffusion_plugin.metrics.frechet import frechet_clips
-from pn_diffusion_plugin.metrics.memorisation import TrainingClips, mel_picture
+from pn_diffusion_plugin.metrics.memorisation import TrainingClips, centred_log_mel
 from pn_diffusion_plugin.metrics.scoring import EvaluationClip, score_sounds
 from pn_diffusion_plugin.metrics.statistics import bootstrap
 
@@ -117,7 +117,7 @@ def test_frechet_and_nearest() -> None:
     metric.update(*batches[0])
     assert math.isnan(float(metric.compute()))  # too few clips
 
-    training = TrainingClips({str(i): mel_picture(wav[0].numpy(), RATE) for i, wav in enumerate(targets)})
+    training = TrainingClips({str(i): centred_log_mel(wav[0].numpy(), RATE) for i, wav in enumerate(targets)})
     nearest = torch_metrics.NearestTraining(training)
     nearest.update(torch.cat([preds[:, :, : 3 * RATE], torch.zeros(1, 1, 3 * RATE)]), torch.full((6,), 3 * RATE),
                    torch.full((6,), RATE))  # fmt: skip

@@ -56,7 +56,7 @@ def test_a_recording_in_the_training_music_is_found_whatever_it_is_called(folder
     train, reference = folders
     write(reference, "c1", 0.3 * music(2)[RATE:], "another name")
     assert check(train, reference).startswith(
-        "LEAKING: 1 of 3 references stand in the training music (c1 is in t2)"
+        "LEAKING: 1 of 3 references are in the training music (c1 is in t2)"
     )
 
 
