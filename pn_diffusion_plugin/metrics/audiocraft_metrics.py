@@ -8,7 +8,7 @@ Each is the class that MusicGen's or EnCodec's solver uses, built from the same 
   compare only a part of a clip of a lower one;
 * FAD: a TensorFlow program that fails is an error and not the end of this process (`os._exit`); the environment
   it changes is restored;
-* ViSQOL: its files are written by soundfile (torchaudio ≥ 2.9 wants torchcodec), and its errors are told.
+* ViSQOL: its files are written by soundfile (torchaudio ≥ 2.9 wants torchcodec), and its errors are reported.
 """
 
 from __future__ import annotations

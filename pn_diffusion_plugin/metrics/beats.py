@@ -9,7 +9,7 @@ A click every 0.5 s fills every bin, so these scores say little; they are for co
 (LORIS, arXiv 2305.01319; D2M-GAN, arXiv 2204.00604). The strict scores match events one to one inside ±70 ms
 (beats) and ±50 ms (onsets), through mir_eval.
 
-All times are seconds. The functions on event times know no detector; `music_events` runs the detectors.
+All times are seconds. Functions of event times are independent of the detector; `music_events` runs the detectors.
 """
 
 from __future__ import annotations
@@ -156,10 +156,10 @@ def tempo_error(reference: object, generated: object) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class MusicEvents:
-    """What the detectors heard in one sound of `seconds`; every array is (events,) in seconds.
+    """Detected events of one waveform of `seconds`; every array is (events,) in seconds.
 
     `loris` and `d2m`: onsets with the picking windows of the two families; `onsets`: librosa's default
-    picking, for the strict onset score; `beats`: the beat tracker's (librosa's, unless another was asked for).
+    picking, for the strict onset score; `beats`: the beat tracker's (librosa's by default).
     """
 
     seconds: float

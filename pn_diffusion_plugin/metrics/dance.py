@@ -1,4 +1,4 @@
-"""Beats of a dance, and how well they fall together with the beats of music.
+"""Kinematic beats of a dance and their alignment with the beats of music.
 
 A kinematic beat is a local minimum of the mean joint speed: a move arrives, the body rests for an instant
 (AIST++, arXiv 2101.08779). With D the kinematic beats, M the music beats and σ = 3 frames at 60 fps = 50 ms,
@@ -35,16 +35,16 @@ VISIBLE = 0.5
 
 
 def joint_speed(keypoints: object, fps: float, *, aspect: float = 1.0) -> NDArray[np.float64]:
-    """Mean speed of the visible joints, in picture heights a second.
+    """Mean speed of the visible joints, in frame heights a second.
 
-    Value i is the speed between frames i and i + 1, so it stands at time (i + ½) / fps. A joint counts over
+    Value i is the speed between frames i and i + 1, at time (i + ½) / fps. A joint counts over
     the whole clip or not at all (its median visibility must reach ½): joints that come and go would put
     steps into the mean.
 
     Args:
-        keypoints: (T, J, 3): x, y in [0, 1] of the picture, visibility in [0, 1].
+        keypoints: (T, J, 3): x, y in [0, 1] of the frame, visibility in [0, 1].
         fps: frames a second.
-        aspect: width / height of the picture.
+        aspect: width / height of the frame.
     Shape:
         returns (T − 1,); zeros where no joint is visible.
     """
@@ -79,9 +79,9 @@ def kinematic_beats(
         keypoints: (T, J, 3), see `joint_speed`.
         fps: frames a second.
         smoothing: standard deviation of the Gaussian over the speed, seconds.
-        prominence: smallest depth of a minimum, as a share of the speed's 10–90 % range: the tremble of a
-            pose estimate while the dancer stands still makes no beat.
-        aspect: width / height of the picture.
+        prominence: smallest depth of a minimum, as a share of the speed's 10–90 % range: jitter of the
+            pose estimate of a motionless dancer must not count as beats.
+        aspect: width / height of the frame.
     """
     speed = joint_speed(keypoints, fps, aspect=aspect)
     if speed.size < 3:
@@ -89,7 +89,7 @@ def kinematic_beats(
     if smoothing > 0:
         speed = gaussian_filter1d(speed, smoothing * fps, mode="nearest")
     low, high = np.percentile(speed, (10, 90))
-    if high <= 1e-6:  # a still picture
+    if high <= 1e-6:  # no motion
         return np.zeros(0)
     minima, _ = find_peaks(-speed, prominence=max(prominence * (high - low), 1e-9))
     return as_times([(_vertex(speed, i) + 0.5) / fps for i in minima])

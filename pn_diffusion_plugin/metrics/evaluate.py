@@ -180,7 +180,7 @@ def evaluate_folders(
     settings = settings or Settings()
     beat_tracker(
         settings.beat_tracker, settings.tracker_options()
-    )  # tells one that is not there before the work
+    )  # raises before the work starts when it is missing
     folders: dict[str, str | Path] = (
         dict(generated) if isinstance(generated, Mapping) else {"model": generated}
     )

@@ -1,4 +1,4 @@
-"""A picture of one clip: waveform, mel spectrogram, beats of the dance and of the music on one time axis."""
+"""Figure of one clip: waveform, mel spectrogram, beats of the dance and of the music on one time axis."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def clip_figure(
     reference_beats: object | None = None,
     title: str = "",
 ) -> tuple[float, float]:
-    """Write a PNG of a clip; where its first and last second stand, in shares of the picture's width.
+    """Write a PNG of a clip and return the positions of its start and end as fractions of the image's width.
 
     Args:
         path: where to.
@@ -33,7 +33,7 @@ def clip_figure(
         motion_beats: kinematic beats of the dance, seconds.
         music_beats: beats of the sound, seconds.
         reference_beats: beats of the reference music, seconds, or None.
-        title: above the picture.
+        title: above the image.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -56,10 +56,8 @@ def clip_figure(
     waveform.set_ylabel("sound")
     waveform.set_ylim(-1.05, 1.05)
 
-    picture = mel_picture(mono, sample_rate) if mel is None else _picture(mel)
-    spectrogram.imshow(
-        picture, origin="lower", aspect="auto", extent=(0, seconds, 0, len(picture)), cmap="magma"
-    )
+    image = mel_decibels(mono, sample_rate) if mel is None else _as_image(mel)
+    spectrogram.imshow(image, origin="lower", aspect="auto", extent=(0, seconds, 0, len(image)), cmap="magma")
     spectrogram.set_ylabel("mel band")
 
     for height, (_, colour, events) in enumerate(reversed(rows)):
@@ -67,7 +65,7 @@ def clip_figure(
         beats.vlines(times, height - 0.4, height + 0.4, color=colour, linewidth=2)
         waveform.vlines(times if colour == MUSIC else [], -1, 1, color=colour, linewidth=0.8, alpha=0.6)
         spectrogram.vlines(
-            times if colour == MOTION else [], 0, len(picture), color="white", linewidth=0.8, linestyle=":"
+            times if colour == MOTION else [], 0, len(image), color="white", linewidth=0.8, linestyle=":"
         )
     beats.set_yticks(range(len(rows)), [name for name, _, _ in reversed(rows)])
     beats.set_ylim(-0.6, len(rows) - 0.4)
@@ -80,14 +78,14 @@ def clip_figure(
     return float(place.x0), float(place.x1)
 
 
-def _picture(mel: object) -> np.ndarray:
-    picture = np.squeeze(np.asarray(mel, dtype=np.float32))
-    if picture.ndim != 2:
-        raise ValueError(f"a mel spectrogram must be (F, L), not {picture.shape}")
-    return picture
+def _as_image(mel: object) -> np.ndarray:
+    image = np.squeeze(np.asarray(mel, dtype=np.float32))
+    if image.ndim != 2:
+        raise ValueError(f"a mel spectrogram must be (F, L), not {image.shape}")
+    return image
 
 
-def mel_picture(mono: np.ndarray, sample_rate: int) -> np.ndarray:
+def mel_decibels(mono: np.ndarray, sample_rate: int) -> np.ndarray:
     """Mel spectrogram in dB below its maximum, (64, L), of a sound (N,) at `sample_rate` Hz."""
     import librosa
 

@@ -67,9 +67,9 @@ def read_annotation(path: str | Path) -> tuple[Times | None, str | None]:
     try:
         content: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not a JSON file ({error}): mend it or take it away") from error
+        raise UserError(f"{path} is not a JSON file ({error}): repair it or remove it") from error
     if not isinstance(content, dict):
-        raise UserError(f"{path} holds no JSON object: mend it or take it away")
+        raise UserError(f"{path} holds no JSON object: repair it or remove it")
     beats, song = content.get("beats"), content.get("song")
     if beats is None:
         return None, None if song is None else str(song)
@@ -77,7 +77,7 @@ def read_annotation(path: str | Path) -> tuple[Times | None, str | None]:
         return as_times(beats), None if song is None else str(song)
     except (TypeError, ValueError, OverflowError) as error:
         raise UserError(
-            f"'beats' of {path} are not a list of seconds ({error}): mend or remove them"
+            f"'beats' of {path} are not a list of seconds ({error}): repair or remove them"
         ) from error
 
 
@@ -109,7 +109,7 @@ def read_clips(
             raise UserError(
                 f"{systems[system]} has no music for {references[missing[0]]}"
                 + (f" and {len(missing) - 1} more" if len(missing) > 1 else "")
-                + ": generate it, or ask for the clips both folders have (--partial)"
+                + ": generate it, or evaluate the clips both folders have (--partial)"
             )
         names = [name for name in names if name in files]
     if not names:

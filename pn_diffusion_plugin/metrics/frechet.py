@@ -14,7 +14,7 @@ estimate is therefore the jackknife's, which removes that term,
 
 leaving out clip i in both sets (windows of a clip are not independent, clips are). It can come out a little below
 0: then no difference can be seen. The interval is the percentile bootstrap over clips, moved to the estimate
-(resampling adds the same bias once more, so the plain percentiles would stand too high).
+(resampling adds the same bias once more, so the plain percentiles would be too high).
 
 The number depends on the embedding: `frechet_musicnn` is of musicnn's 200 numbers and is **not** the VGGish-based
 Fréchet Audio Distance; compare it with itself only.
@@ -33,7 +33,7 @@ from .statistics import CONFIDENCE
 Array = NDArray[np.float64]
 
 MIN_CLIPS = 8
-"""With fewer the jackknife's estimate says next to nothing."""
+"""The jackknife estimate of fewer clips is meaningless."""
 RESAMPLES = 200
 
 

@@ -1,4 +1,4 @@
-"""Systems that know nothing of the dance: the rows a model must beat.
+"""Null rows, which ignore the dance: the baselines a model must beat.
 
 A click every 0.5 s, the reference music of another clip, and silence.
 """
@@ -19,7 +19,7 @@ def click_track(
 ) -> NDArray[np.float32]:
     """A decaying 1 kHz tone of 50 ms at `first`, `first + period`, … seconds; (n_samples,), peak below 1.
 
-    The first click stands half a period in: a click at time zero has no rise that a detector could see.
+    The first click is half a period in: a detector cannot see the rise of a click at time zero.
     """
     wav = np.zeros(n_samples, dtype=np.float32)
     time = np.arange(round(0.05 * sample_rate)) / sample_rate

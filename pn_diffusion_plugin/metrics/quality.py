@@ -40,7 +40,7 @@ def quality_metrics(
         training: the training music, for `nearest_training`.
         seed: of the bootstrap.
     Returns:
-        row name → metric name → value, all of `QUALITY` (those not asked for as not run); and what the memorisation
+        row name → metric name → value, all of `QUALITY` (disabled ones as not run); and what the memorisation
         check found beside the means (`memorisation.summary`), or None.
     """
     rows: Rows = {row: {} for row in sounds}
@@ -108,7 +108,7 @@ def _audiocraft(
             raise
         except ImportError as error:
             raise NotRun(f"needs a package that is not there ({error})") from error
-        except Exception as error:  # others' code on anybody's sounds: it must not take the report with it
+        except Exception as error:  # third-party code on arbitrary input must not end the report
             logger.warning("%s failed", name, exc_info=True)
             raise NotRun(f"needs mending, it failed with {type(error).__name__}: {error}") from error
 

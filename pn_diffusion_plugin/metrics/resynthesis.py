@@ -1,4 +1,4 @@
-"""How near a sound that went through a picture and back is to the original, whatever its phases and its level."""
+"""Distance of a resynthesised waveform to the original, independent of phase and level."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .beats import onset_f_measure
 
 PRECISE = 0.025
-"""Tolerance (s) of the onsets: half of what is usual, about a frame of the picture."""
+"""Tolerance (s) of the onsets: half of what is usual, about one mel frame."""
 _FINE_HOP = 128  # samples between frames of the onset detector: 6 ms at 22 050 Hz, far below the tolerance
 
 

@@ -1,6 +1,6 @@
 """What an evaluation computes: the keys `evaluate.metrics` and `metrics` of the configuration, as plain values.
 
-The keys are those of audiocraft's solvers, ours beside them; they stand, with their defaults, in
+The keys are those of audiocraft's solvers and some of our own; they are documented, with their defaults, in
 `config/solver/default.yaml`.
 """
 
@@ -25,7 +25,7 @@ class Settings:
     Attributes:
         beat_tracker: by which beats are found, see `trackers.py`.
         metrics: which of `QUALITY` are computed.
-        options: what stands below `metrics` in the configuration.
+        options: the section `metrics` of the configuration.
     """
 
     beat_tracker: str = "librosa"

@@ -5,7 +5,7 @@
     madmom      recurrent network and dynamic Bayesian network (Böck et al. 2014, 2016); weights in the package,
                 for non-commercial use
 
-A tracker takes a sound (N,) and its rate (Hz) and gives the beats in seconds. All rows of a report are heard by the
+A tracker maps a waveform (N,) and its rate (Hz) to beats in seconds. All rows of a report use the
 same one, which the report names: scores of different trackers cannot be compared.
 """
 
@@ -70,7 +70,7 @@ def _madmom() -> Tracker:
             signal = importlib.import_module("madmom.audio.signal")
             networks = importlib.import_module("madmom.features.beats")
     except ImportError as error:
-        raise UserError(f"madmom cannot be imported ({error}): install what it asks for") from error
+        raise UserError(f"madmom cannot be imported ({error}): install its requirements") from error
     activation, decode = networks.RNNBeatProcessor(), networks.DBNBeatTrackingProcessor(fps=100)
 
     def beats(wav: object, sample_rate: int) -> Times:

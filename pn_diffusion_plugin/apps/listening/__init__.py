@@ -1,1 +1,1 @@
-"""The listening test: what is asked (design), what is heard (stimuli), the page, the answers and what they say."""
+"""The listening test: design, stimuli, page, answers and their analysis."""

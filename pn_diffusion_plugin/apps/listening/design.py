@@ -1,9 +1,9 @@
-"""What a listening test asks, and the key that tells afterwards what was heard.
+"""Design of a listening test, and the key that maps its tokens back to systems.
 
 Every dance is rated with the music of every system, with its own music (hidden reference) and with music of another
 song (hidden anchor): 1 to 5 for how well the music matches the dance, 1 to 5 for the music itself. Two systems are
 compared on every dance, too: which matches better, which is better music. A listener sees tokens only, drawn anew
-for every test; the key stays with whoever runs it.
+for every test; the key stays with the organiser.
 
 Rating beside hidden reference and anchor follows ITU-R BS.1534 (MUSHRA), one stimulus at a time as in ITU-T P.800.
 """
@@ -27,7 +27,7 @@ REFERENCE, ANCHOR = "reference", "shuffled"
 QUESTIONS = {"rhythm": "rhythm match", "quality": "music quality"}
 SCALE = (1, 5)
 CHECK_EVERY = 4
-"""On every so many-th dance reference and anchor are compared: somebody who listens can tell them apart."""
+"""Every n-th dance compares reference and anchor, an attention check that any listener should pass."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +71,12 @@ class Design:
                 raise ValueError(f"{first} and {second} are of two dances")
         for text in (self.test, self.title, self.split, self.command, *self.systems.values(), *self.anchors):
             if not isinstance(text, str):
-                raise TypeError(f"a number stands where a text should: {text}")
+                raise TypeError(f"expected text, found a number: {text}")
         if not self.seconds > 0:
             raise ValueError(f"stimuli of {self.seconds} seconds")
 
     def public(self) -> dict[str, Any]:
-        """What the page may know: tokens, in an order that says nothing, and which belong to one dance."""
+        """The page's part of the design: tokens in random order, grouped by dance."""
         dances = {clip: number for number, clip in enumerate(_by_token(self.stimuli))}
         return {
             "id": self.test,

@@ -15,7 +15,7 @@ PAGE, STIMULI = "page", "stimuli"
 
 
 def render(design: Design) -> str:
-    """The page: HTML that knows tokens only."""
+    """The page as HTML, which holds tokens only."""
     return environment().get_template("listening.html").render(test=design.public(), stimuli=STIMULI)
 
 

@@ -1,4 +1,4 @@
-"""What is seen and heard: every dance as a short video with each music, all equally loud.
+"""Stimuli: each dance as a short video with each system's music, at equal loudness.
 
 Loudness is ITU-R BS.1770's, the same for all stimuli of a test, since louder music would be called better music.
 """
@@ -22,7 +22,7 @@ from .loudness import Wave, equally_loud
 
 @dataclass(frozen=True)
 class Material:
-    """What a test can be made of.
+    """The clips and systems available for a test.
 
     Attributes:
         systems: system → its row.
@@ -57,14 +57,12 @@ def gather(
         seed: of the anchors.
 
     Raises:
-        UserError: nothing can be heard, the manifest or a video is missing, or there is only one clip.
+        UserError: there is no music, the manifest or a video is missing, or there is only one clip.
     """
     kept = [row for row in rows if row.waves and (row.kind == "system" or (ceiling and row.name == CEILING))]
     names = common_clips(kept)
     if not names:
-        raise UserError(
-            "there is no clip of which every system's music lies beside its report.json: evaluate again"
-        )
+        raise UserError("no clip has the music of every system beside its report.json: evaluate again")
     if manifest is None:
         raise UserError(
             "the corpus of these clips was not found: name their manifest (--manifest …/egs/test)"
@@ -72,7 +70,7 @@ def gather(
     dances = read_dances(manifest, names)
     names = [name for name in names if name in dances]
     if len(names) < 2:
-        raise UserError(f"{manifest} knows {len(names)} of the clips: an anchor needs at least two")
+        raise UserError(f"{manifest} has {len(names)} of the clips: an anchor needs at least two")
     others = shuffle_clips([dances[name].info.song for name in names], seed)
     anchor_of = {name: names[other] for name, other in zip(names, others, strict=True)}
     chosen = choose(names, count)
@@ -102,7 +100,7 @@ def write_stimuli(design: Design, material: Material, folder: Path) -> None:
 
 
 def _music(material: Material, clip: str, system: str) -> tuple[Wave, int]:
-    """What is heard with a dance, and its rate (Hz)."""
+    """Music for a dance, and its sample rate (Hz)."""
     dance = material.dances[clip]
     if system == REFERENCE:
         return read_wave(dance.reference, material.seconds)

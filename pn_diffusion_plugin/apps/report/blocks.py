@@ -1,6 +1,6 @@
 """The parts a page is put together from, and the two forms it takes: one HTML file, and Markdown with its files.
 
-Nothing in a block is markup: whatever stands in it, a label or a command, is escaped where it is written.
+Blocks hold plain text, never markup: labels and commands are escaped on output.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; `strong` for what nobody may overlook."""
+    """A paragraph; `strong` for warnings."""
 
     text: str
     strong: bool = False
@@ -52,7 +52,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
+class Figure:
     """A PNG with what it shows, in words."""
 
     name: str
@@ -62,7 +62,7 @@ class Picture:
 
 @dataclass(frozen=True)
 class Player:
-    """Sounds (label → MP3) to be heard beside the muted video they belong to, if there is one."""
+    """Players (label → MP3) beside the muted video they belong to, if there is one."""
 
     name: str
     sounds: dict[str, bytes]
@@ -77,7 +77,7 @@ class Code:
     summary: str = ""
 
 
-Block = Text | Points | Table | Picture | Player | Code
+Block = Text | Points | Table | Figure | Player | Code
 
 
 @dataclass
@@ -111,12 +111,12 @@ def environment() -> jinja2.Environment:
 
 
 def render_html(page: Page) -> str:
-    """The page as one HTML file that needs nothing beside it and asks nobody for anything."""
+    """The page as one self-contained HTML file without external resources."""
     return environment().get_template("report.html").render(page=page)
 
 
 def write_page(page: Page, path: Path) -> tuple[Path, Path]:
-    """Write `path` (HTML) and beside it the same as .md, whose pictures and sounds lie in `<stem>_files/`.
+    """Write `path` (HTML) and the same as .md beside it, with images and sounds in `<stem>_files/`.
 
     Returns:
         Both files.
@@ -131,7 +131,7 @@ def write_page(page: Page, path: Path) -> tuple[Path, Path]:
 
 
 def escape_markdown(text: str) -> str:
-    """Text that Markdown shows as it stands, in a table too.
+    """Escape text so that Markdown shows it literally, also in a table.
 
     >>> escape_markdown("a|b <b> *x*")
     'a\\\\|b &lt;b&gt; \\\\*x\\\\*'
@@ -179,16 +179,16 @@ def _markdown_block(block: Block, files: _Files) -> str:
             rows = [[escape_markdown(cell) for cell in row] for row in (block.header, *block.rows)]
             rows.insert(1, ["---"] * len(block.header))
             return "\n".join("| " + " | ".join(row) + " |" for row in rows)
-        case Picture():
+        case Figure():
             return f"![{escape_markdown(block.caption)}]({files.link(block.name, '.png', block.png)})"
         case Player():
             links = [("the dance, without sound", ".mp4", block.video)] if block.video else []
             links += [(label, ".mp3", mp3) for label, mp3 in block.sounds.items()]
-            told = (
+            links = (
                 f"[{escape_markdown(label)}]({files.link(f'{block.name}_{label}', suffix, data)})"
                 for label, suffix, data in links
             )
-            return f"{escape_markdown(block.name)}: " + ", ".join(told)
+            return f"{escape_markdown(block.name)}: " + ", ".join(links)
         case Code():
             longest = max((len(run) for run in re.findall(r"`+", block.text)), default=0)
             fence = "`" * max(3, longest + 1)

@@ -14,8 +14,8 @@ from ...data.manifest import CorpusPaths, DanceInfo, corpus_root, load_manifest
 from ...errors import UserError
 from ...metrics.beats import track_beats
 from ...metrics.dance import dance_beats
-from .blocks import Block, Picture, Player, Section, Text
-from .figures import Heard, mel_figure, waveform_figure
+from .blocks import Block, Figure, Player, Section, Text
+from .figures import RowAudio, mel_figure, waveform_figure
 from .media import EXCERPT, encode_mp3, read_wave, small_video
 from .rows import Row
 
@@ -24,7 +24,7 @@ REFERENCE_LABEL = "reference"
 
 @dataclass(frozen=True)
 class Dance:
-    """What the corpus knows of a clip: its music, its video, beats of its moves (s); None for what is not there."""
+    """A clip in the corpus: music, video, kinematic beats (s); None for what is missing."""
 
     name: str
     info: DanceInfo
@@ -56,12 +56,12 @@ def read_dances(manifest: Path | None, names: Sequence[str]) -> dict[str, Dance]
 
 def common_clips(rows: Sequence[Row]) -> list[str]:
     """Names of the clips of which every row that has sound has some, sorted."""
-    heard = [set(row.waves) for row in rows if row.waves]
-    return sorted(set.intersection(*heard)) if heard else []
+    audio = [set(row.waves) for row in rows if row.waves]
+    return sorted(set.intersection(*audio)) if audio else []
 
 
 def choose(names: Sequence[str], count: int, wanted: Sequence[str] = ()) -> list[str]:
-    """`count` names spread evenly over the list (nobody chose them by ear), or the wanted ones.
+    """`count` names spread evenly over the list (not selected by listening), or the wanted ones.
 
     >>> choose(["a", "b", "c", "d", "e"], 3)
     ['a', 'c', 'e']
@@ -100,16 +100,18 @@ def clip_sections(
     dances = read_dances(manifest, chosen := choose(names, count, wanted))
     for name in chosen:
         dance = dances.get(name)
-        heard = _heard(name, rows, dance)
+        audio = _row_audio(name, rows, dance)
         motion = None if dance is None else dance.motion_beats
         motion = None if motion is None else motion[motion < EXCERPT]
-        told = "orange: beats of the dance; blue: of the music"
+        legend = "orange: beats of the dance; blue: of the music"
         blocks: list[Block] = [
-            Picture(f"{name}-waveforms", waveform_figure(heard, name, motion), f"{name}, waveforms ({told})"),
-            Picture(f"{name}-mel", mel_figure(heard, name, motion), f"{name}, mel spectrograms ({told})"),
+            Figure(
+                f"{name}-waveforms", waveform_figure(audio, name, motion), f"{name}, waveforms ({legend})"
+            ),
+            Figure(f"{name}-mel", mel_figure(audio, name, motion), f"{name}, mel spectrograms ({legend})"),
             Player(
                 name,
-                {one.label: encode_mp3(one.wav, one.sample_rate) for one in heard},
+                {one.label: encode_mp3(one.wav, one.sample_rate) for one in audio},
                 small_video(dance.video) if video and dance is not None and dance.video is not None else None,
             ),
         ]
@@ -121,15 +123,15 @@ def clip_sections(
     return sections
 
 
-def _heard(name: str, rows: Sequence[Row], dance: Dance | None) -> list[Heard]:
+def _row_audio(name: str, rows: Sequence[Row], dance: Dance | None) -> list[RowAudio]:
     """Music for a clip by every row, the reference first."""
     files = {} if dance is None else {REFERENCE_LABEL: dance.reference}
     files |= {row.short: row.waves[name] for row in rows if row.waves}
-    heard = []
+    audio = []
     for label, path in files.items():
         wav, rate = read_wave(path, EXCERPT)
-        heard.append(Heard(label, wav, rate, track_beats(wav, rate)))
-    return heard
+        audio.append(RowAudio(label, wav, rate, track_beats(wav, rate)))
+    return audio
 
 
 def _some(names: Sequence[str]) -> str:

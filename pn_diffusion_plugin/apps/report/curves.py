@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ...metrics.report import QUALITY, STRICT
-from .blocks import Block, Picture, Text
+from .blocks import Block, Figure, Text
 from .figures import Point, curve_figure
 from .rows import by_split
 from .sources import Source, differing, flat
@@ -23,7 +23,7 @@ def alpha(config: Mapping[str, Any]) -> float | None:
 
 
 def network_evaluations(config: Mapping[str, Any]) -> float | None:
-    """Evaluations of the network for one clip: steps × streams of the guidance; None where it is not told.
+    """Evaluations of the network for one clip: steps × streams of the guidance; None where unknown.
 
     One stream is the positive condition; classifier-free guidance (g ≠ 1) and negative guidance (w ≠ 0) need one more
     each.
@@ -55,7 +55,7 @@ def curve_blocks(
     Args:
         sources: all evaluations.
         setting: the value of the setting in a configuration.
-        keys: keys of the configuration that the setting is made of.
+        keys: keys of the configuration that define the setting.
         axis: what the x axis says.
         scores: metrics to draw, where the `model` rows have them.
     """
@@ -83,15 +83,15 @@ def curve_blocks(
         if curves:
             values = [x for x, _ in known]
             wide = min(values) > 0 and max(values) / min(values) >= 8
-            told = ", ".join(others)
+            listed = ", ".join(others)
             blocks += [
-                Picture(
+                Figure(
                     f"curve-{keys[0].replace('.', '-')}",
                     curve_figure(curves, axis, levels, log=wide and "evaluations" in axis),
                     f"Scores on {split} over {axis}, each evaluation with its 95 % interval over clips",
                 ),
-                Text(f"The evaluations differ in {told} as well: each combination has its own curve.")
-                if told
+                Text(f"The evaluations differ in {listed} as well: each combination has its own curve.")
+                if listed
                 else Text("The evaluations differ in this setting alone (and, it may be, the seed)."),
             ]
     return blocks

@@ -1,4 +1,4 @@
-"""Pictures that compare: intervals of all rows, curves over a setting, waveforms and mel spectrograms of systems."""
+"""Figures for comparison: intervals of all rows, curves over a setting, waveforms and mel spectrograms of systems."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...metrics.figures import MOTION, MUSIC, mel_picture
+from ...metrics.figures import MOTION, MUSIC, mel_decibels
 
 SYSTEM, BOUND, NULL = "tab:blue", "0.35", "tab:red"
 
 
 @dataclass(frozen=True)
-class Heard:
+class RowAudio:
     """Music of one system for one clip.
 
     Attributes:
@@ -75,7 +75,7 @@ def curve_figure(
 ) -> bytes:
     """PNG of scores over a setting, one panel a score.
 
-    The line goes through the mean of the evaluations at a value (the seeds); each evaluation stands there with its
+    The line goes through the mean of the evaluations at a value (the seeds); each evaluation is drawn there with its
     own interval.
 
     Args:
@@ -115,7 +115,7 @@ def curve_figure(
     return _png(figure)
 
 
-def waveform_figure(systems: Sequence[Heard], title: str, motion_beats: object | None = None) -> bytes:
+def waveform_figure(systems: Sequence[RowAudio], title: str, motion_beats: object | None = None) -> bytes:
     """PNG of the waveforms of one clip's music by several systems, one under the other (the paper's Fig. 4)."""
     figure = _figure(9, 0.7 + 0.95 * len(systems))
     panels = figure.subplots(len(systems), 1, sharex=True, squeeze=False)[:, 0]
@@ -134,18 +134,18 @@ def waveform_figure(systems: Sequence[Heard], title: str, motion_beats: object |
     return _png(figure)
 
 
-def mel_figure(systems: Sequence[Heard], title: str, motion_beats: object | None = None) -> bytes:
+def mel_figure(systems: Sequence[RowAudio], title: str, motion_beats: object | None = None) -> bytes:
     """PNG of the mel spectrograms of one clip's music by several systems (the paper's Fig. 5).
 
-    Dotted white lines are the beats of the dance, the ticks under each picture those of its music.
+    Dotted white lines are the beats of the dance, the ticks below each image those of its music.
     """
     figure = _figure(9, 0.7 + 1.5 * len(systems))
     panels = figure.subplots(len(systems), 1, sharex=True, squeeze=False)[:, 0]
     motion = _times(motion_beats)
     for axes, one in zip(panels, systems, strict=True):
-        picture = mel_picture(one.wav, one.sample_rate)
-        rows, seconds = len(picture), one.wav.size / one.sample_rate
-        axes.imshow(picture, origin="lower", aspect="auto", extent=(0, seconds, 0, rows), cmap="magma")
+        image = mel_decibels(one.wav, one.sample_rate)
+        rows, seconds = len(image), one.wav.size / one.sample_rate
+        axes.imshow(image, origin="lower", aspect="auto", extent=(0, seconds, 0, rows), cmap="magma")
         axes.vlines(motion, 0, rows, color="white", linewidth=0.9, linestyle=":")
         axes.vlines(motion, rows, 1.12 * rows, color=MOTION, linewidth=2)
         axes.vlines(one.beats, -0.12 * rows, 0, color=MUSIC, linewidth=2)
@@ -163,7 +163,7 @@ def _times(events: object | None) -> NDArray[np.float64]:
 
 
 def _plain(label: str) -> str:
-    """A label that matplotlib shows as it stands, however it looks, in at most 36 characters."""
+    """A label of at most 36 characters that matplotlib shows literally."""
     short = label if len(label) <= 36 else f"{label[:35]}…"
     return short.replace("$", r"\$")
 

@@ -1,4 +1,4 @@
-"""Sounds and pictures small enough to stand inside a page."""
+"""Audio and video small enough to embed in a page."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def read_wave(path: str | Path, seconds: float | None = None) -> tuple[NDArray[n
 
 
 def encode_mp3(wav: object, sample_rate: int) -> bytes:
-    """MP3 of a sound (N,) or (C, N), mono, about 8 kB a second; at the next rate MP3 knows."""
+    """MP3 of a sound (N,) or (C, N), mono, about 8 kB a second; at the next sample rate that MP3 supports."""
     mono = as_mono(wav)
     rate = next((rate for rate in _MP3_RATES if rate >= sample_rate), _MP3_RATES[-1])
     mono = np.clip(resample(mono, sample_rate, rate), -1.0, 1.0)
@@ -51,8 +51,8 @@ def small_video(path: str | Path, seconds: float = EXCERPT, side: int = VIDEO_SI
     """
     info = probe(path)
     fps = min(info.fps, 25.0)
-    pictures = read_frames(path, fps, size=side, seconds=min(seconds, info.seconds))
+    frames = read_frames(path, fps, size=side, seconds=min(seconds, info.seconds))
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "dance.mp4"
-        write_video(file, pictures, fps)
+        write_video(file, frames, fps)
         return file.read_bytes()

@@ -28,7 +28,7 @@ def build_page(
 
     Args:
         sources: what to report on.
-        clips: how many clips of each split to show and to hear.
+        clips: number of clips of each split to show.
         wanted: names of the clips to show instead.
         video: put the dances beside the players.
         command: that makes this page.
@@ -56,10 +56,10 @@ def build_page(
         about = (
             f"Clips spread evenly over the split, not chosen by ear; at most the first {EXCERPT:g} s."
             if not wanted
-            else "The clips that were asked for."
+            else "The requested clips."
         )
         if not shown:
-            about = "No sound lies beside the report: there is nothing to hear."
+            about = "There are no sound files beside the report."
         page.sections += [Section(f"Music for {split}", [Text(about)]), *shown]
     page.sections += _configurations(sources)
     page.sections.append(Section("Commands", _commands(sources, command)))

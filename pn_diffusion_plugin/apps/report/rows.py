@@ -1,6 +1,6 @@
-"""Rows of several evaluations in one table: systems first, then what can be reached, then what knows nothing.
+"""Rows of several evaluations in one table: systems, then bounds, then null rows.
 
-Evaluations of one split share their null and ceiling rows; a row that is the same in several stands once.
+Evaluations of one split share their null and ceiling rows; a row shared by several appears once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...metrics.report import (
     not_run_lines,
     quality_columns,
 )
-from .blocks import Block, Picture, Points, Table, Text
+from .blocks import Block, Figure, Points, Table, Text
 from .figures import interval_figure
 from .sources import Source
 
@@ -49,7 +49,7 @@ class Row:
 
 
 def kind_of(name: str) -> str:
-    """Kind of the row called `name`: "bound" can be reached at best, "null" knows nothing of the dance."""
+    """Kind of the row called `name`: "bound" is the best possible, "null" ignores the dance."""
     if name in (CEILING, REFERENCE):
         return "bound"
     return "null" if name in _PLACE else "system"
@@ -87,27 +87,29 @@ def collect_rows(sources: Sequence[Source]) -> list[Row]:
 
 
 def score_blocks(sources: Sequence[Source], rows: Sequence[Row]) -> list[Block]:
-    """Tables and picture of one split's scores."""
+    """Tables and figure of one split's scores."""
     contents = [{**row.content, "name": row.short} for row in rows]
     blocks: list[Block] = [
         Text(
             "Mean over clips [95 % bootstrap interval]. A system's row means something only between the rows "
-            "that know nothing of the dance (shuffled, click, silence) and those that show what can be "
+            "that ignore the dance (shuffled, click, silence) and those that show what can be "
             "reached (ceiling, reference)."
         )
     ]
     counts = {source.label: source.report["clips"] for source in sources}
     if len(set(counts.values())) > 1:
-        told = ", ".join(f"{label} {count}" for label, count in counts.items())
-        blocks.append(Text(f"Not on the same clips ({told}): the rows can hardly be compared.", strong=True))
+        counted = ", ".join(f"{label} {count}" for label, count in counts.items())
+        blocks.append(
+            Text(f"Not on the same clips ({counted}): the rows can hardly be compared.", strong=True)
+        )
     blocks.append(_table(rows, STRICT))
     shown = {name: STRICT[name] for name in INTERVALS}
     if any("mean" in row.content["metrics"].get(name, {}) for row in rows for name in shown):
-        picture = interval_figure([(r.short, r.kind, r.content["metrics"]) for r in rows], shown)
+        figure = interval_figure([(r.short, r.kind, r.content["metrics"]) for r in rows], shown)
         blocks.append(
-            Picture(
+            Figure(
                 "intervals",
-                picture,
+                figure,
                 "Strict scores with their intervals: systems, what can be reached, nulls",
             )
         )

@@ -79,7 +79,7 @@ def read_sources(words: Sequence[str], manifest: Path | None = None) -> list[Sou
         manifest: of the clips, where it cannot be found by itself.
 
     Raises:
-        UserError: none is named; one is no evaluation or is damaged; or a label stands twice.
+        UserError: none is named; one is no evaluation or is damaged; or a label occurs twice.
     """
     if not words:
         raise UserError("there is nothing to report on: name a folder with report.json, or an experiment")
@@ -129,10 +129,10 @@ def read_report(path: Path) -> dict[str, Any]:
     )
     if not good or report.get("schema") != SCHEMA:
         raise UserError(f"{path} is not a report of schema {SCHEMA}: evaluate again")
-    about = {"split": "unknown", "clips": 0, "leak_check": "unknown: not told", "command": "", "seeds": []}
+    about = {"split": "unknown", "clips": 0, "leak_check": "unknown: not stated", "command": "", "seeds": []}
     wrong = [key for key, value in about.items() if not isinstance(report.get(key, value), type(value))]
     if wrong:
-        raise UserError(f"{path} tells no {wrong[0]} that can be read: evaluate again")
+        raise UserError(f"{path} has no readable {wrong[0]}: evaluate again")
     return {**about, **report}
 
 

@@ -112,7 +112,7 @@ def test_what_is_missing_is_named(evaluation: Path, manifest: Path, tmp_path: Pa
     assert "ceiling" in gather(rows, manifest, 2, ceiling=True).systems
     with pytest.raises(UserError, match="name their manifest"):
         gather(rows, None, 2)
-    with pytest.raises(UserError, match="no clip of which every system"):
+    with pytest.raises(UserError, match="music of every system"):
         gather([row for row in rows if row.kind == "null"], manifest, 2)
     video = manifest.parents[1] / "videos" / "dance-0.mp4"
     video.rename(tmp_path / "away.mp4")

@@ -8,7 +8,7 @@ import pytest
 from tiny_evaluation import as_experiment
 
 from pn_diffusion_plugin.apps.report import curves
-from pn_diffusion_plugin.apps.report.blocks import Picture, Text
+from pn_diffusion_plugin.apps.report.blocks import Figure, Text
 from pn_diffusion_plugin.apps.report.curves import alpha, curve_blocks, network_evaluations
 from pn_diffusion_plugin.apps.report.sources import Source, read_sources
 
@@ -54,7 +54,7 @@ def test_each_combination_of_other_settings_has_its_curve(
     blocks = curve_blocks(
         experiments(evaluation, tmp_path, settings), alpha, ["negative.alpha"], "α", ("beat_f70",)
     )
-    assert [type(block) for block in blocks] == [Picture, Text] and "negative.latent" in blocks[1].text
+    assert [type(block) for block in blocks] == [Figure, Text] and "negative.latent" in blocks[1].text
     (points,) = drawn.values()
     assert [(p.x, p.mean, p.series) for p in points] == [
         (0.2, 0.0, "latent=mirrored"), (0.6, 0.1, "latent=mirrored"), (1.0, 0.2, "latent=mirrored"),
@@ -73,7 +73,7 @@ def test_who_is_alone_on_a_curve_is_left_out(evaluation: Path, tmp_path: Path) -
     settings += [{"negative__alpha": 0.9, "unet__width": 16}, {"negative__alpha": 0.9, "unet__width": 32}]
     sources = experiments(evaluation, tmp_path, settings)
     picture, text = curve_blocks(sources, alpha, ["negative.alpha"], "α")
-    assert isinstance(picture, Picture) and picture.name == "curve-negative-alpha"
+    assert isinstance(picture, Figure) and picture.name == "curve-negative-alpha"
     assert isinstance(text, Text) and "this setting alone" in text.text
 
 
@@ -83,4 +83,4 @@ def test_what_has_no_such_setting_is_no_point(evaluation: Path, tmp_path: Path) 
     (picture, text) = curve_blocks(
         sources, network_evaluations, ["sampling.steps"], "network evaluations a clip"
     )
-    assert isinstance(picture, Picture) and isinstance(text, Text) and "this setting alone" in text.text
+    assert isinstance(picture, Figure) and isinstance(text, Text) and "this setting alone" in text.text

@@ -14,8 +14,8 @@ from PIL import Image
 from tiny_evaluation import HOSTILE, RATE, as_experiment, build_evaluation
 
 from pn_diffusion_plugin.apps.report.blocks import (
+    Figure,
     Page,
-    Picture,
     Player,
     Table,
     escape_markdown,
@@ -73,9 +73,9 @@ def test_clips_are_shown_and_heard(page: Page) -> None:
         for mp3 in player.sounds.values():
             wav, rate = soundfile.read(io.BytesIO(mp3))
             assert rate == RATE and len(wav) >= RATE
-    names = {picture.name for picture in blocks(page, Picture)}
+    names = {picture.name for picture in blocks(page, Figure)}
     assert {"intervals", "dance-0-waveforms", "dance-0-mel"} <= names
-    for picture in blocks(page, Picture):
+    for picture in blocks(page, Figure):
         with Image.open(io.BytesIO(picture.png)) as image:
             assert np.asarray(image.convert("RGB")).std() > 10
 
@@ -99,7 +99,7 @@ def test_markdown_says_the_same_with_files_beside_it(page: Page, tmp_path: Path)
     text = markdown.read_text(encoding="utf-8")
     assert "<script>" not in text and "1.00 [1.00, 1.00]" in text
     targets = re.findall(r"\]\((my%20report_files/[^)]+)\)", text)
-    assert len(targets) == len(set(targets)) == len(blocks(page, Picture)) + 2 * 5
+    assert len(targets) == len(set(targets)) == len(blocks(page, Figure)) + 2 * 5
     for target in targets:
         assert (tmp_path / target.replace("%20", " ")).stat().st_size > 500
     assert len(list((tmp_path / "my report_files").iterdir())) == len(targets)  # nothing left half-written
@@ -109,7 +109,7 @@ def test_without_sound_or_corpus_the_page_says_so(evaluation: Path, tmp_path: Pa
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "report.json").write_bytes((evaluation / "report.json").read_bytes())
     html = render_html(build_page(read_sources([str(tmp_path / "bare")])))
-    assert "there is nothing to hear" in html
+    assert "no sound files" in html
     html = render_html(build_page(read_sources([str(evaluation)]), clips=1))
     assert "name the manifest of the clips" in html
 
