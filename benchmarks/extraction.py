@@ -58,7 +58,8 @@ def watch(video: Path, rounds: int, threads: int) -> dict[str, Any]:
     from pn_diffusion_plugin.data.features.feature_file import FeatureSpec
     from pn_diffusion_plugin.data.features.pose import POSE_SIDE, PoseExtractor
     from pn_diffusion_plugin.data.features.visual import build_visual_encoder, window_features
-    from pn_diffusion_plugin.data.video import probe, read_frames
+    from pn_diffusion_plugin.data.video.probe import probe
+    from pn_diffusion_plugin.data.video.read import read_frames
 
     spec, pose = FeatureSpec(), PoseExtractor()
     encoder = build_visual_encoder(spec.visual_encoder)
@@ -106,7 +107,7 @@ def generate_here(video: Path, output: Path, began: float) -> dict[str, float]:
 
         return run
 
-    from pn_diffusion_plugin.data.video import mux
+    from pn_diffusion_plugin.data.video.mux import mux
     from pn_diffusion_plugin.models import pn_diffusion
 
     spent["imports"] = time.perf_counter() - mark
@@ -129,7 +130,7 @@ def generate_here(video: Path, output: Path, began: float) -> dict[str, float]:
 
 def generate(video: Path, folder: Path, rounds: int) -> dict[str, Any]:
     """Stages and the whole command, medians over rounds, each in a process of its own."""
-    from pn_diffusion_plugin.data.video import probe
+    from pn_diffusion_plugin.data.video.probe import probe
 
     folder.mkdir(parents=True, exist_ok=True)
     output = folder / "made.mp4"

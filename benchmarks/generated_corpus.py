@@ -62,7 +62,7 @@ def costs_and_dance(count: int) -> dict[str, Any]:
     from pn_diffusion_plugin.data.features.feature_file import FeatureSpec
     from pn_diffusion_plugin.data.features.pose import POSE_SIDE, PoseExtractor
     from pn_diffusion_plugin.data.features.visual import build_visual_encoder, window_features
-    from pn_diffusion_plugin.data.video import read_frames
+    from pn_diffusion_plugin.data.video.read import read_frames
     from pn_diffusion_plugin.metrics.dance import dance_music_alignment, kinematic_beats
 
     torch.set_num_threads(1)
@@ -138,7 +138,7 @@ def described(waves: Sequence[tuple[np.ndarray, int]]) -> dict[str, Any]:
 
 def music(count: int, real: Path | None) -> dict[str, Any]:
     """Generated music, and others' beside it."""
-    from pn_diffusion_plugin.data.video import read_audio
+    from pn_diffusion_plugin.data.video.sound import read_audio
 
     _, chosen = plans(count)
     found = {"generated": described([(clip_music(plan), SAMPLE_RATE) for plan in chosen])}

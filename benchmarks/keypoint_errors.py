@@ -21,7 +21,7 @@ from pn_diffusion_plugin.data.corpora.generated.files import write_clip_video
 from pn_diffusion_plugin.data.corpora.generated.plan import GeneratedSpec, clip_pictures, clip_plan
 from pn_diffusion_plugin.data.features.pose import POSE_SIDE, PoseExtractor
 from pn_diffusion_plugin.data.skeleton import JOINT_NAMES
-from pn_diffusion_plugin.data.video import read_frames
+from pn_diffusion_plugin.data.video.read import read_frames
 from pn_diffusion_plugin.metrics.dance import dance_music_alignment, joint_speed, kinematic_beats
 
 SEED = 70  # none of the corpus' own

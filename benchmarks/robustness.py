@@ -37,7 +37,8 @@ from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
 from pn_diffusion_plugin.data.features.pose import PoseExtractor
 from pn_diffusion_plugin.data.features.visual import build_visual_encoder
 from pn_diffusion_plugin.data.skeleton import JOINT_NAMES
-from pn_diffusion_plugin.data.video import read_frames, write_video
+from pn_diffusion_plugin.data.video.read import read_frames
+from pn_diffusion_plugin.data.video.write import write_video
 from pn_diffusion_plugin.metrics.beats import track_beats
 from pn_diffusion_plugin.metrics.dance import dance_beats, dance_music_alignment
 from pn_diffusion_plugin.utils.files import write_json

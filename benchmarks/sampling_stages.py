@@ -24,7 +24,7 @@ from scaling import repeated
 from torch import nn
 
 from pn_diffusion_plugin import paths
-from pn_diffusion_plugin.data.video import mux
+from pn_diffusion_plugin.data.video.mux import mux
 from pn_diffusion_plugin.metrics.corpus import CorpusClip, read_split
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.utils.files import write_json

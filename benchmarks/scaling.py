@@ -83,7 +83,7 @@ def generate_here(manifest: Path, seconds: float, steps: int) -> dict[str, float
 
 def tiny_videos(folder: Path, count: int) -> None:
     """Videos of half a second; the music of every tenth is that of the one before."""
-    from pn_diffusion_plugin.data.video import write_video
+    from pn_diffusion_plugin.data.video.write import write_video
 
     time_ = np.arange(RATE // 2) / RATE
     for number in range(len(list(folder.glob("*.mp4"))), count):
@@ -98,7 +98,8 @@ def tiny_videos(folder: Path, count: int) -> None:
 def mean_colours(spec: FeatureSpec, weights: Path | None) -> Callable[[Path], Features]:
     """An extractor that decodes and hashes as the real one does, and sees nothing but mean colours."""
     from pn_diffusion_plugin.data.features.visual import window_indices
-    from pn_diffusion_plugin.data.video import probe, read_frames
+    from pn_diffusion_plugin.data.video.probe import probe
+    from pn_diffusion_plugin.data.video.read import read_frames
     from pn_diffusion_plugin.utils.files import sha256_file
 
     def extract(video: Path) -> Features:

@@ -34,7 +34,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests" / "helpers"
 from served import Served, ask, serving  # noqa: E402
 
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip  # noqa: E402
-from pn_diffusion_plugin.data.video import mux, probe, read_frames, write_video  # noqa: E402
+from pn_diffusion_plugin.data.video.mux import mux
+from pn_diffusion_plugin.data.video.probe import probe
+from pn_diffusion_plugin.data.video.read import read_frames
+from pn_diffusion_plugin.data.video.write import write_video  # noqa: E402
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion  # noqa: E402
 from pn_diffusion_plugin.utils.files import write_json  # noqa: E402
 from pn_diffusion_plugin.utils.memory import share_heaps  # noqa: E402

@@ -31,7 +31,7 @@ import torch
 
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.data.manifest import load_manifest
-from pn_diffusion_plugin.data.video import read_audio
+from pn_diffusion_plugin.data.video.sound import read_audio
 from pn_diffusion_plugin.metrics.beats import resample
 from pn_diffusion_plugin.metrics.embedding import Embedder
 from pn_diffusion_plugin.metrics.frechet import frechet_clips

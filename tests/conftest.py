@@ -63,7 +63,8 @@ def repository() -> Path:
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of 2.6 s: two dancers side by side."""
     from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
-    from pn_diffusion_plugin.data.video import read_frames, write_video
+    from pn_diffusion_plugin.data.video.read import read_frames
+    from pn_diffusion_plugin.data.video.write import write_video
 
     folder = tmp_path_factory.mktemp("pair")
     spec = MiniSpec(train=1, valid=1, test=2, seconds=2.6)

@@ -24,7 +24,7 @@ from tiny_model import tiny_model
 import pn_diffusion_plugin
 from pn_diffusion_plugin import cli
 from pn_diffusion_plugin.commands.common import reset_mode
-from pn_diffusion_plugin.data.video import write_video
+from pn_diffusion_plugin.data.video.write import write_video
 
 Command = Callable[..., tuple[int, str, str]]
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pn_diffusion_plugin.data.video import probe, write_video
+from pn_diffusion_plugin.data.video.probe import probe
+from pn_diffusion_plugin.data.video.write import write_video
 from pn_diffusion_plugin.errors import VideoError
 
 #: Calls that run what a file says; those of YAML that do are named without `safe_`.

@@ -15,7 +15,7 @@ from rich.console import Console
 from .. import paths
 from ..data.corpora.mini.prepare import prepare_mini
 from ..data.manifest import CorpusPaths
-from ..data.video import mux
+from ..data.video.mux import mux
 from ..metrics.beats import track_beats
 from ..metrics.corpus import CorpusClip, evaluate_corpus, read_split
 from ..metrics.dance import dance_beats

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 import soundfile
 
 from ..data.corpora.folder import find_videos
-from ..data.cut import cut_video, mix_beneath, part_seconds
-from ..data.video import fit_length, mux, probe, read_audio
+from ..data.video.cut import cut_video, part_seconds
+from ..data.video.mux import mux
+from ..data.video.probe import probe
+from ..data.video.sound import fit_length, mix_beneath, read_audio
 from ..errors import AudioError, UserError
 from ..models.validation import check_length
 from ..utils.files import atomic_path

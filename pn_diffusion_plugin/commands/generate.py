@@ -119,7 +119,7 @@ def generate(
 
 def _unusable(videos: set[Path]) -> dict[Path, UserError]:
     """Videos that cannot be used and why: told before a model is loaded."""
-    from ..data.video import probe
+    from ..data.video.probe import probe
 
     failed = {}
     for video in sorted(videos):

@@ -167,7 +167,8 @@ def features_beats(path: str | Path) -> Times:
 def video_beats(path: str | Path, fps: float = 25.0) -> Times:
     """Kinematic beats (s) of the dancer in a video, poses taken at `fps` as a feature file has them."""
     from ..data.features.pose import POSE_SIDE, PoseExtractor
-    from ..data.video import frame_times, probe, read_frames
+    from ..data.video.probe import probe
+    from ..data.video.read import frame_times, read_frames
 
     info = probe(path)
     frames, times = read_frames(path, fps, size=POSE_SIDE), frame_times(path, fps)

@@ -202,7 +202,7 @@ class PNDiffusion:
         from ..data.features.extraction import extract_features
         from ..data.features.pose import PoseExtractor
         from ..data.features.visual import build_visual_encoder
-        from ..data.video import probe
+        from ..data.video.probe import probe
 
         for video in videos:  # before the slow part
             check_length(str(video), probe(video).seconds, self.sequence.seconds)

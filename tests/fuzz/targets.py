@@ -232,7 +232,9 @@ def video(folder: Path) -> Target:
     """Videos: what `probe` tells, the first pictures, the sound."""
     from tiny_corpus import write_tiny_video
 
-    from pn_diffusion_plugin.data.video import probe, read_audio, read_frames
+    from pn_diffusion_plugin.data.video.probe import probe
+    from pn_diffusion_plugin.data.video.read import read_frames
+    from pn_diffusion_plugin.data.video.sound import read_audio
 
     write_tiny_video(folder / "source.mp4", 1)
     path, seeds = folder / "video", []

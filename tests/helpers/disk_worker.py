@@ -108,7 +108,8 @@ def model_is_exported_over_an_export(place: Place) -> None:
 
 
 def music_is_put_under_a_video(place: Place) -> None:
-    from pn_diffusion_plugin.data.video import mux, probe
+    from pn_diffusion_plugin.data.video.mux import mux
+    from pn_diffusion_plugin.data.video.probe import probe
 
     video, out = write_tiny_video(place.folder / "in.mp4", 1), place.folder / "out.mp4"
     wav = np.sin(np.arange(22050) / 10).astype(np.float32)

@@ -20,7 +20,9 @@ from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, settle
 from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, FeatureSpec
 from pn_diffusion_plugin.data.features.visual import window_indices
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
-from pn_diffusion_plugin.data.video import probe, read_frames, write_video
+from pn_diffusion_plugin.data.video.probe import probe
+from pn_diffusion_plugin.data.video.read import read_frames
+from pn_diffusion_plugin.data.video.write import write_video
 from pn_diffusion_plugin.errors import VideoError
 from pn_diffusion_plugin.utils.files import sha256_file
 

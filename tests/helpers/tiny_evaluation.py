@@ -15,7 +15,7 @@ from pn_diffusion_plugin.data.corpora.prepare import settle
 from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, FeatureSpec
 from pn_diffusion_plugin.data.features.visual import window_indices
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, write_manifests
-from pn_diffusion_plugin.data.video import write_video
+from pn_diffusion_plugin.data.video.write import write_video
 from pn_diffusion_plugin.metrics.evaluate import evaluate_systems
 from pn_diffusion_plugin.metrics.nulls import click_track
 from pn_diffusion_plugin.metrics.report import write_report

@@ -19,7 +19,10 @@ from tiny_experiment import EPOCHS, Experiment, program, run
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
 from pn_diffusion_plugin.data.features.feature_file import load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths
-from pn_diffusion_plugin.data.video import probe, read_audio, read_frames, write_video
+from pn_diffusion_plugin.data.video.probe import probe
+from pn_diffusion_plugin.data.video.read import read_frames
+from pn_diffusion_plugin.data.video.sound import read_audio
+from pn_diffusion_plugin.data.video.write import write_video
 
 pytestmark = pytest.mark.integration
 

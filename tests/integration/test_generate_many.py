@@ -17,7 +17,8 @@ from tiny_experiment import REPOSITORY, program, run
 from tiny_model import tiny_model
 
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
-from pn_diffusion_plugin.data.video import probe, read_audio
+from pn_diffusion_plugin.data.video.probe import probe
+from pn_diffusion_plugin.data.video.sound import read_audio
 
 pytestmark = pytest.mark.integration
 

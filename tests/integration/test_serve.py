@@ -27,7 +27,10 @@ from served import Served, ask, dance, serving
 from tiny_experiment import program, run
 
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
-from pn_diffusion_plugin.data.video import probe, read_audio, read_frames, write_video
+from pn_diffusion_plugin.data.video.probe import probe
+from pn_diffusion_plugin.data.video.read import read_frames
+from pn_diffusion_plugin.data.video.sound import read_audio
+from pn_diffusion_plugin.data.video.write import write_video
 
 pytestmark = pytest.mark.integration
 expect.set_options(timeout=120_000)  # a machine at work on other tests takes its time
@@ -179,9 +182,9 @@ def test_a_dance_gets_music_that_can_be_compared_downloaded_and_repeated(
 def test_a_picture_is_refused_in_a_sentence(page: Page, tmp_path: Path) -> None:
     Image.new("RGB", (64, 64), "red").save(tmp_path / "holiday.mp4", "PNG")
     drop(page, tmp_path / "holiday.mp4")
-    expect(page.locator("#facts")).to_have_text("holiday.mp4 is a picture: give a video file")
+    expect(page.locator("#facts")).to_have_text("holiday.mp4 is an image: give a video file")
     page.locator("#make").click()
-    expect(page.locator("#status [role=alert]")).to_have_text("holiday.mp4 is a picture: give a video file")
+    expect(page.locator("#status [role=alert]")).to_have_text("holiday.mp4 is an image: give a video file")
     expect(page.locator("#make")).to_be_visible()
 
 

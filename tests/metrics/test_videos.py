@@ -8,7 +8,7 @@ from pathlib import Path
 import soundfile
 
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
-from pn_diffusion_plugin.data.video import read_audio
+from pn_diffusion_plugin.data.video.sound import read_audio
 from pn_diffusion_plugin.metrics.beats import beat_f_measure
 from pn_diffusion_plugin.metrics.dance import dance_music_alignment
 from pn_diffusion_plugin.metrics.folders import read_clips, read_systems

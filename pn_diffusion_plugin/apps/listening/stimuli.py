@@ -9,7 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...data.video import mux, probe, read_frames, write_video
+from ...data.video.mux import mux
+from ...data.video.probe import probe
+from ...data.video.read import read_frames
+from ...data.video.write import write_video
 from ...errors import UserError
 from ...metrics.beats import resample
 from ...metrics.nulls import repeat_to, shuffle_clips

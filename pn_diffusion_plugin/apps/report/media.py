@@ -10,7 +10,9 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from ...data.video import probe, read_frames, write_video
+from ...data.video.probe import probe
+from ...data.video.read import read_frames
+from ...data.video.write import write_video
 from ...errors import AudioError
 from ...metrics.beats import as_mono, resample
 

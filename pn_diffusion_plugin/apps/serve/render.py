@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import jinja2
 
-from ...data.video import VideoInfo
+from ...data.video.probe import VideoInfo
 from .progress import Progress
 from .settings import ServeSettings
 from .studio import Takes

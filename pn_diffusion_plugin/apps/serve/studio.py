@@ -13,13 +13,14 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from ...data.cut import cut_video
 from ...data.features.extraction import extract_features
 from ...data.features.feature_file import Features, FeatureSpec
 from ...data.features.pose import PoseExtractor, PoseSource
 from ...data.features.visual import VisualEncoder, build_visual_encoder
-from ...data.media import open_media
-from ...data.video import VideoInfo, mux, probe, read_frames, write_video
+from ...data.video.container import codec_name, open_media
+from ...data.video.cut import cut_video, encode_part
+from ...data.video.mux import mux
+from ...data.video.probe import VideoInfo, probe
 from ...errors import UserError, VideoError
 from ...metrics.beats import SAMPLE_RATE as BEATS_RATE
 from ...metrics.beats import track_beats
@@ -262,9 +263,8 @@ class _Watched:
 def _shown(folder: Path, take: str, wav: np.ndarray, sample_rate: int) -> str:
     """Name of a file of a take that every browser plays: the take itself, where its picture's codec is such."""
     with open_media(folder / take) as container:
-        if container.streams.video[0].codec_context.name in _PLAYABLE:
+        if codec_name(container.streams.video[0]) in _PLAYABLE:
             return take
-    name, info = f"shown_{take}", probe(folder / take)
-    frames = read_frames(folder / take, info.fps, size=_SHOWN_SIDE)
-    write_video(folder / name, frames, info.fps, wav, sample_rate)
+    name = f"shown_{take}"
+    encode_part(folder / take, folder / name, size=_SHOWN_SIDE, audio=wav, sample_rate=sample_rate)
     return name

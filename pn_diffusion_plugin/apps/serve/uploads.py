@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ...data.video import VideoInfo, probe
+from ...data.video.probe import VideoInfo, probe
 from ...errors import UserError, VideoError
 from .settings import ServeSettings
 
@@ -15,7 +15,7 @@ def check_upload(path: str | Path | None, settings: ServeSettings) -> VideoInfo:
     """Look at a file somebody sent; cheap tests come first.
 
     The content decides what a file is, never its name: playlists and other files that name further files or
-    addresses are opened by nothing here (see `data.media`).
+    addresses are opened by nothing here (see `data.video.container`).
 
     Raises:
         VideoError: no file, too large, too big a picture, or no video that can be used. The message names the

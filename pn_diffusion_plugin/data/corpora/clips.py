@@ -106,7 +106,8 @@ def prepare_clip(job: ClipJob, extract: Extractor) -> int:
 
     A clip of that name that was there before goes at once: its video has changed.
     """
-    from ..video import probe, read_audio
+    from ..video.probe import probe
+    from ..video.sound import read_audio
 
     CorpusPaths(job.root).info(job.name).unlink(missing_ok=True)
     size = job.video.stat().st_size
@@ -142,7 +143,7 @@ def read_sound(path: Path, seconds: float, sample_rate: int) -> np.ndarray:
     """
     import soxr
 
-    from ..video import fit_length
+    from ..video.sound import fit_length
 
     try:
         wav, rate = read_sound_file(path, seconds + 1)

@@ -18,7 +18,8 @@ import torch
 
 from ...errors import UserError
 from ...utils.files import sha256_file
-from ..video import frame_times, probe, read_frames
+from ..video.probe import probe
+from ..video.read import frame_times, read_frames
 from .feature_file import FeatureHeader, Features, FeatureSpec
 from .pose import POSE_SIDE, PoseExtractor, PoseSource
 from .visual import PICTURE_SIZE, VisualEncoder, WindowEncoder, build_visual_encoder, window_indices

@@ -16,7 +16,9 @@ from pn_diffusion_plugin.apps.listening.page import write_test
 from pn_diffusion_plugin.apps.listening.stimuli import Material, gather
 from pn_diffusion_plugin.apps.report.rows import collect_rows
 from pn_diffusion_plugin.apps.report.sources import read_sources
-from pn_diffusion_plugin.data.video import probe, read_audio, read_frames
+from pn_diffusion_plugin.data.video.probe import probe
+from pn_diffusion_plugin.data.video.read import read_frames
+from pn_diffusion_plugin.data.video.sound import read_audio
 from pn_diffusion_plugin.errors import UserError
 
 

@@ -17,7 +17,7 @@ from pn_diffusion_plugin.apps.serve.pictures import Axis
 from pn_diffusion_plugin.apps.serve.progress import Progress
 from pn_diffusion_plugin.apps.serve.settings import Wish
 from pn_diffusion_plugin.apps.serve.studio import Take, Takes
-from pn_diffusion_plugin.data.video import VideoInfo
+from pn_diffusion_plugin.data.video.probe import VideoInfo
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'`${7*7}{{7*7}}.mp4"
 

@@ -20,7 +20,8 @@ from pn_diffusion_plugin.apps.serve.settings import ServeSettings, Wish
 from pn_diffusion_plugin.apps.serve.studio import Studio, Takes
 from pn_diffusion_plugin.apps.serve.workspace import Workspace
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
-from pn_diffusion_plugin.data.video import probe, read_frames
+from pn_diffusion_plugin.data.video.probe import probe
+from pn_diffusion_plugin.data.video.read import read_frames
 from pn_diffusion_plugin.errors import UserError, VideoError
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from pn_diffusion_plugin.apps.serve.settings import ServeSettings, Wish
 from pn_diffusion_plugin.apps.serve.uploads import check_stretch, check_upload
-from pn_diffusion_plugin.data.video import VideoInfo, write_video
+from pn_diffusion_plugin.data.video.probe import VideoInfo
+from pn_diffusion_plugin.data.video.write import write_video
 from pn_diffusion_plugin.errors import UserError, VideoError
 
 SETTINGS = ServeSettings(max_upload_mb=0.5, max_seconds=20, max_side=128)
@@ -34,7 +35,7 @@ def test_a_video_is_taken(tmp_path: Path) -> None:
         ("missing", "dance.mp4 does not exist"),
         ("large", "dance.mp4 has 1 MB and this page takes 0.5 MB"),
         ("wide", "dance.mp4 has a picture of 256 x 48 and this page takes up to 128 pixels"),
-        ("picture", "dance.mp4 is a picture: give a video file"),
+        ("picture", "dance.mp4 is an image: give a video file"),
         ("text", "dance.mp4 cannot be read as a video"),
         ("folder", "dance.mp4 is a folder"),
         ("playlist", "dance.mp4 cannot be read as a video"),

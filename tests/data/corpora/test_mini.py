@@ -38,7 +38,9 @@ from pn_diffusion_plugin.data.corpora.mini.music import PATTERNS, synthesise
 from pn_diffusion_plugin.data.corpora.mini.render import DancerRenderer
 from pn_diffusion_plugin.data.corpora.mini.score import Mode, make_score
 from pn_diffusion_plugin.data.features.pose import PoseExtractor
-from pn_diffusion_plugin.data.video import probe, read_audio, read_frames
+from pn_diffusion_plugin.data.video.probe import probe
+from pn_diffusion_plugin.data.video.read import read_frames
+from pn_diffusion_plugin.data.video.sound import read_audio
 from pn_diffusion_plugin.errors import CorpusError
 
 SPEC = MiniSpec()

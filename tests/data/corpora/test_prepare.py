@@ -22,7 +22,7 @@ from pn_diffusion_plugin.data.corpora.mini import write_clip as write_mini_clip
 from pn_diffusion_plugin.data.corpora.prepare import PrepareReport, finish_corpus, prepare_folder
 from pn_diffusion_plugin.data.features.feature_file import FeatureSpec, load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, load_manifest
-from pn_diffusion_plugin.data.video import read_audio
+from pn_diffusion_plugin.data.video.sound import read_audio
 from pn_diffusion_plugin.errors import CorpusError, UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")

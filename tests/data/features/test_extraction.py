@@ -25,7 +25,8 @@ from pn_diffusion_plugin.data.features.visual import (
     window_features,
     window_indices,
 )
-from pn_diffusion_plugin.data.video import read_frames, reverse, write_video
+from pn_diffusion_plugin.data.video.read import read_frames, reverse
+from pn_diffusion_plugin.data.video.write import write_video
 from pn_diffusion_plugin.errors import UserError, VideoError
 
 READ = """
@@ -41,7 +42,7 @@ extract_features(sys.argv[1], SPEC, encoder=MeanColour(), beside=True)
 
 def peak_memory(program: str, video: Path) -> float:
     """The most memory (MB) that a process of its own took to do this with a video; `ru_maxrss` counts its parent's."""
-    before = "import sys\nfrom pn_diffusion_plugin.data.video import read_frames\n"
+    before = "import sys\nfrom pn_diffusion_plugin.data.video.read import read_frames\n"
     after = "print(*(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     command = [sys.executable, "-c", before + program + after, str(video)]
     said = subprocess.check_output(command, cwd=Path(__file__).parent, text=True)

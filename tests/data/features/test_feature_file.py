@@ -22,7 +22,7 @@ from pn_diffusion_plugin.data.features.feature_file import (
 )
 from pn_diffusion_plugin.data.features.pose import PoseExtractor
 from pn_diffusion_plugin.data.features.visual import window_features, window_indices
-from pn_diffusion_plugin.data.video import read_frames
+from pn_diffusion_plugin.data.video.read import read_frames
 from pn_diffusion_plugin.errors import FeatureFileError
 
 

@@ -13,7 +13,7 @@ from ....utils.files import write_json
 from ...features.feature_file import FeatureHeader, Features, FeatureSpec, load_features
 from ...features.visual import VisualEncoder, WindowEncoder, window_indices
 from ...manifest import CorpusPaths, DanceInfo
-from ...video import write_video
+from ...video.write import write_video
 from ..clips import write_clip
 from .estimate import ESTIMATOR, Errors
 from .plan import SAMPLE_RATE, ClipPlan, GeneratedSpec, clip_music, clip_pictures

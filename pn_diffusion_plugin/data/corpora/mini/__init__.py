@@ -23,7 +23,7 @@ import numpy as np
 
 from ....errors import CorpusError
 from ....utils.files import atomic_path, write_json
-from ...video import write_video
+from ...video.write import write_video
 from .choreography import STYLES, Dance, dance
 from .music import synthesise
 from .render import DancerRenderer

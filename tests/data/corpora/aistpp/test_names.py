@@ -20,7 +20,7 @@ from pn_diffusion_plugin.data.corpora.locking import Shard
 from pn_diffusion_plugin.data.corpora.origin import Origin, check_corpus
 from pn_diffusion_plugin.data.corpora.selection import prepare_selection
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
-from pn_diffusion_plugin.data.video import read_audio
+from pn_diffusion_plugin.data.video.sound import read_audio
 from pn_diffusion_plugin.errors import CorpusError
 
 # AIST++'s published test sequences, as its crossmodal_test.txt has them.

@@ -18,7 +18,8 @@ from pn_diffusion_plugin.data.corpora.generated.prepare import prepare_generated
 from pn_diffusion_plugin.data.corpora.locking import Shard
 from pn_diffusion_plugin.data.features.feature_file import FeatureSpec, load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, load_manifest
-from pn_diffusion_plugin.data.video import probe, read_audio
+from pn_diffusion_plugin.data.video.probe import probe
+from pn_diffusion_plugin.data.video.sound import read_audio
 from pn_diffusion_plugin.errors import CorpusError
 
 TINY = GeneratedSpec(train=2, valid=1, test=0, seconds=1.28, size=128)

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pn_diffusion_plugin.data.cut import cut_video, mix_beneath
-from pn_diffusion_plugin.data.video import probe, read_audio, read_frames, write_video
+from pn_diffusion_plugin.data.video.cut import cut_video
+from pn_diffusion_plugin.data.video.probe import probe
+from pn_diffusion_plugin.data.video.read import read_frames
+from pn_diffusion_plugin.data.video.sound import mix_beneath, read_audio
+from pn_diffusion_plugin.data.video.write import write_video
 from pn_diffusion_plugin.errors import UserError
 
 FPS, RATE = 25, 22050
@@ -48,7 +51,7 @@ def test_a_part_of_a_silent_video_is_silent(clip: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("start", "end", "message"),
     [
-        (1.0, 1.0, "is empty: give --start before --end"),
+        (1.0, 1.0, "is empty: give a start before the end"),
         (3.0, None, "is empty"),
         (0.0, 2.5, "ends after the video"),
     ],

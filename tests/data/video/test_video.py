@@ -11,15 +11,11 @@ import av.logging
 import numpy as np
 import pytest
 
-from pn_diffusion_plugin.data.video import (
-    fit_length,
-    mux,
-    probe,
-    read_audio,
-    read_frames,
-    reverse,
-    write_video,
-)
+from pn_diffusion_plugin.data.video.mux import mux
+from pn_diffusion_plugin.data.video.probe import probe
+from pn_diffusion_plugin.data.video.read import read_frames, reverse
+from pn_diffusion_plugin.data.video.sound import fit_length, read_audio
+from pn_diffusion_plugin.data.video.write import write_video
 from pn_diffusion_plugin.errors import AudioError, VideoError
 
 RATE = 22050
@@ -383,13 +379,13 @@ def test_a_picture_is_no_video(tmp_path: Path, suffix: str, codec: str) -> None:
         container.mux(stream.encode(av.VideoFrame.from_ndarray(counting(1)[0], format="rgb24")))
         container.mux(stream.encode(None))
     made.rename(path)
-    with pytest.raises(VideoError, match="is a picture"):
+    with pytest.raises(VideoError, match="is an image"):
         probe(path)
 
 
 def test_a_single_picture_in_a_video_file(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", counting(1), 25)
-    with pytest.raises(VideoError, match="a single picture"):
+    with pytest.raises(VideoError, match="a single frame"):
         probe(tmp_path / "a.mp4")
 
 
@@ -435,7 +431,7 @@ def test_a_file_cut_off_behind_its_index(tmp_path: Path) -> None:
         probe(half)
     damaged = tmp_path / "damaged.mp4"
     damaged.write_bytes(data[: len(data) // 4] + bytes(len(data) // 2) + data[len(data) * 3 // 4 :])
-    with pytest.raises(VideoError, match=r"damaged\.mp4 is damaged: only \d+ of 75 pictures"):
+    with pytest.raises(VideoError, match=r"damaged\.mp4 is damaged: only \d+ of 75 frames"):
         list(read_frames(damaged, 25))
 
 
