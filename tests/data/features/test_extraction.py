@@ -45,7 +45,7 @@ def peak_memory(program: str, video: Path) -> float:
     before = "import sys\nfrom pn_diffusion_plugin.data.video.read import read_frames\n"
     after = "print(*(line for line in open('/proc/self/status') if line.startswith('VmHWM')))"
     command = [sys.executable, "-c", before + program + after, str(video)]
-    said = subprocess.check_output(command, cwd=Path(__file__).parent, text=True)
+    said = subprocess.check_output(command, cwd=Path(__file__).parents[2] / "helpers", text=True)
     return int(said.split("VmHWM:")[1].split()[0]) / 1000
 
 
