@@ -25,7 +25,6 @@ from typing import Any
 import numpy as np
 
 from pn_diffusion_plugin import paths
-from pn_diffusion_plugin.data.features.feature_file import Features
 from pn_diffusion_plugin.metrics.corpus import CorpusClip, evaluation_clip, read_split
 from pn_diffusion_plugin.metrics.dance import dance_beats
 from pn_diffusion_plugin.metrics.evaluate import evaluate_systems
@@ -58,14 +57,7 @@ def branches(cell: Cell) -> int:
 def cut(clip: CorpusClip, start: float, seconds: float) -> CorpusClip:
     """`seconds` of a clip as a clip of its own."""
     rate = clip.info.sample_rate
-    segment = clip.features.segment(start, seconds)
-    features = Features(
-        replace(clip.features.header, seconds=seconds),
-        segment.keypoints,
-        segment.detected,
-        segment.visual,
-        segment.visual_reverse,
-    )
+    features = clip.features.segment(start, seconds)
     begin, length = round(start * rate), round(seconds * rate)
     beats = clip.info.beats
     if beats is not None:

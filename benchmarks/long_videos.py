@@ -49,9 +49,7 @@ def corpus(dances: int, seconds: float) -> list[CorpusClip]:
 
 def cut(features: Features, start: float, seconds: float) -> Features:
     """Some seconds of a dance as a clip of their own."""
-    part = features.segment(start, seconds)
-    header = replace(features.header, seconds=seconds)
-    return Features(header, part.keypoints, part.detected, part.visual, part.visual_reverse)
+    return features.segment(start, seconds)
 
 
 def stretches(model: PNDiffusion, seconds: float) -> list[float]:
@@ -142,16 +140,13 @@ def measure_memory(features: Features, seconds: float, checkpoint: str) -> dict[
     model = PNDiffusion.get_pretrained(checkpoint)
     model.set_generation_params(steps=2)
     times = -(-seconds // features.header.seconds)
-    parts = {
-        name: np.concatenate([getattr(features, name)] * int(times))
-        for name in ("keypoints", "detected", "visual", "visual_reverse")
-    }
+    parts = {name: np.concatenate([rows] * int(times)) for name, rows in features.streams.items()}
     features = cut(
         Features(replace(features.header, seconds=times * features.header.seconds), **parts), 0.0, seconds
     )
     before = peak()
     (wav,) = model.generate_from_features([features], [0])
-    held = sum(getattr(features, name).nbytes for name in parts)
+    held = features.nbytes
     return {
         "seconds": seconds,
         "samples": wav.shape[-1],

@@ -48,14 +48,9 @@ def repeated(features: Features, seconds: float) -> Features:
     times = int(-(-seconds // features.header.seconds))
     whole = Features(
         replace(features.header, seconds=times * features.header.seconds),
-        *(
-            np.concatenate([getattr(features, name)] * times)
-            for name in ("keypoints", "detected", "visual", "visual_reverse")
-        ),
+        **{name: np.concatenate([rows] * times) for name, rows in features.streams.items()},
     )
-    part = whole.segment(0.0, seconds)
-    header = replace(features.header, seconds=seconds)
-    return Features(header, part.keypoints, part.detected, part.visual, part.visual_reverse)
+    return whole.segment(0.0, seconds)
 
 
 def generate_here(manifest: Path, seconds: float, steps: int) -> dict[str, float]:

@@ -1,6 +1,6 @@
-"""What a dance gives the model: its visual and motion streams over the same seconds as the music.
+"""The dance as a condition: the streams of a video over the same seconds as the music.
 
-Imports nothing of audiocraft: its conditioners take seconds to import. `dance_attributes.py` adds the dance to
+Does not import audiocraft, whose conditioners take seconds to import; `dance_attributes.py` adds the dance to
 audiocraft's `ConditioningAttributes`.
 """
 
@@ -19,28 +19,29 @@ if TYPE_CHECKING:
     from .augment import Change
     from .features.feature_file import Features
 
-#: Names of the two streams in `DanceAttributes.dance`: the video played forward and backward.
+#: Names of the two conditions in `DanceAttributes.dance`: the video played forward and backward.
 #: (A key named `forward` cannot be used: it clashes with `nn.ModuleDict`.)
 POSITIVE, NEGATIVE = "dance", "dance_reverse"
 
 
 class DanceCondition(NamedTuple):
-    """A batch of dance segments, in the manner of audiocraft's `WavCondition`.
+    """A batch of dance segments, like audiocraft's `WavCondition`.
 
-    The streams of a batch are padded at their ends; the lengths say how much of each is real.
-    Frame `k` of a stream shows the moment `k / rate` seconds after the segment's beginning.
+    The streams of a batch are padded at the end; the lengths say how much of each is valid.
+    Frame `k` of a stream shows the time `k / rate` seconds after the beginning of the segment.
 
     Shape:
         visual: (B, Tv, D) float32; windows of the visual encoder.
-        motion: (B, T, 33, 3) float32; x and y in heights of the picture, so that a portrait video is not
-            stretched; visibility.
-        detected: (B, T) bool; where a person was found rather than interpolated; False in the padding.
+        motion: (B, T, 33, 3) float32; x and y relative to the frame's height (so that a portrait video is not
+            distorted), visibility.
+        detected: (B, T) bool; False where the keypoints are interpolated, and in the padding.
         visual_length: (B,) int64, at most Tv. 0: no dance (see `nullify_dance`).
         motion_length: (B,) int64, at most T.
-        visual_rate, motion_rate: B numbers each, Hz: visual windows and pose frames a second.
-        seconds: B numbers: how long the segment is, its padding included.
-        path: B names of the feature file or video it came from, or None.
-        seek_time: B numbers: second of the clip at which the segment begins, or None.
+        visual_rate, motion_rate: B numbers each, visual windows and keypoint frames per second (Hz).
+        seconds: B numbers: length of the segment with its padding.
+        path: B names of the feature file or video, or None.
+        seek_time: B numbers: time in the clip at which the segment begins (s), or None.
+        streams: name → (B, T, D) float32; further streams of the feature file.
     """
 
     visual: torch.Tensor
@@ -53,6 +54,7 @@ class DanceCondition(NamedTuple):
     seconds: list[float]
     path: list[str | None]
     seek_time: list[float | None]
+    streams: dict[str, torch.Tensor] = {}  # never modified in place
 
     @property
     def batch_size(self) -> int:
@@ -60,32 +62,36 @@ class DanceCondition(NamedTuple):
         return self.visual.shape[0]
 
     def to(self, device: torch.device | str) -> DanceCondition:
-        """The same with all tensors on `device`; a GPU's is not waited for."""
-        soon = torch.device(device).type != "cpu"
-        tensors = {name: getattr(self, name).to(device, non_blocking=soon) for name in _TENSORS}
-        return self._replace(**tensors)
+        """Copy all tensors to `device`, asynchronously to a GPU."""
+        non_blocking = torch.device(device).type != "cpu"
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
     def rolled(self, by: int) -> DanceCondition:
-        """Clip i's dance in the place of clip i + `by` (cyclic): everybody gets somebody else's."""
-        tensors = {name: getattr(self, name).roll(by, 0) for name in _TENSORS}
-        lists = {name: getattr(self, name) for name in self._fields if name not in _TENSORS}
-        return self._replace(
-            **tensors, **{name: values[-by:] + values[:-by] for name, values in lists.items()}
-        )
+        """Replace the dance of clip i + `by` by that of clip i (cyclic)."""
+        lists = {name: getattr(self, name) for name in _LISTS}
+        rolled = {name: values[-by:] + values[:-by] for name, values in lists.items()}
+        return self._map(lambda tensor: tensor.roll(by, 0))._replace(**rolled)
+
+    def _map(self, function: Any) -> DanceCondition:
+        """Apply a function to every tensor."""
+        tensors = {name: function(getattr(self, name)) for name in _TENSORS}
+        return self._replace(**tensors, streams={name: function(x) for name, x in self.streams.items()})
 
     def visual_mask(self) -> torch.Tensor:
-        """(B, Tv) bool, True where the visual stream is real."""
-        return _mask(self.visual_length, self.visual.shape[1])
+        """(B, Tv) bool, True where the visual stream is valid."""
+        return length_to_mask(self.visual_length, self.visual.shape[1])
 
     def motion_mask(self) -> torch.Tensor:
-        """(B, T) bool, True where the motion stream is real."""
-        return _mask(self.motion_length, self.motion.shape[1])
+        """(B, T) bool, True where the motion stream is valid."""
+        return length_to_mask(self.motion_length, self.motion.shape[1])
 
 
 _TENSORS = ("visual", "motion", "detected", "visual_length", "motion_length")
+_LISTS = ("visual_rate", "motion_rate", "seconds", "path", "seek_time")
 
 
-def _mask(lengths: torch.Tensor, size: int) -> torch.Tensor:
+def length_to_mask(lengths: torch.Tensor, size: int) -> torch.Tensor:
+    """(B,) lengths → (B, size) bool, True at the first `lengths` positions."""
     return torch.arange(size, device=lengths.device)[None] < lengths[:, None]
 
 
@@ -96,19 +102,18 @@ def dance_conditions(
     path: str | Path | None = None,
     change: Change | None = None,
 ) -> tuple[DanceCondition, DanceCondition]:
-    """Cut the same seconds out of the dance played forward and backward: (positive, negative), each with B =
-    1.
+    """Cut the same seconds out of the video played forward and backward: (positive, negative), each with B = 1.
 
-    The negative is the reversed video over these very seconds: its first frame shows the segment's last
-    moment. Where the clip ends before the segment, both are padded at their ends with what stands last,
-    which the lengths leave out.
+    The negative is the reversed video over these same seconds: its first frame shows the end of the segment.
+    Where the segment reaches past the end of the clip, both are padded with their last values, which the lengths
+    do not count.
 
     Args:
-        features: A clip's features.
-        start: Where the segment begins, in seconds of the clip.
-        seconds: How long it is; None for the rest of the clip.
-        path: Where it comes from, carried along.
-        change: Of the keypoints, before anything is made of them; both streams show the changed dance.
+        features: features of a clip.
+        start: beginning of the segment, in seconds of the clip.
+        seconds: length of the segment; None: to the end of the clip.
+        path: stored in the conditions.
+        change: augmentation of the keypoints, applied before the negative is derived from them.
 
     Raises:
         UserError: the segment begins outside the clip.
@@ -117,42 +122,41 @@ def dance_conditions(
     if not 0 <= start < header.seconds:
         raise UserError(
             f"{path or 'the clip'} is {header.seconds:g} s long and has no segment at {start:g} s: "
-            "take one that begins inside the clip"
+            "choose a start inside the clip"
         )
     remaining = header.seconds - start
     seconds = remaining if seconds is None else seconds
-    available = min(seconds, remaining)
     visual_rate = header.visual_fps / header.visual_hop
     motion_size = max(1, round(seconds * header.pose_fps))
     visual_size = max(1, round(seconds * visual_rate))
 
-    segment = features.segment(start, available)
-    keypoints, found = segment.keypoints * np.array([header.aspect, 1, 1], dtype=np.float32), segment.detected
+    segment = features.segment(start, min(seconds, remaining))
+    keypoints = segment.keypoints * np.array([header.aspect, 1, 1], dtype=np.float32)
+    detected = segment.detected
     if change is not None:
-        keypoints, found = change(keypoints, found, header.pose_fps, header.aspect)
+        keypoints, detected = change(keypoints, detected, header.pose_fps, header.aspect)
+    further = {name: segment.streams[name] for name in header.streams}
 
-    def condition(motion: np.ndarray, detected: np.ndarray, visual: np.ndarray) -> DanceCondition:
+    def condition(visual: np.ndarray, step: int) -> DanceCondition:
         return DanceCondition(
             visual=_fit(visual, visual_size),
-            motion=_fit(motion, motion_size),
-            detected=_fit(detected, motion_size, fill=False),
+            motion=_fit(keypoints[::step], motion_size),
+            detected=_fit(detected[::step], motion_size, fill=False),
             visual_length=torch.tensor([min(len(visual), visual_size)]),
-            motion_length=torch.tensor([min(len(motion), motion_size)]),
+            motion_length=torch.tensor([min(len(keypoints), motion_size)]),
             visual_rate=[visual_rate],
             motion_rate=[header.pose_fps],
             seconds=[seconds],
             path=[None if path is None else str(path)],
             seek_time=[start],
+            streams={name: _fit(rows[::step], motion_size) for name, rows in further.items()},
         )
 
-    positive = condition(keypoints, found, segment.visual)
-    negative = condition(keypoints[::-1], found[::-1], segment.visual_reverse)
-    return positive, negative
+    return condition(segment.visual, 1), condition(segment.visual_reverse, -1)
 
 
 def _fit(values: np.ndarray, size: int, fill: bool | None = None) -> torch.Tensor:
-    """(t, ...) array to a (1, size, ...) tensor: cut, or padded at its end with `fill` (None: its last
-    row)."""
+    """(t, ...) → (1, size, ...): cut, or padded at the end with `fill` (None: the last row)."""
     values = values[:size]
     if len(values) < size:
         last = values[-1:] if fill is None else np.full_like(values[-1:], fill)
@@ -161,43 +165,40 @@ def _fit(values: np.ndarray, size: int, fill: bool | None = None) -> torch.Tenso
 
 
 def collate_dance(conditions: Sequence[DanceCondition]) -> DanceCondition:
-    """Put segments, of any lengths, into one batch: streams are padded at their ends with zeros.
+    """Concatenate segments of any lengths into one batch, zero-padded at the end.
 
     Raises:
-        UserError: the visual streams come from encoders of different size.
+        UserError: the visual features have different sizes, or a segment lacks a stream.
     """
     if not conditions:
         raise ValueError("a batch of dances needs at least one")
     sizes = sorted({condition.visual.shape[-1] for condition in conditions})
+    names = ", ".join(str(condition.path[0]) for condition in conditions)
     if len(sizes) > 1:
-        names = ", ".join(str(condition.path[0]) for condition in conditions)
         raise UserError(
-            f"{names} hold visual features of sizes {sizes}: prepare all clips with the same visual encoder"
+            f"{names} have visual features of sizes {sizes}: prepare all clips with the same visual encoder"
+        )
+    if any(condition.streams.keys() != conditions[0].streams.keys() for condition in conditions):
+        raise UserError(f"{names} have different feature streams: prepare all clips with the same streams")
+
+    def pad(tensors: list[torch.Tensor]) -> torch.Tensor:
+        return torch.nn.utils.rnn.pad_sequence(
+            [row for tensor in tensors for row in tensor], batch_first=True
         )
 
-    def pad(name: str) -> torch.Tensor:
-        rows = [row for condition in conditions for row in getattr(condition, name)]
-        return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-
-    def chain(name: str) -> list[Any]:
-        return [item for condition in conditions for item in getattr(condition, name)]
-
-    return DanceCondition(
-        visual=pad("visual"),
-        motion=pad("motion"),
-        detected=pad("detected"),
-        visual_length=torch.cat([condition.visual_length for condition in conditions]),
-        motion_length=torch.cat([condition.motion_length for condition in conditions]),
-        visual_rate=chain("visual_rate"),
-        motion_rate=chain("motion_rate"),
-        seconds=chain("seconds"),
-        path=chain("path"),
-        seek_time=chain("seek_time"),
-    )
+    values: dict[str, Any] = {
+        name: pad([getattr(condition, name) for condition in conditions])
+        for name in ("visual", "motion", "detected")
+    }
+    for name in ("visual_length", "motion_length"):
+        values[name] = torch.cat([getattr(condition, name) for condition in conditions])
+    for name in _LISTS:
+        values[name] = [item for condition in conditions for item in getattr(condition, name)]
+    streams = {name: pad([c.streams[name] for c in conditions]) for name in conditions[0].streams}
+    return DanceCondition(**values, streams=streams)
 
 
 def nullify_dance(condition: DanceCondition) -> DanceCondition:
-    """No dance, in the same shape: zeros of length 0 (what `nullify_wav` is to a `WavCondition`)."""
-    zeros: dict[str, Any] = {name: torch.zeros_like(getattr(condition, name)) for name in _TENSORS}
+    """Zeros of length 0 in the same shape: no dance, as audiocraft's `nullify_wav` does for a `WavCondition`."""
     nothing: list[Any] = [None] * condition.batch_size
-    return condition._replace(**zeros, path=nothing, seek_time=list(nothing))
+    return condition._map(torch.zeros_like)._replace(path=nothing, seek_time=list(nothing))

@@ -76,21 +76,19 @@ class FeatureCache:
         self.max_bytes = max_bytes
         self.expect = expect
         self.bytes = 0
-        self._clips: OrderedDict[str, tuple[Features, int]] = OrderedDict()
+        self._clips: OrderedDict[str, Features] = OrderedDict()
 
     def __call__(self, path: str | Path) -> Features:
         """Features in the file `path`. Raises FeatureFileError as `load_features` does."""
         key = str(path)
         if key in self._clips:
             self._clips.move_to_end(key)
-            return self._clips[key][0]
+            return self._clips[key]
         features = load_features(Path(path), self.expect)
-        arrays = (features.keypoints, features.detected, features.visual, features.visual_reverse)
-        size = sum(array.nbytes for array in arrays)
-        self._clips[key] = (features, size)
-        self.bytes += size
+        self._clips[key] = features
+        self.bytes += features.nbytes
         while self.bytes > self.max_bytes and len(self._clips) > 1:
-            self.bytes -= self._clips.popitem(last=False)[1][1]
+            self.bytes -= self._clips.popitem(last=False)[1].nbytes
         return features
 
     def __getstate__(self) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ..data.features.feature_file import FeatureSpec
+from ..data.features.streams import stream_dim
 from ..data.features.visual import visual_dim
 from ..errors import UserError
 from ..modules.dance_encoder import DanceEncoder
@@ -99,6 +100,8 @@ def build_conditioner(config: Config, device: torch.device | str = "cpu") -> Dan
         kernel_size=conditioning["motion"]["kernel_size"],
         dropout=conditioning["motion"]["dropout"],
         temporal=conditioning["temporal"],
+        streams={name: stream_dim(name) for name in spec.streams},
+        stream_out=conditioning.get("stream_out", 16),
     )
     return DanceEmbedder(encoder, conditioning["output_dim"], device=device)
 
@@ -125,6 +128,10 @@ def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> 
     )
     other_dance = None
     if config["negative"].get("cue") == "mismatched":
+        if spec.streams:
+            raise UserError(
+                "negative.cue=mismatched does not support features.streams: use cue=reversed or cue=shifted"
+            )
         other_dance = StoredDance(
             visual_windows=sequence.visual_windows,
             visual_dim=visual_dim(spec.visual_encoder),

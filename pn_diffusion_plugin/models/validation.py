@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, TypeVar
 
 from ..data.features.feature_file import Features, FeatureSpec
@@ -42,11 +42,7 @@ def check_length(name: str, seconds: float, window: float) -> None:
 
 def check_features(name: str, features: Features, spec: FeatureSpec) -> None:
     """Raise FeatureFileError unless features were made as the model's."""
-    wrong = [
-        f"{key} is {getattr(features.header, key)}, not {wanted}"
-        for key, wanted in asdict(spec).items()
-        if getattr(features.header, key) != wanted
-    ]
+    wrong = spec.mismatches(features.header)
     if wrong:
         raise FeatureFileError(
             f"the features of {name} are not those the model was trained on ({'; '.join(wrong)}): "

@@ -7,13 +7,14 @@ keep one token a motion frame, with the visual window that shows it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..data.condition import length_to_mask
 from .motion import MOTION_INPUTS, motion_features
 from .normalizer import Normalizer
 from .st_gcn import STGCN
@@ -32,12 +33,14 @@ class DanceEncoder(nn.Module):
         motion_inputs: what the ST-GCN sees of a joint (paper: `("position",)`).
         channels, layers, kernel_size, dropout: of the ST-GCN.
         temporal: `pooled` (the paper) or `tokens` / `aligned`.
+        streams: further streams of the feature file: name → numbers per frame.
+        stream_out: width that each of them is projected to.
 
     Shape:
         visual (B, Tv, Dv), keypoints (B, T, J, 3), detected (B, T) → tokens (B, T', D), mask (B, T'):
         T' = 1 for `pooled`, else T. The mask is False at frames where nobody was found, and in padding.
         `visual_length`, `motion_length` (B,): how many windows and frames are real. `sizes`: how many of both each
-        clip's own segment has, where the batch mixes segments of different length.
+        clip's own segment has, where the batch mixes segments of different length. `streams`: name → (B, T, D).
 
     A clip's tokens where the mask is True depend on nothing else: not on its padding, not on the other clips of the
     batch, not on the places that stand in for a dancer (or a joint, visibility 0) that was not found.
@@ -55,6 +58,8 @@ class DanceEncoder(nn.Module):
         kernel_size: int = 3,
         dropout: float = 0.0,
         temporal: Temporal = "pooled",
+        streams: Mapping[str, int] | None = None,
+        stream_out: int = 16,
     ) -> None:
         super().__init__()
         if temporal not in TEMPORAL:
@@ -85,7 +90,11 @@ class DanceEncoder(nn.Module):
             if motion_dim
             else None
         )
+        streams = streams or {}
+        self.stream_norms = nn.ModuleDict({name: Normalizer(dim) for name, dim in streams.items()})
+        self.stream_outs = nn.ModuleDict({name: nn.Linear(dim, stream_out) for name, dim in streams.items()})
         self.output_dim = motion_dim + (visual_dim if visual_out is None else visual_out)
+        self.output_dim += stream_out * len(streams)
 
     def motion_features(
         self, keypoints: torch.Tensor, fps: float, seen: torch.Tensor | None = None
@@ -102,11 +111,12 @@ class DanceEncoder(nn.Module):
         visual_length: torch.Tensor | None = None,
         motion_length: torch.Tensor | None = None,
         sizes: Sequence[tuple[int, int]] | None = None,
+        streams: Mapping[str, torch.Tensor] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         windows, frames = visual.shape[1], keypoints.shape[1]
         detected = detected.bool()
         if motion_length is not None:
-            detected = detected & _up_to(motion_length, frames)
+            detected = detected & length_to_mask(motion_length, frames)
         if visual_length is None:
             visual_length = torch.full((len(visual),), windows, device=visual.device)
         pooled = self.temporal == "pooled"
@@ -114,7 +124,7 @@ class DanceEncoder(nn.Module):
         if self.visual_out is not None:
             view = self.visual_out(self.visual_norm(visual))
             if pooled:
-                parts.append(_mean(view, _up_to(visual_length, windows)))
+                parts.append(_mean(view, length_to_mask(visual_length, windows)))
             else:
                 parts.append(_spread(view, sizes or [(windows, frames)] * len(view), frames))
         if self.st_gcn is not None:
@@ -122,16 +132,14 @@ class DanceEncoder(nn.Module):
             x = self.motion_norm(self.motion_features(keypoints, fps, seen)) * seen[..., None]
             moved = self.st_gcn(x, detected)
             parts.append(_mean(moved, detected) if pooled else moved)
+        for name, project in self.stream_outs.items():
+            x = project(self.stream_norms[name]((streams or {})[name]))
+            parts.append(_mean(x, detected) if pooled else x)
         tokens = torch.cat(parts, dim=-1)
         if not pooled:
             return tokens, detected
         something = detected.any(dim=1) if self.visual_out is None else visual_length > 0
         return tokens, something[:, None]
-
-
-def _up_to(lengths: torch.Tensor, size: int) -> torch.Tensor:
-    """(B, size) bool, True at the first `lengths` places."""
-    return torch.arange(size, device=lengths.device)[None] < lengths[:, None]
 
 
 def _mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from ..data.condition import NEGATIVE, POSITIVE, DanceCondition, collate_dance
+from ..data.condition import NEGATIVE, POSITIVE, DanceCondition, collate_dance, length_to_mask
 from .dance_encoder import DanceEncoder
 
 if TYPE_CHECKING:
@@ -66,11 +66,12 @@ class DanceEmbedder(nn.Module):
             inputs.visual_length,
             inputs.motion_length,
             sizes,
+            inputs.streams,
         )
         embedding = self.output_proj(tokens)
         if self.encoder.temporal != "pooled" and len(set(sizes)) > 1:
-            own = torch.tensor([frames for _, frames in sizes], device=embedding.device)[:, None]
-            there = torch.arange(embedding.shape[1], device=embedding.device)[None] < own
+            frames = torch.tensor([frames for _, frames in sizes], device=embedding.device)
+            there = length_to_mask(frames, embedding.shape[1])
             embedding = embedding * there[..., None].to(embedding.dtype)
         return embedding, mask
 

@@ -26,6 +26,8 @@ def training_features(dataset: DanceDataset, spec: FeatureSpec) -> Iterator[Feat
 def fit_statistics(encoder: DanceEncoder, dataset: DanceDataset, spec: FeatureSpec) -> None:
     """Store in the encoder mean and spread of every input dimension, of what was seen rather than interpolated."""
     encoder.visual_norm.fit(torch.from_numpy(clip.visual) for clip in training_features(dataset, spec))
+    for name, norm in encoder.stream_norms.items():
+        norm.fit(torch.from_numpy(clip.streams[name]) for clip in training_features(dataset, spec))
 
     def motions() -> Iterator[torch.Tensor]:
         for clip in training_features(dataset, spec):

@@ -86,7 +86,7 @@ def test_batches_pad_and_keep_what_they_know():
 def test_batches_of_different_encoders_are_refused():
     one, _ = dance_conditions(make_features(2.0), path="one")
     other = one._replace(visual=torch.zeros(1, 2, DIM + 1), path=["other"])
-    with pytest.raises(UserError, match="one, other hold visual features of sizes"):
+    with pytest.raises(UserError, match="one, other have visual features of sizes"):
         collate_dance([one, other])
 
 

@@ -219,7 +219,7 @@ def test_a_damaged_feature_file_is_named(make_solver: MakeSolver, tiny_corpus: P
     corpus = shutil.copytree(tiny_corpus, tmp_path / "corpus")
     path = CorpusPaths(corpus).features("mini-train-0003")
     path.write_bytes(path.read_bytes()[:1000])
-    with pytest.raises(FeatureFileError, match=re.escape(f"{path} is no whole feature file")):
+    with pytest.raises(FeatureFileError, match=re.escape(f"{path} is not a complete feature file")):
         make_solver("pn_diffusion", corpus=corpus)
     features = load_features(CorpusPaths(tiny_corpus).features("mini-train-0003"))
     header = features.header.__class__(**{**vars(features.header), "schema": 99})

@@ -12,6 +12,7 @@ import torch
 
 from pn_diffusion_plugin.data.dataset import DanceDataset
 from pn_diffusion_plugin.data.features.feature_file import (
+    Features,
     FeatureSpec,
     load_features,
     save_features,
@@ -38,7 +39,8 @@ def test_places_between_detections_count_for_nothing(tiny_corpus: Path, tmp_path
             detected[20:40] = False
             keypoints[20:40, :, :2] = places
             header = replace(features.header, detected_share=float(detected.mean()))
-            save_features(file, replace(features, header=header, keypoints=keypoints, detected=detected))
+            streams = {**features.streams, "keypoints": keypoints, "detected": detected}
+            save_features(file, Features(header, **streams))
         encoder = measured(root)
         if places == 0.5:
             expected = encoder.motion_norm.mean.clone(), encoder.motion_norm.std.clone()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -247,7 +247,7 @@ def settle(
         "schema": SCHEMA,
         "sample_rate": sample_rate,
         "channels": 1,
-        "features": asdict(spec),
+        "features": spec.to_dict(),
         "visual_weights_sha256": None if weights is None else sha256_file(weights),
     }
     if dancer != "prominent":
@@ -257,7 +257,9 @@ def settle(
         write_json(paths.settings, settings)
         return
     there = read_json(paths.settings)
-    flat, flat_there = ({"dancer": "prominent", **_flat(values)} for values in (settings, there))
+    flat, flat_there = (
+        {"dancer": "prominent", "streams": [], **_flat(values)} for values in (settings, there)
+    )
     for key in {**flat, **flat_there}:
         if flat.get(key) != flat_there.get(key):
             raise CorpusError(

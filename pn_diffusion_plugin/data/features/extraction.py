@@ -22,6 +22,7 @@ from ..video.probe import probe
 from ..video.read import frame_times, read_frames
 from .feature_file import FeatureHeader, Features, FeatureSpec
 from .pose import POSE_SIDE, PoseExtractor, PoseSource
+from .streams import build_stream
 from .visual import PICTURE_SIZE, VisualEncoder, WindowEncoder, build_visual_encoder, window_indices
 
 AHEAD = 32  # pictures that may wait for the encoder (40 MB at POSE_SIDE)
@@ -83,7 +84,8 @@ def extract_features(
         video_sha256=sha256_file(video),
         detected_share=float(detected.mean()),
     )
-    return Features(header, keypoints, detected, visual[: len(forward)], visual[len(forward) :])
+    further = {name: build_stream(name)(video, spec.pose_fps, len(keypoints)) for name in spec.streams}
+    return Features(header, keypoints, detected, visual[: len(forward)], visual[len(forward) :], **further)
 
 
 def _tap(frames: Iterable[np.ndarray], windows: WindowEncoder, every: int) -> Iterator[np.ndarray]:

@@ -42,7 +42,7 @@ def is_written(spec: GeneratedSpec, plan: ClipPlan, folder: Path) -> bool:
 
 def digest(spec: GeneratedSpec, plan: ClipPlan, features: FeatureSpec) -> str:
     """What stands for the video's checksum in a clip that has no video: a hash of all that decides its features."""
-    about: dict[str, Any] = {**plan.about(spec), "estimator": ESTIMATOR, "windows": vars(features)}
+    about: dict[str, Any] = {**plan.about(spec), "estimator": ESTIMATOR, "windows": features.to_dict()}
     return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
 
 
