@@ -16,7 +16,7 @@ import torch
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.data.corpora import ensure_corpus
 from pn_diffusion_plugin.data.corpora.clips import write_clip
-from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, settle
+from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, write_or_check_settings
 from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
 from pn_diffusion_plugin.data.features.visual import visual_dim
 from pn_diffusion_plugin.data.manifest import SPLITS, CorpusPaths
@@ -38,7 +38,7 @@ def build_corpus(root: Path, spec: FeatureSpec) -> Path:
     clips = [
         clip for split in SPLITS for clip in read_split(CorpusPaths(source).manifest(split), CLIPS[split])
     ]
-    settle(CorpusPaths(root), spec, clips[0].info.sample_rate)
+    write_or_check_settings(CorpusPaths(root), spec, clips[0].info.sample_rate)
     for clip in clips:
         write_clip(root, clip.info, clip.reference, _widened(clip.features, spec))
     finish_corpus(root)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ..errors import UserError
-from .prepare import chosen_shard, tell
+from .prepare import parse_shard, print_report
 
 
 def prepare_generated(
@@ -57,9 +57,9 @@ def prepare_generated(
         raise UserError(
             "a corpus of no clips cannot be made: give --train, --valid or --test a number above 0"
         )
-    shard = chosen_shard(shards, shard_index)
+    shard = parse_shard(shards, shard_index)
     spec = GeneratedSpec(train=train, valid=valid, test=test, seed=seed)
-    tell(
+    print_report(
         prepare(
             dst or paths.outputs_dir() / "corpora" / "generated",
             spec,

@@ -1,52 +1,40 @@
-"""`pn-diffusion prepare aistpp` and `prepare tiktok`: published collections, from the files as their owners distribute
-them. Nothing is downloaded: both collections come with terms that the user has to accept."""
+"""`pn-diffusion prepare aistpp` and `prepare tiktok`: published datasets, from the files as their owners distribute
+them. Nothing is downloaded, since both require the user to accept their terms."""
 
 from __future__ import annotations
 
-import os
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ..errors import UserError
 from .common import Dancer, say
-from .prepare import chosen_shard, name_and_value, tell
+from .prepare import (
+    CORES,
+    Dst,
+    Encoder,
+    Jobs,
+    Seed,
+    ShardIndex,
+    Shards,
+    Slurm,
+    SlurmOption,
+    Weights,
+    execution,
+    print_report,
+)
 
 if TYPE_CHECKING:
     from ..data.corpora.selection import Selection
 
-_CORES = os.cpu_count() or 1
-Src = Annotated[Path, typer.Argument(help="Folder of the videos; annotations and music may lie beside them.")]
-Dst = Annotated[Path, typer.Argument(help="Folder of the corpus.")]
+Src = Annotated[Path, typer.Argument(help="Folder with the videos, and optionally annotations and music.")]
 Lists = Annotated[
     list[str] | None,
     typer.Option(
         "--split-file",
-        help="Instead of --split: train=FILE, valid=FILE, test=FILE; names of videos, one a line, as in the published "
-        "lists. Repeat it.",
+        help="Instead of --split: train=FILE, valid=FILE, test=FILE with names of videos, one per line, as in the "
+        "published lists. Repeatable.",
     ),
-]
-Seed = Annotated[int, typer.Option(help="Of the split `ours`.")]
-Jobs = Annotated[int, typer.Option(help="Processes.")]
-Encoder = Annotated[str, typer.Option(help="inception_i3d or i3d_r50.")]
-Weights = Annotated[Path | None, typer.Option(help="File with the encoder's weights.")]
-Shards = Annotated[
-    int | None, typer.Option(min=1, help="Parts to divide the videos into, as `prepare folder` does.")
-]
-ShardIndex = Annotated[
-    int | None,
-    typer.Option(
-        min=0, help="Make the clips of this part alone; at last, the same command without both options."
-    ),
-]
-Slurm = Annotated[
-    bool, typer.Option("--slurm", help="Submit a SLURM job for each of --shards, and one that ends the work.")
-]
-SlurmOption = Annotated[
-    list[str] | None,
-    typer.Option(help="What sbatch takes, as NAME=VALUE, e.g. partition=long. Repeat it."),
 ]
 
 
@@ -63,7 +51,7 @@ def prepare_aistpp(
     split_file: Lists = None,
     camera: Annotated[
         list[str] | None,
-        typer.Option(help="Only this camera, c01 to c09. Repeat it. Default: c01; loris: all."),
+        typer.Option(help="Only this camera, c01 to c09. Repeatable. Default: c01; loris: all."),
     ] = None,
     keypoints: Annotated[
         bool, typer.Option("--keypoints", help="Use AIST++'s published 2D keypoints instead of BlazePose.")
@@ -74,10 +62,10 @@ def prepare_aistpp(
     music: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of sound files named as videos or sequences, instead of the videos' sound."
+            help="Folder of sound files named as videos or sequences, to replace the videos' sound."
         ),
     ] = None,
-    jobs: Jobs = _CORES,
+    jobs: Jobs = CORES,
     seed: Seed = 0,
     visual_encoder: Encoder = "inception_i3d",
     visual_weights: Weights = None,
@@ -103,8 +91,8 @@ def prepare_aistpp(
         music=music,
         seed=seed,
     )
-    how = _how(jobs, shards, shard_index, slurm, slurm_option)
-    _prepare(selection, dst, how, seed, visual_encoder, visual_weights)
+    how = execution(jobs, shards, shard_index, slurm, slurm_option)
+    _prepare(selection, dst, visual_encoder, seed=seed, visual_weights=visual_weights, **how)
 
 
 def prepare_tiktok(
@@ -112,7 +100,7 @@ def prepare_tiktok(
     dst: Dst,
     split: Annotated[str, typer.Option(help="ours (no song shared) or d2m-gan.")] = "ours",
     split_file: Lists = None,
-    jobs: Jobs = _CORES,
+    jobs: Jobs = CORES,
     seed: Seed = 0,
     visual_encoder: Encoder = "inception_i3d",
     visual_weights: Weights = None,
@@ -129,44 +117,16 @@ def prepare_tiktok(
     from ..data.corpora.tiktok import select_tiktok
 
     selection = select_tiktok(src, dst, split=split, lists=split_file or (), seed=seed)
-    how = _how(jobs, shards, shard_index, slurm, slurm_option)
-    _prepare(selection, dst, how, seed, visual_encoder, visual_weights, dancer)
+    how = execution(jobs, shards, shard_index, slurm, slurm_option)
+    _prepare(selection, dst, visual_encoder, seed=seed, visual_weights=visual_weights, dancer=dancer, **how)
 
 
-def _how(
-    jobs: int, shards: int | None, shard_index: int | None, slurm: bool, slurm_option: list[str] | None
-) -> dict[str, Any]:
-    """Where the work is done, as arguments of `prepare_selection`."""
-    if slurm:
-        from ..data.corpora.cluster import Cluster, prepare_on_cluster
-
-        if shards is None or shard_index is not None:
-            raise UserError("--slurm submits all shards: give --shards N, and no --shard-index")
-        cluster = Cluster(
-            "slurm", cpus=jobs, options=dict(name_and_value(text) for text in slurm_option or ())
-        )
-        return {"run": partial(prepare_on_cluster, shards=shards, cluster=cluster)}
-    shard = chosen_shard(shards, shard_index, " (or --shards with --slurm)")
-    return {"jobs": jobs} if shard is None else {"jobs": jobs, "shard": shard}
-
-
-def _prepare(
-    selection: Selection,
-    dst: Path,
-    how: dict[str, Any],
-    seed: int,
-    visual_encoder: str,
-    visual_weights: Path | None,
-    dancer: str = "prominent",
-) -> None:
+def _prepare(selection: Selection, dst: Path, visual_encoder: str, **options: Any) -> None:
     from ..data.corpora.selection import prepare_selection
     from ..data.features.feature_file import FeatureSpec
 
     for note in selection.notes:
         say(note)
-    spec = FeatureSpec(visual_encoder=visual_encoder)
-    tell(
-        prepare_selection(
-            selection, dst, spec=spec, seed=seed, visual_weights=visual_weights, dancer=dancer, **how
-        )
+    print_report(
+        prepare_selection(selection, dst, spec=FeatureSpec(visual_encoder=visual_encoder), **options)
     )

@@ -25,7 +25,7 @@ from ..utils.files import atomic_path, write_json
 SPLITS = ("train", "valid", "test")
 _KINDS: dict[str, Any] = {
     "str": str, "int": int, "float": (int, float), "str | None": (str, type(None)),
-    "float | None": (int, float, type(None)), "list[float] | None": (list, type(None)),
+    "float | None": (int, float, type(None)), "list[float] | None": (list, type(None)), "bool": bool,
 }  # fmt: skip
 SCHEMA = 1
 _MOST = 10**9  # seconds, Hz: more than any clip has
@@ -92,6 +92,7 @@ class DanceInfo:
         song_source: who says so: "label", "fingerprint" (the sounds were compared), "file" (nobody).
         choreography, dancer, genre, bpm: labels or None.
         beats: times of the music's beats (s) or None.
+        silent: the sound track holds no music; the clip is in no split.
     """
 
     name: str
@@ -114,6 +115,7 @@ class DanceInfo:
     genre: str | None = None
     bpm: float | None = None
     beats: list[float] | None = None
+    silent: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """As what `save` writes."""
@@ -146,7 +148,7 @@ class DanceInfo:
         """Raise TypeError or ValueError where a value is of the wrong kind, or no length."""
         for field in fields(self):
             value, kinds = getattr(self, field.name), _KINDS[str(field.type)]
-            if isinstance(value, bool) or not isinstance(value, kinds):
+            if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
                 raise TypeError(f"{field.name} is {value!r}")
         if not all(isinstance(beat, (int, float)) for beat in self.beats or []):
             raise TypeError("beats are no numbers")

@@ -77,7 +77,7 @@ def corpus(folder: Path) -> Target:
     """A prepared corpus: settings, splits, clips' jsons and manifests."""
     from tiny_corpus import RATE, SPEC, make_corpus
 
-    from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, settle
+    from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, write_or_check_settings
     from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, load_manifest
 
     root = folder / "corpus"
@@ -90,7 +90,7 @@ def corpus(folder: Path) -> Target:
         load_manifest(root / "egs" / "train")
         for name in paths.clip_names():
             DanceInfo.load(paths.info(name), root)
-        settle(paths, SPEC, RATE)
+        write_or_check_settings(paths, SPEC, RATE)
         finish_corpus(root)
 
     return Target([small], read)

@@ -16,7 +16,7 @@ from typing import TextIO
 import numpy as np
 
 from pn_diffusion_plugin.data.corpora.clips import write_clip
-from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, settle
+from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, write_or_check_settings
 from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, FeatureSpec
 from pn_diffusion_plugin.data.features.visual import window_indices
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
@@ -65,7 +65,7 @@ def make_features(
 
 def make_corpus(root: Path, seconds: list[float], split: str = "train") -> Path:
     """A corpus of one split; the sound of a clip tells the time: sample n is n / 2^15 of its whole length."""
-    settle(CorpusPaths(root), SPEC, RATE)
+    write_or_check_settings(CorpusPaths(root), SPEC, RATE)
     for number, length in enumerate(seconds):
         name, samples = f"clip{number}", round(length * RATE)
         wav = np.linspace(0, 0.9, samples, endpoint=False, dtype=np.float32)

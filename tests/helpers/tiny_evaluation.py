@@ -11,7 +11,7 @@ import soundfile
 import yaml
 
 from pn_diffusion_plugin.data.corpora.clips import write_clip
-from pn_diffusion_plugin.data.corpora.prepare import settle
+from pn_diffusion_plugin.data.corpora.prepare import write_or_check_settings
 from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, FeatureSpec
 from pn_diffusion_plugin.data.features.visual import window_indices
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, write_manifests
@@ -49,7 +49,7 @@ def features() -> Features:
 
 def build_corpus(root: Path) -> Path:
     """A corpus of three clips with videos; the manifest of its test split."""
-    settle(CorpusPaths(root), SPEC, RATE)
+    write_or_check_settings(CorpusPaths(root), SPEC, RATE)
     for number in range(CLIPS):
         name, video = f"dance-{number}", root / "videos" / f"dance-{number}.mp4"
         pictures = (np.full((64, 48, 3), 40 * number + frame, np.uint8) for frame in range(25))

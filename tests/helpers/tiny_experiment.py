@@ -19,7 +19,7 @@ import torch
 
 from pn_diffusion_plugin.data.corpora.clips import write_clip
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, clip_dance, clip_plan, synthesise_clip_audio
-from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, settle
+from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, write_or_check_settings
 from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, FeatureSpec
 from pn_diffusion_plugin.data.features.visual import window_indices
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
@@ -67,7 +67,7 @@ def clip_features(split: str, index: int, seed: int, spec: FeatureSpec = SPEC) -
 
 def build_corpus(root: Path) -> Path:
     """A prepared corpus of 6 / 2 / 2 clips in `root`."""
-    settle(CorpusPaths(root), SPEC, 22050)
+    write_or_check_settings(CorpusPaths(root), SPEC, 22050)
     clips = [(split, index) for split in ("train", "valid", "test") for index in range(MINI.clips(split))]
     for seed, (split, index) in enumerate(clips):
         wav, sample_rate, about = synthesise_clip_audio(MINI, split, index)

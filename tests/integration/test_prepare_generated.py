@@ -30,7 +30,7 @@ def test_a_training_clip_without_a_video_and_a_test_clip_with_one(tmp_path: Path
     )
     assert train.pose_extractor.startswith("generated/") and test.pose_extractor.startswith("blazepose/")
     again = run(*command)
-    assert again.returncode == 0 and "0 clips made, 2 were there" in again.stderr + again.stdout
+    assert again.returncode == 0 and "0 clips made, 2 existed" in again.stderr + again.stdout
 
 
 def test_wrong_usage_is_told_in_a_sentence(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Arrays come out of pickles as they went in; nothing else comes out, and nothing is run."""
+"""Pickled arrays are read as NumPy reads them; nothing else is built, and no code of the file runs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_arrays_are_read_as_pickle_reads_them(tmp_path, protocol):
 
 
 class Evil:
-    """What a hostile file does: it has a command run when it is read."""
+    """Pickles as a call of any function."""
 
     def __init__(self, function, *arguments):
         self.call = function, arguments
@@ -61,7 +61,9 @@ def test_nothing_in_a_file_is_run(tmp_path, protocol):
     ):
         path = tmp_path / f"{number}.pkl"
         path.write_bytes(pickle.dumps(content, protocol=protocol))
-        with pytest.raises(CorpusError, match=r"\.pkl is no file of arrays \(it asks for "):
+        with pytest.raises(
+            CorpusError, match="(it requests |an array that is not numeric)"
+        ):
             read_arrays(path)
     assert not mark.exists()
 
@@ -69,25 +71,25 @@ def test_nothing_in_a_file_is_run(tmp_path, protocol):
 def test_arrays_of_objects_and_wrong_sizes_are_refused(tmp_path):
     path = tmp_path / "a.pkl"
     path.write_bytes(pickle.dumps({"a": np.array([1, "x"], dtype=object)}))
-    with pytest.raises(CorpusError, match="no file of arrays .*of another type than numbers"):
+    with pytest.raises(CorpusError, match="not a file of arrays .*not numeric"):
         read_arrays(path)
     whole = pickle.dumps({"a": np.arange(3, dtype=np.int64)}, protocol=2)
     path.write_bytes(whole.replace(b"K\x03\x85", b"J\xff\xff\xff\x7f\x85"))  # a shape of 2^31 - 1
-    with pytest.raises(CorpusError, match="more or fewer bytes than its shape has"):
+    with pytest.raises(CorpusError, match="is not a file of arrays"):
         read_arrays(path)
 
 
 @pytest.mark.parametrize("content", [b"", b"no pickle", pickle.dumps([1, 2]), pickle.dumps({"a": 1})[:-3]])
-def test_broken_files_are_told(tmp_path, content):
+def test_broken_files_are_rejected(tmp_path, content):
     path = tmp_path / "a.pkl"
     path.write_bytes(content)
-    with pytest.raises(CorpusError, match=r"a\.pkl is no file of arrays"):
+    with pytest.raises(CorpusError, match=r"a\.pkl is not a file of arrays"):
         read_arrays(path)
     with pytest.raises(CorpusError, match="does not exist"):
         read_arrays(tmp_path / "b.pkl")
 
 
-def test_trees_are_read_and_what_a_file_names_twice_is_made_once(tmp_path):
+def test_nested_dictionaries_share_arrays(tmp_path):
     shared = np.arange(3.0)
     path = tmp_path / "a.pkl"
     path.write_bytes(pickle.dumps({"a": {"b": {"c": shared}, "d": shared}, 7: shared, "no": None}))
@@ -97,9 +99,11 @@ def test_trees_are_read_and_what_a_file_names_twice_is_made_once(tmp_path):
 
 
 def test_a_small_file_does_not_become_gigabytes(tmp_path):
-    """A memory of 2^31 places; 2^60 arrays, and a shape that would be as long if it were printed."""
+    """A memo of 2^31 entries, a bytearray of 2^60 bytes, 2^60 arrays, and a shape as long if it were printed."""
     path = tmp_path / "a.pkl"
     path.write_bytes(b"\x80\x02}r\xff\xff\xff\x7f.")
+    assert read_arrays(path) == {}
+    path.write_bytes(b"\x80\x05}\x8c\x01a\x96" + (1 << 60).to_bytes(8, "little") + b"xs.")
     assert read_arrays(path) == {}
     tree: dict[str, Any] = {"a": np.arange(3)}
     shape: tuple[Any, ...] = (3,)
@@ -112,7 +116,7 @@ def test_a_small_file_does_not_become_gigabytes(tmp_path):
     path.write_bytes(lying)
     assert set(read_arrays(path)) == {"a"}
     path.write_bytes(pickle.dumps({"a": ShapedLike(shape)}, protocol=2))
-    with pytest.raises(CorpusError, match="an array of a negative size|without a shape"):
+    with pytest.raises(CorpusError, match="is not a file of arrays"):
         read_arrays(path)
 
 
@@ -133,5 +137,5 @@ def test_a_file_changes_none_of_what_reads_it(tmp_path):
     path.write_bytes(
         b"\x80\x02c_codecs\nencode\nN}X\x0c\x00\x00\x00__defaults__X\x04\x00\x00\x00utf8\x85s\x86b."
     )
-    with pytest.raises(CorpusError, match="it changes what is no array"):
+    with pytest.raises(CorpusError, match="modifies an object that is not an array"):
         read_arrays(path)

@@ -1,6 +1,6 @@
 """One video into one clip of a corpus, and many of them in worker processes.
 
-A clip's json is written last, and all files are whole or not there, so a process may be killed at any moment.
+All files are written atomically, and a clip's JSON file is written last, so a process may be killed at any time.
 """
 
 from __future__ import annotations
@@ -24,23 +24,25 @@ from ...errors import AudioError, CorpusError, FeatureFileError, UserError, expl
 from ...utils.files import atomic_path, sha256_file
 from ...utils.sound import read_sound_file
 from ..manifest import CorpusPaths, DanceInfo
-from .folder import Labels
-from .locking import Run, at_work
+from .folder import Labels, utf8_path
+from .locking import Run, worker_lock
 
 if TYPE_CHECKING:
     from ..features.feature_file import Features, FeatureSpec
 
 logger = logging.getLogger(__name__)
 
+SILENCE = 1e-3  # peak of full scale (-60 dB): a sound track below it holds no music
+
 Extractor = Callable[[Path], "Features"]
-#: Makes an extractor in a worker process, from the specification and a file of visual weights or None.
+#: Creates an extractor in a worker process from the specification and a file of visual weights or None.
 ExtractorFactory = Callable[["FeatureSpec", "Path | None"], Extractor]
 
 
 def build_extractor(
     spec: FeatureSpec, visual_weights: Path | None, dancer: str | int = "prominent"
 ) -> Extractor:
-    """The extractor of `extraction.py`: BlazePose, and the visual encoder that `spec` names."""
+    """The default extractor: BlazePose and the visual encoder named by `spec`."""
     from ..features.extraction import extract_features
     from ..features.pose import PoseExtractor
     from ..features.visual import build_visual_encoder
@@ -51,9 +53,9 @@ def build_extractor(
 
 @dataclass(frozen=True)
 class ClipJob:
-    """One video to be made into one clip, in the run that `run_in` opened.
+    """One video to be made into one clip, in a run opened by `lock_corpus`.
 
-    `sound` is the file with its music, beginning with the picture; None: the video's own sound.
+    `sound` is a sound file that starts with the video; None: the video's own sound track.
     """
 
     video: Path
@@ -66,26 +68,19 @@ class ClipJob:
     sound: Path | None = None
 
 
-def _video_path(job: ClipJob) -> str:
-    """How the clip's json names its video: relative to the corpus if inside."""
-    return str(job.video.relative_to(job.root) if job.video.is_relative_to(job.root) else job.video)
-
-
-def name_clash(job: ClipJob) -> str | None:
-    """Why a clip of this name cannot be made: another video has it."""
+def name_conflict(job: ClipJob) -> str | None:
+    """The error message if the clip's name is taken by another video, or None."""
     path = CorpusPaths(job.root).info(job.name)
-    if path.exists():
-        try:
-            other = job.root / DanceInfo.load(path).video
-        except CorpusError:
-            return None
-        if other.exists() and not other.samefile(job.video):
-            return f"{job.video} and {other} would both be clip {job.name}: rename one of them"
-    return None
+    try:
+        other = job.root / DanceInfo.load(path).video
+        taken = other.exists() and not other.samefile(job.video)
+    except (CorpusError, OSError):
+        return None
+    return f"{job.video} and {other} would both be clip {job.name}: rename one of them" if taken else None
 
 
-def is_finished(job: ClipJob) -> bool:
-    """Whether json, sound and features are there, whole, and of this very video and specification."""
+def is_complete(job: ClipJob) -> bool:
+    """Whether JSON file, sound and features exist, undamaged, and match the video and the specification."""
     from ..features.feature_file import load_features
 
     paths = CorpusPaths(job.root)
@@ -102,9 +97,10 @@ def is_finished(job: ClipJob) -> bool:
 
 
 def prepare_clip(job: ClipJob, extract: Extractor) -> int:
-    """Make one clip; gives the number of its pictures that were looked at.
+    """Make one clip, replacing an existing one of that name; returns the number of frames processed.
 
-    A clip of that name that was there before goes at once: its video has changed.
+    Raises:
+        UserError: the video or its sound cannot be used.
     """
     from ..video.probe import probe
     from ..video.sound import read_audio
@@ -112,24 +108,30 @@ def prepare_clip(job: ClipJob, extract: Extractor) -> int:
     CorpusPaths(job.root).info(job.name).unlink(missing_ok=True)
     size = job.video.stat().st_size
     video = probe(job.video)
-    # First what fails fast: many a video has no sound.
+    # First what fails fast: many videos have no sound.
     if job.sound is None:
         wav = read_audio(job.video, job.sample_rate)
     else:
         wav = read_sound(job.sound, video.seconds, job.sample_rate)
+    if not np.isfinite(wav).all():
+        raise AudioError(
+            f"the sound of {job.sound or job.video} contains NaN or infinity: encode it again, or replace it"
+        )
     features = extract(job.video)
+    inside = job.video.is_relative_to(job.root)
     info = DanceInfo(
         name=job.name,
         seconds=video.seconds,
         sample_rate=job.sample_rate,
         n_samples=len(wav),
-        video=_video_path(job),
+        video=utf8_path(job.video.relative_to(job.root) if inside else job.video),
         video_sha256=features.header.video_sha256,
         video_size=size,
         width=video.width,
         height=video.height,
         fps=video.fps,
         detected_share=features.header.detected_share,
+        silent=bool(np.abs(wav).max(initial=0.0) < SILENCE),
     )
     write_clip(job.root, with_labels(info, job.labels), wav, features)
     return len(features.keypoints)
@@ -139,7 +141,7 @@ def read_sound(path: Path, seconds: float, sample_rate: int) -> np.ndarray:
     """The first `seconds` of a sound file at `sample_rate` (Hz), mono: (round(seconds * sample_rate),) float32.
 
     Raises:
-        AudioError: the file is missing or no sound, or ends more than half a second too early.
+        AudioError: the file is missing, not a sound file, or more than half a second too short.
     """
     import soxr
 
@@ -151,7 +153,7 @@ def read_sound(path: Path, seconds: float, sample_rate: int) -> np.ndarray:
         raise AudioError(f"{path} cannot be read as sound ({error}): give a wav, flac or mp3 file") from error
     if len(wav) / rate < seconds - 0.5:
         raise AudioError(
-            f"{path} lasts {len(wav) / rate:.1f} s, its video {seconds:.1f} s: give the music of the whole video"
+            f"{path} is {len(wav) / rate:.1f} s long, its video {seconds:.1f} s: give music of the whole video"
         )
     wav = wav.mean(axis=1)
     return fit_length(
@@ -160,7 +162,7 @@ def read_sound(path: Path, seconds: float, sample_rate: int) -> np.ndarray:
 
 
 def write_clip(root: Path, info: DanceInfo, wav: np.ndarray, features: Features) -> None:
-    """Put a clip into the corpus `root`; `finish_corpus` then gives it its split.
+    """Write a clip into the corpus `root`; `finish_corpus` then assigns its split.
 
     Args:
         root: the corpus.
@@ -180,12 +182,12 @@ def write_clip(root: Path, info: DanceInfo, wav: np.ndarray, features: Features)
 
 
 def to_16_bit(wav: np.ndarray) -> np.ndarray:
-    """(N,) float sound to int16, 1.0 being 32768 as readers have it (libsndfile would write 32767)."""
+    """(N,) float → int16 with 1.0 = 32768, as readers assume (libsndfile would write 32767)."""
     return np.clip(np.round(np.asarray(wav, np.float64) * 32768), -32768, 32767).astype(np.int16)
 
 
 def with_labels(info: DanceInfo, labels: Labels | None) -> DanceInfo:
-    """The clip with these labels instead of its old ones; None: as it is, without what was not labelled."""
+    """Replace the labels of a clip; None keeps them."""
     if labels is None:
         return info
     song_source = "label" if labels.song else None
@@ -197,16 +199,16 @@ _extract: Extractor | None = None  # of this worker process
 
 
 def start_worker() -> None:
-    """Initialise a worker process: one thread, deaf to Ctrl-C, gone with its parent."""
+    """Initialise a worker process: one thread, Ctrl-C ignored, exit with the parent."""
     import torch
 
     torch.set_num_threads(1)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all: the parent deals with it.
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent handles Ctrl-C
+    threading.Thread(target=_exit_with_parent, daemon=True).start()
 
 
-def _die_with_parent() -> None:
-    """A killed parent cannot stop its workers, and they would wait for work for ever: they watch it."""
+def _exit_with_parent() -> None:
+    """A killed parent cannot stop its workers, which would wait forever: they watch it."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -215,17 +217,17 @@ def _die_with_parent() -> None:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a job.
+    """Result of a job.
 
     Attributes:
         reason: why it failed, or None.
-        fatal: whether all others would fail too.
-        pictures: of the video that were looked at.
+        fatal: whether all other jobs would fail too.
+        frames: number of video frames processed.
     """
 
     reason: str | None = None
     fatal: bool = False
-    pictures: int = 0
+    frames: int = 0
 
 
 def _run_job(job: ClipJob, make_extractor: Callable[[], Extractor]) -> Outcome:
@@ -236,8 +238,8 @@ def _run_job(job: ClipJob, make_extractor: Callable[[], Extractor]) -> Outcome:
     except Exception as error:
         return Outcome(_reason(error), fatal=True)
     try:
-        with at_work(job.run):
-            return Outcome(pictures=prepare_clip(job, _extract))
+        with worker_lock(job.run):
+            return Outcome(frames=prepare_clip(job, _extract))
     except Exception as error:
         return Outcome(_reason(error, job.video), fatal=is_about_the_disk(error))
 
@@ -252,20 +254,20 @@ def _reason(error: Exception, video: Path | None = None) -> str:
 def prepare_clips(
     todo: Sequence[ClipJob], make_extractor: Callable[[], Extractor], jobs: int, progress: bool
 ) -> Iterator[tuple[ClipJob, Outcome]]:
-    """Prepare clips; yields each with what came of it.
+    """Prepare clips and yield each with its outcome.
 
     Raises:
-        CorpusError: the extractor cannot be made.
+        CorpusError: the extractor cannot be created, or the disk is full.
     """
     from ...utils.progress import progress_bar
 
     if not todo:
         return
     failures = 0
-    run = _in_processes(todo, make_extractor, jobs) if jobs > 0 else _in_place(todo, make_extractor)
+    outcomes = _in_processes(todo, make_extractor, jobs) if jobs > 0 else _in_place(todo, make_extractor)
     with progress_bar(progress) as bar:
         task = bar.add_task("videos", total=len(todo))
-        for job, outcome in run:
+        for job, outcome in outcomes:
             if outcome.fatal:
                 raise CorpusError(str(outcome.reason))
             failures += outcome.reason is not None
@@ -287,30 +289,30 @@ def _in_place(todo: Sequence[ClipJob], make_extractor: Callable[[], Extractor]) 
 
 
 def _in_processes(todo: Sequence[ClipJob], make_extractor: Callable[[], Extractor], jobs: int) -> _Outcomes:
-    """All jobs in a pool. A worker that dies takes the pool along: those that were at work then (the first
-    unfinished ones) are tried once more, each alone, and the rest go into a new pool."""
+    """Run all jobs in a pool. A worker that crashes breaks the pool: the jobs that were running then (the first
+    unfinished ones) are tried again, each alone, and the rest go into a new pool."""
     queue = list(todo)
     while queue:
-        broken = set()
+        unfinished = set()
         for job, outcome in _pool(queue, make_extractor, min(jobs, len(queue))):
             if outcome is None:
-                broken.add(job.name)
+                unfinished.add(job.name)
             else:
                 yield job, outcome
-        queue = [job for job in queue if job.name in broken]
+        queue = [job for job in queue if job.name in unfinished]
         suspects, queue = queue[:jobs], queue[jobs:]
         for suspect in suspects:
             for job, outcome in _pool([suspect], make_extractor, 1):
-                yield job, outcome or Outcome(f"{job.video} {_DIED}")
+                yield job, outcome or Outcome(f"{job.video} {_CRASHED}")
 
 
-_DIED = "killed its worker process (out of memory, or a crash in a decoder): shorten or convert it"
+_CRASHED = "crashed its worker process (out of memory, or a bug in a decoder): shorten or convert it"
 
 
 def _pool(
     todo: Sequence[ClipJob], make_extractor: Callable[[], Extractor], jobs: int
 ) -> Iterator[tuple[ClipJob, Outcome | None]]:
-    """Jobs with their outcomes as they come; None: the pool broke before."""
+    """Jobs with their outcomes as they complete; None: the pool broke before."""
     context = multiprocessing.get_context("spawn")
     others = set(multiprocessing.active_children())
     pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=start_worker)
@@ -321,7 +323,7 @@ def _pool(
                 yield jobs_of[future], future.result()
             except BrokenProcessPool:
                 yield jobs_of[future], None
-    except BaseException:  # Interrupted: whole files only are left, so nobody need wait for a long video.
+    except BaseException:  # interrupted: files are atomic, so do not wait for long videos
         for worker in set(multiprocessing.active_children()) - others:
             worker.kill()
         raise

@@ -1,8 +1,8 @@
-"""Who may write to a corpus: one run, or the runs of several shards side by side.
+"""Locks of a corpus: either one run of the whole corpus writes to it, or several shards in parallel.
 
-Locks on files do it, since the system lets go of them when a process dies. The whole corpus' run holds `.run` alone;
-shards hold it together, and each a file of its own. Beside it lies a file with the run's name, which its worker
-processes hold while they write: those of a killed run live a moment longer, and find another name there.
+File locks are used, since the system releases them when a process dies. A run of the whole corpus holds `.run`
+exclusively; shards share it, and each holds a file of its own. Worker processes hold a further file while they write.
+It contains the id of their run: workers of a killed run may live a moment longer, and stop when they find another id.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,10 +22,10 @@ from ...errors import CorpusError, UserError
 
 @dataclass(frozen=True)
 class Shard:
-    """One of `count` parts of the videos, of about the same size.
+    """One of `count` parts of the videos, of about equal size.
 
     Raises:
-        UserError: there is no such part.
+        UserError: the index is out of range.
     """
 
     index: int
@@ -40,18 +41,17 @@ class Shard:
         return f"{self.index}-of-{self.count}"
 
     def holds(self, relative: Path) -> bool:
-        """Whether the video at this path within its folder is in this part: by the path alone, so that another
-        video more or less moves none."""
-        digest = hashlib.sha256(relative.as_posix().encode()).digest()
+        """Whether the video at this path within its folder is in this shard; depends on the path alone."""
+        digest = hashlib.sha256(os.fsencode(relative)).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.index
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that `run_in` opened: its corpus, its name, and the file that says so."""
+    """A run opened by `lock_corpus`: its corpus, its id, and the name of the lock file of its workers."""
 
     root: Path
-    name: str
+    id: str
     workers: str
 
 
@@ -68,11 +68,11 @@ def _in_use(root: Path, what: str = "") -> CorpusError:
 
 
 @contextlib.contextmanager
-def run_in(root: Path, shard: Shard | None = None) -> Iterator[Run]:
-    """Open a run that writes to the corpus `root`, or to a shard's part of it, until the block or the process ends.
+def lock_corpus(root: Path, shard: Shard | None = None) -> Iterator[Run]:
+    """Open a run that writes to the corpus `root`, or to one shard of it, until the block or the process ends.
 
     Raises:
-        CorpusError: another run is open: of the whole, of the same shard, or of another number of shards.
+        CorpusError: another run is open: of the whole corpus, of the same shard, or with another number of shards.
     """
     root.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -80,44 +80,44 @@ def run_in(root: Path, shard: Shard | None = None) -> Iterator[Run]:
         if not _try_lock(whole, fcntl.LOCK_EX if shard is None else fcntl.LOCK_SH):
             raise _in_use(root)
         if shard is not None:
-            mine = stack.enter_context(open(root / f".run-{shard}", "a"))
-            with _one_at_a_time(root):
-                if not _try_lock(mine, fcntl.LOCK_EX):
+            own = stack.enter_context(open(root / f".run-{shard}", "a"))
+            with _exclusive_settings(root):
+                if not _try_lock(own, fcntl.LOCK_EX):
                     raise _in_use(root, f"shard {shard.index} of ")
-                other = next((n for n in _shards_at_work(root) if n != shard.count), None)
+                other = next((n for n in _active_shards(root) if n != shard.count), None)
             if other is not None:
                 raise CorpusError(
                     f"{root} is being prepared in {other} shards: give --shards {other} or wait for them"
                 )
         run = Run(root, uuid.uuid4().hex, ".workers" if shard is None else f".workers-{shard}")
-        _end_others(run, everybody=shard is None)
-        if shard is None:  # shards that are done leave nothing
+        _expire_workers(run, every_run=shard is None)
+        if shard is None:  # files of finished shards
             for path in (*root.glob(".run-*"), *root.glob(".workers-*")):
                 path.unlink()
         yield run
 
 
-def _end_others(run: Run, everybody: bool) -> None:
-    """Wait for the workers of killed runs, let none of them begin anything any more, and write the run's name."""
-    before = set(run.root.glob(".workers*")) if everybody else {run.root / ".workers"}
+def _expire_workers(run: Run, every_run: bool) -> None:
+    """Wait for writes of workers of killed runs, then write the new id, so that they do not begin another one."""
+    before = set(run.root.glob(".workers*")) if every_run else {run.root / ".workers"}
     for path in before | {run.root / run.workers}:
         with open(path, "a") as stream:
             fcntl.flock(stream, fcntl.LOCK_EX)
             stream.truncate(0)
             if path.name == run.workers:
-                stream.write(run.name)
+                stream.write(run.id)
                 stream.flush()
 
 
 @contextlib.contextmanager
-def _one_at_a_time(root: Path) -> Iterator[None]:
+def _exclusive_settings(root: Path) -> Iterator[None]:
     with open(root / ".settings", "a") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
 
 
-def _shards_at_work(root: Path) -> Iterator[int]:
-    """The number of shards that each open run of a shard counts by; looked at one at a time, for it takes locks."""
+def _active_shards(root: Path) -> Iterator[int]:
+    """The shard count of each open run of a shard. Takes locks: call it under `_exclusive_settings`."""
     for path in sorted(root.glob(".run-*-of-*")):
         with open(path) as stream:
             if not _try_lock(stream, fcntl.LOCK_SH):
@@ -125,28 +125,28 @@ def _shards_at_work(root: Path) -> Iterator[int]:
 
 
 @contextlib.contextmanager
-def settings_of(run: Run) -> Iterator[bool]:
-    """Be the only one to read and write the corpus' settings; gives whether other runs go by them now."""
-    with _one_at_a_time(run.root):
-        yield sum(1 for _ in _shards_at_work(run.root)) > (run.workers != ".workers")
+def lock_settings(run: Run) -> Iterator[bool]:
+    """Exclusive access to the settings of the corpus; yields whether other runs use them now."""
+    with _exclusive_settings(run.root):
+        yield sum(1 for _ in _active_shards(run.root)) > (run.workers != ".workers")
 
 
 @contextlib.contextmanager
-def at_work(run: Run) -> Iterator[None]:
-    """Write to the corpus as a worker of this run.
+def worker_lock(run: Run) -> Iterator[None]:
+    """Held by a worker process while it writes to the corpus.
 
     Raises:
-        CorpusError: the run is over and another one has begun.
+        CorpusError: the run has ended and another one has begun.
     """
     with open(run.root / run.workers) as workers:
         fcntl.flock(workers, fcntl.LOCK_SH)
-        if workers.read() != run.name:
+        if workers.read() != run.id:
             raise _in_use(run.root)
         yield
 
 
 def remove_locks(root: Path) -> None:
-    """Take away the files of this module; only the whole corpus' run may."""
+    """Remove all lock files. Requires the lock of the whole corpus."""
     for pattern in (".run*", ".workers*", ".settings"):
         for path in root.glob(pattern):
             path.unlink(missing_ok=True)

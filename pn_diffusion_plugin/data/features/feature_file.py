@@ -93,6 +93,9 @@ class FeatureHeader:
     detected_share: float
     streams: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "streams", tuple(self.streams))
+
 
 def _without_empty_streams(values: dict[str, Any]) -> dict[str, Any]:
     return {k: list(v) if k == "streams" else v for k, v in values.items() if k != "streams" or v}
@@ -264,9 +267,7 @@ def load_features(path: str | Path, expect: FeatureSpec | None = None) -> Featur
         checksum = values.pop("sha256", None)
         if checksum is not None and checksum != _checksum(values, arrays):
             raise ValueError("the checksum does not match")
-        if not isinstance(values.get("streams", []), list):
-            raise ValueError(f"streams is {_short(values['streams'])}")
-        header = FeatureHeader(**{**values, "streams": tuple(values.get("streams", ()))})
+        header = FeatureHeader(**values)
         _check_header(header)
         features = Features(header, **arrays)
         _check_arrays(features)

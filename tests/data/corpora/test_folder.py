@@ -35,7 +35,7 @@ def test_finds_videos_at_any_depth_but_not_in_the_corpus(folder):
 def test_says_when_there_is_no_folder_or_no_video(tmp_path):
     with pytest.raises(CorpusError, match="not a folder"):
         find_videos(tmp_path / "nowhere")
-    with pytest.raises(CorpusError, match="holds no video"):
+    with pytest.raises(CorpusError, match="contains no video"):
         find_videos(tmp_path)
 
 
@@ -82,8 +82,8 @@ def test_table_names_videos_by_path_or_unique_name(folder):
         ("name,song\na.mp4,x\n", "no column `file`"),
         ("file,split\na.mp4,dev\n", "line 2 .*'dev'.*train, valid, test"),
         ("file,bpm\na.mp4,fast\n", "line 2 .*bpm"),
-        ("file,song\nzzz.mp4,x\n", "names none of the videos"),
-        ("file,song\na,x\n", "fits 2 videos"),
+        ("file,song\nzzz.mp4,x\n", "lists none of the videos"),
+        ("file,song\na,x\n", "matches 2 videos"),
     ],
 )
 def test_wrong_tables_are_told(folder, text, message):
@@ -106,7 +106,7 @@ def test_sidecar(tmp_path):
     )
     assert read_sidecar(video) == Labels(song="s", bpm=96.0, beats=[0.5, 1.0], split="test")
     (tmp_path / "a.json").write_text("[1")
-    with pytest.raises(CorpusError, match=r"a\.json is not a json file"):
+    with pytest.raises(CorpusError, match=r"a\.json cannot be read as JSON"):
         read_sidecar(video)
 
 

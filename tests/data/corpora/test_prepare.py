@@ -12,11 +12,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 from tiny_corpus import RATE, dying_extractor, fast_extractor, tree, write_tiny_video
 
 from pn_diffusion_plugin.data.corpora.clips import build_extractor
+from pn_diffusion_plugin.data.corpora.locking import Shard
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, synthesise_clip_audio
 from pn_diffusion_plugin.data.corpora.mini import write_clip as write_mini_clip
 from pn_diffusion_plugin.data.corpora.prepare import PrepareReport, finish_corpus, prepare_folder
@@ -64,6 +66,49 @@ def test_one_bad_video_does_not_stop_the_rest(videos, prepared):
     assert "nobody was found" in reasons["black.mp4"] and "0 bytes" in reasons["empty.mp4"]
 
 
+AWKWARD = [b"x" * 246, "舞".encode() * 83, b"caf\xe9", b"2024-05-01T12:30:05", b"a,(b)=[c]@{d}'e"]
+
+
+def test_names_links_and_sidecars_of_one_video_do_not_stop_the_rest(videos, tmp_path):
+    src, dst = tmp_path / "src", tmp_path / "corpus"
+    for number, name in enumerate(AWKWARD):
+        (src / "more").mkdir(parents=True, exist_ok=True)
+        shutil.copy(videos / f"dance{number}.mp4", os.fsencode(src / "more") + b"/" + name + b".mp4")
+    shutil.copy(videos / "dance7.mp4", src / "unreadable.mp4")
+    (src / "unreadable.json").write_bytes(b"\xff")
+    (src / "more" / "loop").symlink_to(src)
+    (src / "self").symlink_to("self")
+    (src / "gone.mp4").symlink_to("nowhere.mp4")
+    for shard in (Shard(0, 2), Shard(1, 2), None):
+        report = prepare(src, dst, shard=shard, jobs=1)
+    assert len(report.done + report.skipped) == len(AWKWARD)
+    assert [path.name for path, _ in report.failed] == ["gone.mp4", "unreadable.mp4"]
+    assert prepare(src, dst).done == []
+    videos_named = {DanceInfo.load(CorpusPaths(dst).info(name)).video for name in report.skipped}
+    assert str(src / "more" / "caf\\xe9.mp4") in videos_named
+
+
+def test_sound_with_nan_fails_and_silence_is_in_no_split(videos, tmp_path):
+    src, dst = tmp_path / "src", tmp_path / "corpus"
+    src.mkdir()
+    for number in range(6):
+        shutil.copy(videos / f"dance{number}.mp4", src)
+    wav = np.random.default_rng(0).normal(0, 0.1, (2 * RATE, 1)).astype(np.float32)
+    wav[RATE] = np.nan
+    soundfile.write(tmp_path / "nan.wav", wav, RATE, subtype="FLOAT")
+    soundfile.write(tmp_path / "silent.wav", np.full(2 * RATE, 1e-4), RATE, subtype="PCM_24")
+    sounds = {src / "dance0.mp4": tmp_path / "nan.wav", src / "dance1.mp4": tmp_path / "silent.wav"}
+    splits = {"dance0.mp4": "test", "dance1.mp4": "test", "dance2.mp4": "test"}
+    for _ in range(2):  # the second call finds all clips complete
+        report = prepare(src, dst, sounds=sounds, splits=splits)
+        ((failed, reason),) = report.failed
+        assert failed.name == "dance0.mp4" and "nan.wav contains NaN" in reason
+        assert len(report.warnings) == 1 and "dance1.mp4 has a silent sound track" in report.warnings[0]
+        assert sum(report.splits.values()) == 4 and report.splits["test"] == 1
+    assert DanceInfo.load(CorpusPaths(dst).info("dance1")).split is None
+    assert report.leak_check == "ok"
+
+
 def test_nothing_is_left_of_the_bad_ones(prepared):
     dst, report = prepared
     names = {
@@ -87,7 +132,7 @@ def test_a_clip_is_the_video(videos, prepared):
 def test_splits_hold_all_clips_and_clips_of_the_same_sound_stay_together(prepared):
     dst, report = prepared
     assert sum(report.splits.values()) == 10 and all(report.splits.values())
-    assert report.pictures == 3 * (40 + 45 + 50) + 40 and report.pictures_per_second > 0
+    assert report.frames == 3 * (40 + 45 + 50) + 40 and report.frames_per_second > 0
     assert report.leak_check == "ok"
     paths = CorpusPaths(dst)
     first, again = (DanceInfo.load(paths.info(name)) for name in ("dance0", "again"))
@@ -106,7 +151,7 @@ def test_running_again_does_nothing(videos, prepared):
     before = tree(dst)
     again = prepare(videos, dst)
     assert again.done == [] and again.skipped == report.done and again.failed == report.failed
-    assert again.pictures == again.pictures_per_second == 0
+    assert again.frames == again.frames_per_second == 0
     assert tree(dst) == before
 
 
@@ -121,7 +166,7 @@ def test_damaged_splits_are_told(prepared, tmp_path, clips):
 
 def test_worker_processes_give_the_same(videos, prepared, tmp_path):
     report = prepare(videos, tmp_path / "corpus", jobs=2)
-    assert report.done == prepared[1].done and report.pictures == prepared[1].pictures
+    assert report.done == prepared[1].done and report.frames == prepared[1].frames
     assert tree(tmp_path / "corpus") == tree(prepared[0])
 
 
@@ -149,11 +194,11 @@ def test_changed_and_damaged_clips_are_made_again(videos, tmp_path):
 
 def test_other_settings_are_refused(videos, prepared):
     dst, _ = prepared
-    with pytest.raises(CorpusError, match=r"was prepared with pose_fps = 25\.0, and 30\.0 is asked for"):
+    with pytest.raises(CorpusError, match=r"was prepared with pose_fps = 25\.0, not 30\.0"):
         prepare(videos, dst, spec=FeatureSpec(pose_fps=30.0))
     with pytest.raises(CorpusError, match="sample_rate = 22050"):
         prepare(videos, dst, sample_rate=44100)
-    with pytest.raises(CorpusError, match="dancer = 'prominent', and 'left' is asked for"):
+    with pytest.raises(CorpusError, match="dancer = 'prominent', not 'left'"):
         prepare(videos, dst, dancer="left")
     with pytest.raises(UserError, match="dancer is 'best': give prominent"):
         prepare(videos, dst, dancer="best")
@@ -210,7 +255,7 @@ def test_a_folder_without_one_usable_video_leaves_nothing(videos, tmp_path):
     with pytest.raises(CorpusError, match="none of the 5 videos in .*bad can be used; the first: "):
         prepare(videos / "bad", tmp_path / "corpus")
     assert not (tmp_path / "corpus").exists()
-    with pytest.raises(CorpusError, match="holds no video"):
+    with pytest.raises(CorpusError, match="contains no video"):
         prepare(tmp_path, tmp_path / "corpus")
 
 
@@ -223,7 +268,7 @@ def test_a_crashing_decoder_takes_only_its_own_video_along(videos, tmp_path):
     report = prepare(src, tmp_path / "corpus", jobs=1, extractor=dying_extractor)
     assert report.done == ["dance0", "dance1", "dance2"]
     assert [path.name for path, _ in report.failed] == ["crash.mp4"]
-    assert "killed its worker process" in report.failed[0][1]
+    assert "crashed its worker process" in report.failed[0][1]
 
 
 def test_two_runs_do_not_write_to_one_corpus(videos, prepared):
@@ -260,7 +305,7 @@ def test_an_extractor_that_cannot_be_built_stops_at_once(videos, tmp_path):
     assert not (tmp_path / "corpus").exists()
 
 
-@pytest.mark.parametrize("files, message", [([], "no video of .* is named"), (["/a.mp4"], "is not in")])
+@pytest.mark.parametrize("files, message", [([], "lists no video of"), (["/a.mp4"], "is not in")])
 def test_wrong_lists_of_files_are_told(videos, tmp_path, files, message):
     with pytest.raises(CorpusError, match=message):
         prepare(videos, tmp_path / "corpus", files=files)

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 
 from pn_diffusion_plugin.cli import app
 from pn_diffusion_plugin.data.corpora.cluster import Cluster, prepare_on_cluster
-from pn_diffusion_plugin.data.corpora.locking import Shard, run_in
-from pn_diffusion_plugin.data.corpora.prepare import PrepareReport, prepare_folder, settle
+from pn_diffusion_plugin.data.corpora.locking import Shard, lock_corpus
+from pn_diffusion_plugin.data.corpora.prepare import PrepareReport, prepare_folder, write_or_check_settings
 from pn_diffusion_plugin.data.features.feature_file import FeatureSpec
 from pn_diffusion_plugin.data.manifest import CorpusPaths
 from pn_diffusion_plugin.errors import CorpusError, UserError
@@ -83,30 +83,28 @@ def test_the_last_call_makes_what_a_shard_has_left(videos, whole, tmp_path):
 
 
 def test_runs_that_would_write_the_same_clips_refuse_each_other(tmp_path):
-    with run_in(tmp_path, Shard(0, 2)):
-        with run_in(tmp_path, Shard(1, 2)):
+    with lock_corpus(tmp_path, Shard(0, 2)):
+        with lock_corpus(tmp_path, Shard(1, 2)):
             pass
         with pytest.raises(CorpusError, match=r"shard 0 of .* is being prepared by another process"):
-            with run_in(tmp_path, Shard(0, 2)):
+            with lock_corpus(tmp_path, Shard(0, 2)):
                 pass
         with pytest.raises(CorpusError, match="is being prepared in 2 shards: give --shards 2 or wait"):
-            with run_in(tmp_path, Shard(2, 3)):
+            with lock_corpus(tmp_path, Shard(2, 3)):
                 pass
         with pytest.raises(CorpusError, match="is being prepared by another process"):
-            with run_in(tmp_path):
+            with lock_corpus(tmp_path):
                 pass
-    with run_in(tmp_path), pytest.raises(CorpusError, match="is being prepared by another process"):
-        with run_in(tmp_path, Shard(0, 2)):
+    with lock_corpus(tmp_path), pytest.raises(CorpusError, match="is being prepared by another process"):
+        with lock_corpus(tmp_path, Shard(0, 2)):
             pass
 
 
 def test_shards_side_by_side_have_the_same_settings(videos, tmp_path):
     dst = tmp_path / "corpus"
-    with run_in(dst, Shard(0, 2)):  # at work, without a clip yet
-        settle(CorpusPaths(dst), FeatureSpec(), 22050)
-        with pytest.raises(
-            CorpusError, match="was prepared with sample_rate = 22050, and 44100 is asked for"
-        ):
+    with lock_corpus(dst, Shard(0, 2)):  # at work, without a clip yet
+        write_or_check_settings(CorpusPaths(dst), FeatureSpec(), 22050)
+        with pytest.raises(CorpusError, match="was prepared with sample_rate = 22050, not 44100"):
             prepare(videos, dst, Shard(1, 2), sample_rate=44100)
     # Nobody is at work any more, and nothing was made: it binds nobody.
     assert prepare(videos, dst, Shard(1, 2), sample_rate=44100).done
@@ -134,13 +132,13 @@ def test_a_killed_shard_goes_on_where_it_was(videos, whole, tmp_path):
     process.send_signal(signal.SIGKILL)
     process.wait()
     before = CorpusPaths(dst).clip_names()
-    half_written = CorpusPaths(dst).root / "features" / f".{before[0]}.1.tmp.safetensors"
-    half_written.write_bytes(b"half")
+    temporary = CorpusPaths(dst).root / "features" / f".{before[0]}.1.tmp.safetensors"
+    temporary.write_bytes(b"half")
     prepare(videos, dst, Shard(1 - larger, 2))
-    assert half_written.exists()  # not of that shard: somebody may be writing it
     report = prepare(videos, dst, Shard(larger, 2))
-    assert set(before) <= set(report.skipped) and not half_written.exists()
+    assert set(before) <= set(report.skipped) and temporary.exists()  # another shard may be writing it
     prepare(videos, dst)
+    assert not temporary.exists()
     assert tree(dst) == whole
 
 

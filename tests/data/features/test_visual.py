@@ -180,7 +180,7 @@ def test_a_pickle_that_holds_more_than_arrays_is_refused(
     path = tmp_path / "evil.ckpt"
     path.write_bytes(pickle.dumps({"params": Evil()}))
     with pytest.raises(
-        CheckpointError, match=r"evil\.ckpt is no file of arrays \(it asks for builtins\.print"
+        CheckpointError, match=r"evil\.ckpt is not a file of arrays \(it requests builtins\.print"
     ):
         load_inception_i3d(path)
     assert capsys.readouterr().out == ""

@@ -20,8 +20,8 @@ from ...features.feature_file import FeatureSpec
 from ...features.visual import VisualEncoder, build_visual_encoder
 from ...manifest import SPLITS, CorpusPaths
 from ..clips import start_worker
-from ..locking import Run, Shard, at_work, run_in, settings_of
-from ..prepare import PrepareReport, finish_corpus, prepare_folder, settle
+from ..locking import Run, Shard, lock_corpus, lock_settings, worker_lock
+from ..prepare import PrepareReport, finish_corpus, prepare_folder, write_or_check_settings
 from .files import digest, is_extracted, is_written, write_clip_video, write_estimated_clip
 from .plan import SAMPLE_RATE, GeneratedSpec, clip_plan
 
@@ -108,9 +108,9 @@ def _estimate(
         raise CorpusError(
             f"{spec.fps} pictures a second are not the features' {features.pose_fps:g}: use those, or make videos"
         )
-    with run_in(root, shard) as run:
-        with settings_of(run) as shared:
-            settle(CorpusPaths(root), features, SAMPLE_RATE, None, shared)
+    with lock_corpus(root, shard) as run:
+        with lock_settings(run) as shared:
+            write_or_check_settings(CorpusPaths(root), features, SAMPLE_RATE, None, shared)
         plans = {clip: clip_plan(spec, *clip) for clip in clips}
         missing = [
             clip
@@ -129,7 +129,7 @@ def _extract(run: Run, spec: GeneratedSpec, features: FeatureSpec, clip: Clip) -
     global _encoder
     if _encoder is None or _encoder.name != features.visual_encoder:
         _encoder = build_visual_encoder(features.visual_encoder)
-    with at_work(run):
+    with worker_lock(run):
         write_estimated_clip(spec, clip_plan(spec, *clip), run.root, features, _encoder)
 
 

@@ -17,7 +17,7 @@ from ....utils.progress import progress_bar
 from ...features.feature_file import FeatureSpec
 from ...manifest import CorpusPaths, DanceInfo
 from ..clips import write_clip as write_prepared_clip
-from ..prepare import PrepareReport, finish_corpus, prepare_folder, settle
+from ..prepare import PrepareReport, finish_corpus, prepare_folder, write_or_check_settings
 from . import MiniSpec, build_videos, clip_plan, synthesise_clip_audio
 from .bundle import BUNDLED_SPLITS, bundle_path, read_bundle
 
@@ -81,7 +81,7 @@ def unpack(dst: Path, spec: MiniSpec, splits: Sequence[str], progress: bool = Tr
         Names of the clips written.
     """
     paths = CorpusPaths(dst)
-    settle(paths, FeatureSpec(), 22050, None)
+    write_or_check_settings(paths, FeatureSpec(), 22050, None)
     written = []
     wanted = [(split, index) for split in splits for index in range(spec.clips(split))]
     missing = [clip for clip in wanted if not paths.info(clip_plan(spec, *clip).id).is_file()]
