@@ -79,7 +79,7 @@ def test_aist_with_its_published_keypoints(dance: Path, tmp_path: Path) -> None:
     result = run(
         program("pn-diffusion"), "prepare", "aistpp", str(tmp_path / "aist"), str(corpus), "--split", "loris"
     )
-    assert result.returncode == 1 and "error: " in result.stderr and "name another folder" in result.stderr
+    assert result.returncode == 1 and "error: " in result.stderr and "choose another folder" in result.stderr
 
 
 def test_tiktok(dance: Path, tmp_path: Path) -> None:

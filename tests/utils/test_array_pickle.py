@@ -61,9 +61,7 @@ def test_nothing_in_a_file_is_run(tmp_path, protocol):
     ):
         path = tmp_path / f"{number}.pkl"
         path.write_bytes(pickle.dumps(content, protocol=protocol))
-        with pytest.raises(
-            CorpusError, match="(it requests |an array that is not numeric)"
-        ):
+        with pytest.raises(CorpusError, match="(it requests |an array that is not numeric)"):
             read_arrays(path)
     assert not mark.exists()
 
@@ -104,7 +102,8 @@ def test_a_small_file_does_not_become_gigabytes(tmp_path):
     path.write_bytes(b"\x80\x02}r\xff\xff\xff\x7f.")
     assert read_arrays(path) == {}
     path.write_bytes(b"\x80\x05}\x8c\x01a\x96" + (1 << 60).to_bytes(8, "little") + b"xs.")
-    assert read_arrays(path) == {}
+    with pytest.raises(CorpusError, match="is not a file of arrays"):
+        read_arrays(path)
     tree: dict[str, Any] = {"a": np.arange(3)}
     shape: tuple[Any, ...] = (3,)
     for _ in range(60):

@@ -1,7 +1,7 @@
-"""Where a corpus comes from and by which rule it was split: `DST/origin.json` of corpora with published splits.
+"""Source and split rule of a corpus: `DST/origin.json` of corpora with published splits.
 
-A published split may leak: it is used for comparison with papers, and then everything made of the corpus has
-to say so, also where the part at hand (the test clips alone, say) would not show it.
+A published split may leak. It is used for comparison with papers, and then every report on the corpus has to say so,
+even if the prepared part alone (e.g. only the test clips) does not show it.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from .splits import check_splits
 
 @dataclass(frozen=True)
 class Origin:
-    """How a corpus came about.
+    """How a corpus was selected and split.
 
     Attributes:
         corpus: "aistpp", "tiktok".
-        split: name of the rule, "ours" or that of a published one.
-        source: who published it.
+        split: name of the split rule, "ours" or a published one.
+        source: publication of the rule.
         seed: of our own splits.
-        pose: who found the dancer: "blazepose" or "aist++".
-        disjoint: what no two splits may share: "song", "choreography".
-        leak: what is known to leak whatever clips are at hand, or None.
+        pose: source of the keypoints: "blazepose" or "aist++".
+        disjoint: attributes that no two splits may share: "song", "choreography".
+        leak: a known leak of the published split, whichever clips were prepared, or None.
     """
 
     corpus: str
@@ -41,7 +41,7 @@ class Origin:
 
     @staticmethod
     def file(root: Path) -> Path:
-        """Where it stands in the corpus `root`."""
+        """Path of the file in the corpus `root`."""
         return root / "origin.json"
 
     def save(self, root: Path) -> None:
@@ -50,14 +50,14 @@ class Origin:
         Raises:
             CorpusError: the corpus there holds clips of another origin.
         """
-        there = Origin.load(root)
-        if CorpusPaths(root).clip_names() and there != self:
-            raise CorpusError(f"{root} was prepared {_difference(there, self)}: name another folder")
+        existing = Origin.load(root)
+        if CorpusPaths(root).clip_names() and existing != self:
+            raise CorpusError(f"{root} was prepared {_difference(existing, self)}: choose another folder")
         write_json(self.file(root), {"schema": SCHEMA, **asdict(self)})
 
     @classmethod
     def load(cls, root: Path) -> Origin | None:
-        """What the corpus `root` says of its origin; None where it says nothing.
+        """Read the origin of the corpus `root`; None if it has none.
 
         Raises:
             CorpusError: the file is damaged.
@@ -72,26 +72,26 @@ class Origin:
             raise CorpusError(f"{cls.file(root)} is damaged ({error}): prepare the corpus again") from error
 
 
-def _difference(there: Origin | None, asked: Origin) -> str:
-    if there is None:
-        return f"as a folder of videos, and corpus {asked.corpus} is asked for"
+def _difference(existing: Origin | None, requested: Origin) -> str:
+    if existing is None:
+        return f"from a folder of videos, not from {requested.corpus}"
     for field in fields(Origin):
-        before, now = getattr(there, field.name), getattr(asked, field.name)
+        before, now = getattr(existing, field.name), getattr(requested, field.name)
         if before != now:
-            return f"with {field.name} = {before!r}, and {now!r} is asked for"
+            return f"with {field.name} = {before!r}, not {now!r}"
     raise AssertionError("no difference")
 
 
 def check_corpus(root: Path, infos: Sequence[DanceInfo] | None = None) -> str:
-    """Does the corpus `root` leak between its splits?
+    """Check whether the splits of the corpus `root` leak.
 
     Args:
         root: the prepared corpus.
         infos: its clips; None: read them.
 
     Returns:
-        As `splits.check_splits`: "ok", "LEAKING: …" or "unknown: …", after all that the corpus's origin says
-        must be disjoint and what it says leaks anyway. Without an origin songs are checked.
+        As `splits.check_splits`: "ok", "LEAKING: …" or "unknown: …", for the attributes that the origin lists as
+        disjoint (songs without an origin), and the known leak of the origin.
     """
     paths, origin = CorpusPaths(root), Origin.load(root)
     if infos is None:

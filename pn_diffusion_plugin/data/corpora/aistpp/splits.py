@@ -29,7 +29,7 @@ from .names import FIXED_CAMERAS, FRONT, AistName, names_in
 
 #: The song of each genre that AIST++'s own split keeps for valid and test.
 CROSSMODAL_SONGS = frozenset("BR0 PO1 LO2 MH3 LH4 HO5 WA0 KR2 JS3 JB5".split())
-_LORIS_TEST = Path(__file__).with_name("aistpp_loris_held_out.txt")
+_LORIS_TEST = Path(__file__).with_name("loris_held_out.txt")
 _LORIS_VALID = 20  # one training video in so many becomes valid, as LORIS names none
 _SONGS, _BASIC = range(6), range(1, 11)  # songs and basic choreographies of a genre
 

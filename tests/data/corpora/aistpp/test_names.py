@@ -255,7 +255,7 @@ def test_d2m_gan_gets_a_valid_of_its_own_songs(videos, tmp_path):
 
 def test_a_corpus_is_of_one_origin(videos, tmp_path):
     prepare(videos, tmp_path / "corpus", split="cdcd")
-    with pytest.raises(CorpusError, match="was prepared with split = 'cdcd', and 'loris' is asked for"):
+    with pytest.raises(CorpusError, match="was prepared with split = 'cdcd', not 'loris'"):
         prepare(videos, tmp_path / "corpus", split="loris")
     loaded = Origin.load(tmp_path / "corpus")
     assert loaded is not None and loaded.split == "cdcd"
@@ -282,7 +282,7 @@ def test_the_music_of_a_clip_is_that_of_its_file(videos, tmp_path):
         soundfile.write(tmp_path / f"{name.replace('c01', 'cAll')}.wav", wav, 44100, subtype="FLOAT")
     report = prepare(videos, tmp_path / "corpus", split="d2m-gan", music=tmp_path)
     assert [path.stem for path, _ in report.failed] == names[1:]
-    assert "lasts 0.2 s, its video 1.0 s" in report.failed[0][1]
+    assert "is 0.2 s long, its video 1.0 s" in report.failed[0][1]
     made, rate = soundfile.read(CorpusPaths(tmp_path / "corpus").wav(names[0]), dtype="float32")
     whole, _ = soundfile.read(tmp_path / f"{names[0].replace('c01', 'cAll')}.wav", dtype="float32")
     assert rate == 22050 and len(made) == 22050
