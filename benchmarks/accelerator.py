@@ -29,6 +29,15 @@ from typing import Any
 BEGAN = time.monotonic()
 HERE = Path(__file__).resolve().parent
 BEGIN, END = "<!-- accelerator.py: begin -->", "<!-- accelerator.py: end -->"
+TRAINING = (
+    "Training steps on noise, without data loading; median after warm-up. `float32` is torch's default, with TF32 in "
+    "convolutions but not in matrix products; `TF32` has both; `bfloat16` is autocast. The published procedure "
+    "(`procedure_training.py`) encodes the music in every step; the others start from latents."
+)
+SAMPLING = (
+    "Sampling a clip, from dance encoder to decoder; the time of the published procedure is extrapolated from the "
+    "steps that were run to 1000. The vocoder's time comes on top."
+)
 
 
 class OutOfTime(BaseException):
@@ -43,15 +52,13 @@ class Job:
         section: list of the results that the row belongs to.
         name: for the log and for failures.
         work: returns the row.
-        needs: seconds; with less time left the row is skipped.
         most: seconds after which it is given up.
     """
 
     section: str
     name: str
     work: Callable[[], dict[str, Any]]
-    needs: float = 4
-    most: float = float("inf")
+    most: float = math.inf
 
 
 def jobs(device: Any, tiny: bool) -> list[Job]:
@@ -60,18 +67,16 @@ def jobs(device: Any, tiny: bool) -> list[Job]:
 
     flops: dict[str, int] = {}
 
-    def check(name: str, needs: float = 4) -> Job:
-        return Job("checks", name, lambda: {"name": name, "result": rows.CHECKS[name](device, tiny)}, needs)
+    def check(name: str) -> Job:
+        return Job("checks", name, lambda: {"result": rows.CHECKS[name](device, tiny)})
 
     def limit(name: str) -> Job:
         return Job("limits", name, partial(rows.limit_row, name, device, tiny))
 
-    def training(
-        size: str, procedure: str, clips: int | None = None, needs: float = 4, most: float = float("inf")
-    ) -> Job:
+    def training(size: str, procedure: str, clips: int | None = None, most: float = math.inf) -> Job:
         name = f"{size}, {procedure}{f', {clips} clips' if clips else ''}"
         work = partial(rows.training_row, size, procedure, device, tiny, clips, flops)
-        return Job("training", name, work, needs, most)
+        return Job("training", name, work, most)
 
     def sampling(size: str, steps: int, precision: str, clips: int = 1) -> Job:
         name = f"{size}, {steps} steps, {precision}, {clips} at once"
@@ -104,8 +109,8 @@ def jobs(device: Any, tiny: bool) -> list[Job]:
         sampling("paper", 20, "bfloat16"),
         extraction("float16", 32),
         *(training(size, "float32") for size in ("ours", "real", "bundled")),
-        check("torch.compile", needs=15),
-        training("paper", compiled, needs=25, most=75),
+        check("torch.compile"),
+        training("paper", compiled, most=75),
         limit("TF32"),
         limit("float32"),
         training("bundled", "bfloat16", clips=512),
@@ -114,7 +119,7 @@ def jobs(device: Any, tiny: bool) -> list[Job]:
         sampling("paper", 20, "float32"),
         sampling("paper", 4, "bfloat16", clips=16),
         training("paper", "TF32"),
-        *(training(size, compiled, needs=20) for size in ("bundled", "ours", "real")),
+        *(training(size, compiled) for size in ("bundled", "ours", "real")),
     ]
 
 
@@ -147,7 +152,7 @@ def measure(
         left = deadline - time.monotonic()
         limit = min(left, job.most)
         row: dict[str, Any]
-        if left < job.needs:
+        if left < 1:
             row = {"failed": "no time left"}
         else:
             try:
@@ -167,7 +172,7 @@ def machine(device: Any) -> dict[str, Any]:
     """What the numbers depend on."""
     import torch
 
-    found = {
+    found: dict[str, Any] = {
         "card": platform.processor() or platform.machine(),
         "torch": torch.__version__,
         "python": platform.python_version(),
@@ -186,11 +191,6 @@ def machine(device: Any) -> dict[str, Any]:
     return found
 
 
-def table(head: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A Markdown table."""
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *lines))
-
-
 def number(value: float | None) -> str:
     """Three significant digits without an exponent; nothing for None.
 
@@ -204,106 +204,88 @@ def number(value: float | None) -> str:
 
 def report(results: dict[str, Any]) -> str:
     """The results as Markdown."""
+    from benchmarks.common import table
+
     about, rows = results["machine"], results["rows"]
-    by_section: dict[str, list[dict[str, Any]]] = {}
-    for row in rows:
-        by_section.setdefault(row["section"], []).append(row)
-    measured = {name: [row for row in found if "failed" not in row] for name, found in by_section.items()}
-    limits = {row["name"]: row for row in measured.get("limits", [])}
-    peak = limits.get("bfloat16", {}).get("flops_per_second")
+
+    def of(section: str) -> list[dict[str, Any]]:
+        return [row for row in rows if row["section"] == section and "failed" not in row]
+
+    versions = [f"torch {about['torch']}", f"Python {about['python']}"]
+    versions += [
+        f"{name} {about[key]}" for name, key in (("CUDA", "cuda"), ("cuDNN", "cudnn")) if key in about
+    ]
     memory = f" ({about['memory_gb']:g} GB)" if "memory_gb" in about else ""
-    versions = f"torch {about['torch']}, Python {about['python']}"
-    if "cuda" in about:
-        versions += f", CUDA {about['cuda']}, cuDNN {about['cudnn']}"
     text = [
         f"`{results['command']}`, {about['date']}: {about['card']}{memory}, {about['cores']} processor cores, "
-        + f"{versions}."
+        f"{', '.join(versions)}."
         + (" **Tiny models: these numbers mean nothing.**" if results["tiny"] else "")
     ]
-    if limits:
-        parts = [
-            f"{name} {row['flops_per_second'] / 1e12:.3g} TFLOP/s"
-            for name, row in limits.items()
-            if "flops_per_second" in row
-        ]
-        sentence = f"Matrix product of random numbers, 8192³, measured: {', '.join(parts)}." if parts else ""
-        if "copy" in limits:
-            sentence += f" Copy, read and written: {limits['copy']['bytes_per_second'] / 1e12:.3g} TB/s."
-        text.append(sentence)
-    if checks := by_section.get("checks"):
-        lines = [
-            [row["job"], f"failed: {row['failed']}" if "failed" in row else f"ok ({row['result']})"]
-            for row in checks
-        ]
-        text.append(table(["check", "result"], lines))
-    if training := measured.get("training"):
-        text.append(_training(training, peak))
-    if sampling := measured.get("sampling"):
-        first = next((row for row in sampling if row["name"].startswith("published")), None)
-        lines = [
-            [
-                row["name"],
-                str(row["clips"]),
-                number(row["seconds"] * 1000),
-                "" if first is None else number(first["seconds"] / row["seconds"]),
-                number(row["inversion"] * 1000) if "inversion" in row else "",
-                number(row["peak_gb"]),
+    limits = {row["name"]: row for row in of("limits")}
+    measured = [
+        f"{name} {row['flops_per_second'] / 1e12:.3g} TFLOP/s"
+        for name, row in limits.items()
+        if "flops_per_second" in row
+    ]
+    if "copy" in limits:
+        measured.append(f"copy, read and written, {limits['copy']['bytes_per_second'] / 1e12:.3g} TB/s")
+    if measured:
+        text.append(f"Measured limits (product of random 8192 × 8192 matrices): {'; '.join(measured)}.")
+    if training := of("training"):
+        text += [TRAINING, training_table(training, limits.get("bfloat16", {}).get("flops_per_second"))]
+    if sampling := of("sampling"):
+        first = next((row["seconds"] for row in sampling if row["name"].startswith("published")), None)
+        head = ["sampling", "clips at once", "ms a clip", "times as fast", "vocoder (ms)", "peak memory (GB)"]
+        cells = [
+            [row["name"], str(row["clips"]), number(1000 * row["seconds"])]
+            + [
+                number(first and first / row["seconds"]),
+                number(1000 * row["inversion"] if "inversion" in row else None),
             ]
+            + [number(row["peak_gb"])]
             for row in sampling
         ]
-        head = [
-            "sampling",
-            "clips at once",
-            "ms a clip",
-            "times as fast",
-            "Griffin-Lim (ms)",
-            "peak memory (GB)",
-        ]
-        text.append(
-            "Sampling a clip, from dance encoder to decoder; the time of the published procedure is extrapolated "
-            "from the steps that were run to 1000. Converting the mel spectrogram to audio comes on top.\n\n"
-            + table(head, lines)
-        )
-    if extraction := measured.get("extraction"):
-        lines = [
+        text += [SAMPLING, table(head, cells)]
+    if extraction := of("extraction"):
+        cells = [
             [row["precision"], str(row["windows"]), number(row["frames_per_second"]), number(row["peak_gb"])]
             for row in extraction
         ]
-        head = ["I3D", "windows at once", "frames/s", "peak memory (GB)"]
-        text.append("Feature extraction: I3D on windows of 16 frames, 224 × 224.\n\n" + table(head, lines))
+        text.append(table(["I3D, windows of 16 frames", "at once", "frames/s", "peak memory (GB)"], cells))
+    if checks := [row for row in rows if row["section"] == "checks"]:
+        cells = [[row["job"], f"ok: {row['result']}" if "result" in row else row["failed"]] for row in checks]
+        text.append(table(["check", "result"], cells))
     if failed := [row for row in rows if "failed" in row and row["section"] != "checks"]:
-        lines = [[f"{row['section']}: {row['job']}", row["failed"].replace("|", "/")] for row in failed]
-        text.append("Not measured:\n\n" + table(["row", "reason"], lines))
+        cells = [[f"{row['section']}: {row['job']}", row["failed"].replace("|", "/")] for row in failed]
+        text.append(table(["not measured", "reason"], cells))
     return "\n\n".join(text)
 
 
-def _training(rows: list[dict[str, Any]], peak: float | None) -> str:
+def training_table(rows: list[dict[str, Any]], peak: float | None) -> str:
+    """Training steps by size; `peak`: FLOP/s of the bfloat16 matrix product."""
+    from benchmarks.common import table
+
     published = next((row for row in rows if row["procedure"] == "published"), None)
     order = ("paper", "ours", "real", "bundled")
-    lines = []
+    cells = []
     for row in sorted(rows, key=lambda row: (order.index(row["size"]), row["procedure"] != "published")):
-        rate, work = row["clips"] / row["seconds"], row["flops"]
-        lines.append(
+        rate = row["clips"] / row["seconds"]
+        times = None if published is None else rate * published["seconds"] / published["clips"]
+        cells.append(
             [
                 f"{row['size']}, {'published procedure, float32' if row is published else row['procedure']}",
                 str(row["clips"]),
-                number(row["seconds"] * 1000),
+                number(1000 * row["seconds"]),
                 number(rate),
-                "" if published is None else number(rate * published["seconds"] / published["clips"]),
-                number(work / 1e9),
-                "" if peak is None else f"{100 * rate * work / peak:.1f} %",
+                number(times),
+                number(row["flops"] / 1e9),
+                "" if peak is None else f"{100 * rate * row['flops'] / peak:.1f} %",
                 number(row["peak_gb"]),
                 number(row["first"]),
             ]
         )
     head = ["training", "clips", "ms a step", "clips/s", "times as fast", "GFLOP a clip"]
-    head += ["share of the bfloat16 peak", "peak memory (GB)", "first step (s)"]
-    return (
-        "Training steps on noise, without data loading; median after warm-up. `float32` is torch's default, with TF32 "
-        "in convolutions but not in matrix products; `TF32` has both; `bfloat16` is autocast. The published procedure "
-        "(`procedure_training.py`) encodes the music in every step; the others start from latents.\n\n"
-        + table(head, lines)
-    )
+    return table([*head, "of the bfloat16 limit", "peak memory (GB)", "first step (s)"], cells)
 
 
 def insert(path: Path, text: str) -> None:

@@ -23,8 +23,8 @@ from pn_diffusion_plugin.data.features.inception_i3d import InceptionI3DNet
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 
-from .bench_counts import counting, parts_of
 from .configs import composed
+from .counts import counting, parts_of
 from .procedure_sampling import STREAMS, ReferenceSampling
 from .procedure_training import ReferenceTraining
 
@@ -239,8 +239,8 @@ class Update:
         dropped = torch.rand(clips, device=self.device) < self.config["conditioning"]["dropout"]
         sample = self.objective.corrupt(self.z0, eps, t)
         with self.autocast:
-            outputs = self.dual(sample, self.dances, dict.fromkeys(self.dances, dropped))
-        return self.objective.loss(*outputs, sample, self.mask).total
+            positive, negative = self.dual(sample, self.dances, dict.fromkeys(self.dances, dropped))
+        return self.objective.loss(positive, negative, sample, self.mask).total
 
     def step(self) -> None:
         """One update."""
@@ -420,8 +420,8 @@ def check_bfloat16(device: torch.device, tiny: bool) -> str:
         t, eps = torch.tensor([200, 700], device=at), torch.sin(torch.arange(first.z0.numel()))
         sample = update.objective.corrupt(update.z0, eps.view_as(first.z0).to(at), t)
         with torch.no_grad(), update.autocast:
-            outputs = update.dual(sample, update.dances)
-        losses.append(float(update.objective.loss(*outputs, sample, update.mask).total))
+            positive, negative = update.dual(sample, update.dances)
+        losses.append(float(update.objective.loss(positive, negative, sample, update.mask).total))
     differences = [abs(loss / losses[0] - 1) for loss in losses[1:]]
     text = f"loss differs from the CPU's by {differences[0]:.1e} in float32, {differences[1]:.1e} in bfloat16"
     assert differences[0] < 2e-3 and differences[1] < 1e-2, text

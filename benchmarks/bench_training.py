@@ -1,39 +1,52 @@
-"""One update of the training, by the reference procedure and by the solver as configured: what it takes.
+"""A training update by the published procedure and by the solver as configured.
 
-A round is one whole update: clips loaded, latents made or read, both passes, optimiser, moving average.
+A run is one whole update: loading of clips, latents encoded or read, both passes, optimiser, moving average. The clips
+are from the embedded corpus, their visual windows tiled to the width that the configuration needs; the weights of the
+autoencoder are random. Costs depend on sizes alone.
 """
 
 from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 from audiocraft.solvers.builders import get_lr_scheduler
 
-from .bench_contenders import Contender, Counts, Seconds
-from .bench_corpus import prepare
-from .bench_counts import counting, parts_of
-from .configs import ARCHITECTURE, RECOMMENDED
+from pn_diffusion_plugin import paths
+from pn_diffusion_plugin.data.corpora import ensure_corpus
+from pn_diffusion_plugin.data.corpora.clips import write_clip
+from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, write_or_check_settings
+from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
+from pn_diffusion_plugin.data.features.visual import visual_dim
+from pn_diffusion_plugin.data.manifest import SPLITS, CorpusPaths
+from pn_diffusion_plugin.metrics.corpus import read_split
+from pn_diffusion_plugin.models import builders
+from pn_diffusion_plugin.utils.files import atomic_path, write_json
+
+from .configs import ARCHITECTURE, RECOMMENDED, composed
+from .contenders import Contender, Seconds
+from .counts import Counts, counting, parts_of
 from .procedure_sampling import STREAMS
 from .procedure_training import ReferenceTraining
-from .profile_groups import profiled
 
-#: The product's switches, row by row.
+#: Options of the solver, row by row.
 LADDER: dict[str, list[str]] = {
     "ours, float32": [],
     "ours, bfloat16": ["autocast=true"],
     "ours, bfloat16, channels last": ["autocast=true", "channels_last=true"],
     "ours, bfloat16, compiled": ["autocast=true", "compile.use=true"],
 }
-#: Those of the recommended row.
-RECOMMENDED_SWITCHES = ["autocast=true"]
 
 
 def solver_of(overrides: list[str], folder: Path, stack: ExitStack) -> Any:
-    """The solver of an experiment in `folder`, inside its experiment until `stack` closes."""
+    """The solver of an experiment in `folder`; `stack` leaves the experiment."""
     from pn_diffusion_plugin.train import get_solver, main
 
     logging.disable(logging.WARNING)
@@ -44,10 +57,10 @@ def solver_of(overrides: list[str], folder: Path, stack: ExitStack) -> Any:
 
 
 class SolverUpdate:
-    """The product's own training stage, of one update.
+    """The training stage of the solver, one update long.
 
     Args:
-        overrides: of the experiment; `optim.updates_per_epoch`, where it is named, instead of one update.
+        overrides: of the experiment.
         folder: of its files.
     """
 
@@ -68,19 +81,15 @@ class SolverUpdate:
         return {"update": time.perf_counter() - began}
 
     def count(self) -> Counts:
-        """An update, counted."""
+        """Calls and FLOPs of an update."""
         model = self.solver.model
         with counting(parts_of(model.provider, model.denoiser, self.solver.vae)) as counts:
             self.update()
         return counts
 
-    def profile(self) -> dict[str, Seconds]:
-        """An update, profiled."""
-        return {"update": profiled(self.update)}
-
 
 class ReferenceUpdate(SolverUpdate):
-    """The reference procedure on the weights and clips that the solver would work with."""
+    """The published procedure on the weights and clips of the solver."""
 
     def __init__(self, overrides: list[str], folder: Path) -> None:
         super().__init__([*overrides, "latents.cache=false", "optim.ema.use=false"], folder)
@@ -95,7 +104,7 @@ class ReferenceUpdate(SolverUpdate):
         self.step(next(iter(self.solver.dataloaders["train"])))
 
     def step(self, batch: Any) -> float:
-        """An update on a batch of the solver's loader; gives the loss."""
+        """Update on a batch of the solver's loader; returns the loss."""
         wav, infos = batch
         tokenized = self.solver.model.provider.tokenize(
             [info.to_condition_attributes() for info in infos], STREAMS
@@ -103,19 +112,77 @@ class ReferenceUpdate(SolverUpdate):
         return self.reference.step(wav, tokenized, mask=self.solver._mask(infos))
 
 
+CLIPS = {"train": 8, "valid": 2, "test": 2}
+
+
+def build_corpus(root: Path, spec: FeatureSpec) -> Path:
+    """The first clips of the embedded corpus with features of this kind, written once."""
+    if CorpusPaths(root).splits.exists():
+        return root
+    source = paths.outputs_dir() / "corpora" / "mini"
+    ensure_corpus("mini", source)
+    clips = [
+        clip for split in SPLITS for clip in read_split(CorpusPaths(source).manifest(split), CLIPS[split])
+    ]
+    write_or_check_settings(CorpusPaths(root), spec, clips[0].info.sample_rate)
+    for clip in clips:
+        write_clip(root, clip.info, clip.reference, _widened(clip.features, spec))
+    finish_corpus(root)
+    return root
+
+
+def _widened(features: Features, spec: FeatureSpec) -> Features:
+    """The same with visual windows tiled to the width of the encoder."""
+    header, dim = features.header, visual_dim(spec.visual_encoder)
+    visual, reverse = (
+        np.tile(view, (1, -(-dim // header.visual_dim)))[:, :dim]
+        for view in (features.visual, features.visual_reverse)
+    )
+    header = replace(header, visual_encoder=spec.visual_encoder, visual_dim=dim)
+    return Features(header, features.keypoints, features.detected, visual, reverse)
+
+
+def build_vae_checkpoint(folder: Path, config: builders.Config) -> Path:
+    """Folder of an experiment with an autoencoder of random weights for this mel, written once."""
+    file = folder / "checkpoint.th"
+    if not file.exists():
+        torch.manual_seed(0)
+        about = {key: config[key] for key in builders.VAE_KEYS} | {"solver": "mel_vae"}
+        state = {"xp.cfg": about, "best_state": {"model": builders.build_vae(config).state_dict()}}
+        with atomic_path(file) as temporary:
+            torch.save(state, temporary)
+        write_json(folder / "history.json", [])
+    return folder
+
+
+def prepare(overrides: Sequence[str], folder: Path) -> list[str]:
+    """The overrides, and those of a corpus and an autoencoder made for them in `folder`."""
+    config = composed(overrides)
+    spec = builders.build_feature_spec(config)
+    corpus = build_corpus(folder / f"corpus_{spec.visual_encoder}", spec)
+    width = config["mel_vae"]["channels"][0]
+    vae = build_vae_checkpoint(folder / f"vae_{config['mel']['n_mels']}_{width}", config)
+    return [
+        *overrides,
+        "dset=dance/folder",
+        f"datasource.root={corpus.resolve()}",
+        f"vae.checkpoint={vae.resolve()}",
+    ]
+
+
 def contenders(size: str, folder: Path, batch_size: int, compiled: bool = True) -> list[Contender]:
-    """The reference procedure first, then ours, switch by switch, then what we recommend.
+    """The published procedure, then ours with more and more options, then the recommended configuration.
 
     Args:
         size: `paper` or `mini`.
         folder: for the corpus, the autoencoder and experiments.
         batch_size: clips an update.
-        compiled: with the rows that compile.
+        compiled: include the compiled rows.
     """
     common = [
         f"dataset.batch_size={batch_size}",
         "dataset.valid.num_samples=2",
-        "dataset.train.start_every=3",  # seconds: two segments a clip, so that there is little to cache
+        "dataset.train.start_every=3",  # seconds: two segments a clip, so there is little to cache
         f"latents.folder={folder / 'latents'}",
     ]
     same = prepare([*ARCHITECTURE[size], *common], folder)
@@ -127,5 +194,5 @@ def contenders(size: str, folder: Path, batch_size: int, compiled: bool = True) 
     rows = [subject("reference procedure", same, ReferenceUpdate)]
     rows += [subject(name, [*same, "latents.cache=true", *switches]) for name, switches in LADDER.items()]
     recommended = RECOMMENDED[size][0].removeprefix("solver=")
-    rows.append(subject(f"recommended: {recommended}", [*ours, *RECOMMENDED_SWITCHES]))
+    rows.append(subject(f"recommended: {recommended}", [*ours, "autocast=true"]))
     return [row for row in rows if compiled or "compiled" not in row.name]

@@ -1,31 +1,31 @@
-"""What the generated corpus costs, and what its dances and its music are like.
+"""Cost, dances and music of the generated corpus.
 
     python benchmarks/generated_corpus.py -o outputs/generated_corpus --clips 20
     python benchmarks/generated_corpus.py -o outputs/generated_corpus --only music --real FOLDER_OF_WAVS_OR_VIDEOS
+    python benchmarks/generated_corpus.py -o outputs/generated_corpus --only keypoints --clips 24 --write
 
-- costs: processor seconds a clip of music, dance, writing the video, pose and windows, on one core;
-- dance: how well the kinematic beats BlazePose sees meet the music's beats, against the same clips half a beat late;
-- music: long-term spectrum (share of the energy in octaves, dB), crest factor, onsets a second; the distance of every
-  song to its nearest neighbour (`metrics/memorisation.py`, where below 0.1 is a copy). With `--real` the same of
-  others' music beside it;
-- sheets: `dances.png` (12 frames of each of 12 clips, 4 a row) and `music.png` (12 mel spectrograms).
+- dance: processor seconds a clip of music, dance, writing the video, pose and windows, on one core; alignment of the
+  kinematic beats found by BlazePose with the music's beats, and with beats half a period late;
+- music: long-term spectrum (share of the energy in octaves, dB), crest factor, onsets a second; distance of every song
+  to its nearest neighbour (`metrics/memorisation.py`; below 0.1 is a copy). `--real` adds the same of other music;
+- keypoints: errors of BlazePose's keypoints by joint, how well kinematic beats of true, found and estimated keypoints
+  match the music's beats, and how fast the three move; `--write` stores the errors for `prepare generated --keypoints`
+  (`corpora/generated/errors.json`). 6 s of one core a clip.
 
 Writes `report.json`.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.common import Clock, command_line
 from pn_diffusion_plugin.data.corpora.generated.files import write_clip_video
 from pn_diffusion_plugin.data.corpora.generated.plan import (
     SAMPLE_RATE,
@@ -38,21 +38,13 @@ from pn_diffusion_plugin.data.corpora.generated.plan import (
 )
 
 OCTAVES = (30, 60, 120, 240, 480, 960, 1920, 3840, 7680)  # Hz
-SEED = 70  # none of the corpus' own
+SEED = 70  # unlike the corpus's own
 
 
 def plans(count: int) -> tuple[GeneratedSpec, list[ClipPlan]]:
     """Training clips of another seed."""
     spec = GeneratedSpec(train=count, seed=SEED)
     return spec, [clip_plan(spec, "train", index) for index in range(count)]
-
-
-def clocked(spent: dict[str, list[float]], name: str, work: Callable[[], Any]) -> Any:
-    """What `work` gives; its processor seconds go to `spent`."""
-    start = time.process_time()
-    result = work()
-    spent.setdefault(name, []).append(time.process_time() - start)
-    return result
 
 
 def costs_and_dance(count: int) -> dict[str, Any]:
@@ -69,20 +61,17 @@ def costs_and_dance(count: int) -> dict[str, Any]:
     spec, chosen = plans(count)
     features, pose = FeatureSpec(), PoseExtractor()
     encoder = build_visual_encoder(features.visual_encoder)
-    spent: dict[str, list[float]] = {}
-    rows, late = [], []
+    clock, rows, late = Clock(), [], []
     with tempfile.TemporaryDirectory() as folder:
         for number, plan in enumerate(chosen):
-            clocked(spent, "music", partial(clip_music, plan))
-            clocked(spent, "dance", partial(clip_motion, spec, plan))
-            write = partial(write_clip_video, spec, plan, Path(folder))
-            video = clocked(spent, "video with music and dance", write)
+            clock.measure("music", clip_music, plan)
+            clock.measure("dance", clip_motion, spec, plan)
+            video = clock.measure("video with music and dance", write_clip_video, spec, plan, Path(folder))
             pictures = list(read_frames(video, spec.fps, size=POSE_SIDE))
-            found, detected = clocked(spent, "pose", partial(pose.extract, pictures, spec.fps))
-            if number < 3:  # always the same work
-                for shown in (pictures[::2], pictures[::2][::-1]):
-                    window = features.visual_window, features.visual_hop
-                    clocked(spent, "windows, one way", partial(window_features, encoder, shown, *window))
+            found, detected = clock.measure("pose", pose.extract, pictures, spec.fps)
+            if number < 3:  # costs the same for every clip
+                window = features.visual_window, features.visual_hop
+                clock.measure("windows, one direction", window_features, encoder, pictures[::2], *window)
             height, width = pictures[0].shape[:2]
             dance, beats = kinematic_beats(found, spec.fps, aspect=width / height), plan.score.beats()
             rows.append((*dance_music_alignment(dance, beats), detected.mean()))
@@ -92,7 +81,10 @@ def costs_and_dance(count: int) -> dict[str, Any]:
             )
     mean, null = np.nanmean(rows, axis=0), np.nanmean(late, axis=0)
     return {
-        "seconds a clip": {name: round(float(np.mean(values)), 3) for name, values in spent.items()},
+        "seconds a clip": {
+            name: round(value / (min(3, count) if "windows" in name else count), 3)
+            for name, value in clock.processor.items()
+        },
         "dance to music": {"clips": round(float(mean[0]), 3), "half a beat late": round(float(null[0]), 3)},
         "music to dance": {"clips": round(float(mean[1]), 3), "half a beat late": round(float(null[1]), 3)},
         "frames with a dancer": round(float(mean[2]), 3),
@@ -100,7 +92,7 @@ def costs_and_dance(count: int) -> dict[str, Any]:
 
 
 def described(waves: Sequence[tuple[np.ndarray, int]]) -> dict[str, Any]:
-    """Means over sounds, and the standard deviation of each octave."""
+    """Means over waves, and the standard deviation of each octave."""
     import librosa
 
     from pn_diffusion_plugin.metrics.memorisation import TrainingClips, centred_log_mel
@@ -137,7 +129,7 @@ def described(waves: Sequence[tuple[np.ndarray, int]]) -> dict[str, Any]:
 
 
 def music(count: int, real: Path | None) -> dict[str, Any]:
-    """Generated music, and others' beside it."""
+    """Generated music, and other music beside it."""
     from pn_diffusion_plugin.data.video.sound import read_audio
 
     _, chosen = plans(count)
@@ -148,49 +140,66 @@ def music(count: int, real: Path | None) -> dict[str, Any]:
     return found
 
 
-def sheets(output: Path) -> None:
-    """Pictures of dances and of music, to be looked at."""
-    import cv2
-    import librosa
+def keypoints(count: int, write: bool) -> dict[str, Any]:
+    """Errors of BlazePose's keypoints; alignment and speed of true, found and estimated ones."""
+    from pn_diffusion_plugin.data.corpora.generated import estimate
+    from pn_diffusion_plugin.data.features.pose import POSE_SIDE, PoseExtractor
+    from pn_diffusion_plugin.data.skeleton import JOINT_NAMES
+    from pn_diffusion_plugin.data.video.read import read_frames
+    from pn_diffusion_plugin.metrics.dance import dance_music_alignment, joint_speed, kinematic_beats
 
-    spec, chosen = plans(12)
-    strips, spectrograms = [], []
-    for plan in chosen:
-        scene = clip_pictures(spec, plan)
-        height, width = scene.picture_size
-        cells = []
-        for index in range(40, 64, 6):
-            cell = np.full((spec.size, spec.size, 3), 127, np.uint8)
-            top, left = (spec.size - height) // 2, (spec.size - width) // 2
-            cell[top : top + height, left : left + width] = scene.frame(index)
-            cells.append(cv2.resize(cell, (128, 128), interpolation=cv2.INTER_AREA))
-        strips.append(np.concatenate(cells, axis=1))
-        mel = librosa.feature.melspectrogram(y=clip_music(plan), sr=SAMPLE_RATE, n_mels=96)
-        level = np.clip(librosa.power_to_db(mel, ref=np.max) / 80 + 1, 0, 1)[::-1]
-        spectrograms.append(cv2.applyColorMap((255 * level).astype(np.uint8), cv2.COLORMAP_MAGMA))
-    rows = [np.concatenate(strips[i : i + 3], axis=1) for i in range(0, 12, 3)]
-    cv2.imwrite(str(output / "dances.png"), np.concatenate(rows, axis=0)[..., ::-1])
-    pairs = [np.concatenate(spectrograms[i : i + 3], axis=1) for i in range(0, 12, 3)]
-    cv2.imwrite(str(output / "music.png"), np.concatenate(pairs, axis=0))
+    (spec, chosen), pose, clips = plans(count), PoseExtractor(), []
+    with tempfile.TemporaryDirectory() as folder:
+        for plan in chosen:
+            video = write_clip_video(spec, plan, Path(folder))
+            found, detected = pose.extract(read_frames(video, spec.fps, size=POSE_SIDE), spec.fps)
+            scene = clip_pictures(spec, plan)
+            height, width = scene.picture_size
+            clips.append((scene.keypoints[detected], found[detected], width / height))
+            print(f"{plan.id}: no dancer found in {1 - detected.mean():.1%} of the frames", flush=True)
+    errors = estimate.Errors.fit(clips)
+    if write:
+        errors.save(Path(estimate.__file__).with_name("errors.json"))
+    rows: dict[str, list[tuple[float, ...]]] = {"true": [], "found": [], "estimated": []}
+    for number, ((true, found, aspect), plan) in enumerate(zip(clips, chosen, strict=True)):
+        visible = np.concatenate([true[..., :2], np.ones_like(true[..., :1])], axis=-1)
+        made = errors.apply(true, aspect, np.random.default_rng(number))
+        for name, points in (("true", visible), ("found", found), ("estimated", made)):
+            dance = kinematic_beats(points, spec.fps, aspect=aspect)
+            speed = joint_speed(points, spec.fps, aspect=aspect) / estimate.body_height(true, aspect)
+            alignment = dance_music_alignment(dance, plan.score.beats())
+            rows[name].append((*alignment, *np.percentile(speed, (10, 50, 90))))
+    return {
+        "shared": float(errors.shared),
+        "offset, pose, jitter, reach (1/1000 body heights)": {
+            name: [
+                round(1000 * float(part[i]), 1)
+                for part in (errors.offset, errors.pose, errors.jitter, errors.reach)
+            ]
+            for i, name in enumerate(JOINT_NAMES)
+        },
+        "dance to music, music to dance, speed (body heights/s, 10, 50, 90 %)": {
+            name: np.nanmean(values, axis=0).round(3).tolist() for name, values in rows.items()
+        },
+    }
 
 
 def main() -> None:
-    """Measure what is asked for."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Command line."""
+    parser = command_line(__doc__)
     parser.add_argument("-o", "--output", type=Path, required=True)
     parser.add_argument("--clips", type=int, default=20)
-    parser.add_argument("--only", choices=("dance", "music", "sheets"))
-    parser.add_argument("--real", type=Path, help="folder with others' music, as sound or in videos")
+    parser.add_argument("--only", choices=("dance", "music", "keypoints"))
+    parser.add_argument("--real", type=Path, help="folder of other music, audio or videos")
+    parser.add_argument("--write", action="store_true", help="of keypoints: store the errors")
     arguments = parser.parse_args()
     arguments.output.mkdir(parents=True, exist_ok=True)
     path = arguments.output / "report.json"
     report = json.loads(path.read_text()) if path.is_file() else {}
     if arguments.only in (None, "music"):
         report["music"] = music(arguments.clips, arguments.real)
-    if arguments.only in (None, "sheets"):
-        sheets(arguments.output)
+    if arguments.only == "keypoints":
+        report["keypoints"] = keypoints(arguments.clips, arguments.write)
     if arguments.only in (None, "dance"):
         report["dance"] = costs_and_dance(arguments.clips)
     path.write_text(json.dumps(report, indent=1) + "\n")

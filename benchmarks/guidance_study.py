@@ -1,18 +1,17 @@
-"""Does the negative stream help? Guidance weights x readings x cues at equal numbers of network evaluations.
+"""Guidance weights x readings x cues of the negative stream, at equal numbers of network evaluations.
 
     python benchmarks/guidance_study.py "mirrored, reversed=SIG" "positive only=SIG" … -o docs/guidance_study
 
-Every model makes music for the same segments with the same seeds, once for every pair of weights: w, the negative
-guidance, and g, classifier-free guidance. A cell costs `--evaluations` rows of the U-Net a segment whatever its
-branches: P alone takes so many steps, P with N or O half, all three a third. Weights are chosen on the *validation*
-split, the default here; `--cells w,g …` scores chosen ones, on `--split test` and on whole clips (`--whole`).
+Every model makes music for the same segments with the same seeds, once for every pair of weights: w, negative guidance,
+and g, classifier-free guidance. A cell costs `--evaluations` U-Net rows a segment whatever its branches: P alone takes
+that many steps, P with N or O half, all three a third. Weights are chosen on the *validation* split, the default;
+`--cells w,g …` scores the chosen ones, on `--split test` and on whole clips (`--whole`).
 
-Finished models are kept in the JSON file and not made again. Writes OUTPUT.json and OUTPUT.md.
+Finished models are stored in the JSON file and reused. Writes OUTPUT.json and OUTPUT.md.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import shlex
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.common import command_line, table
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.metrics.corpus import CorpusClip, evaluation_clip, read_split
 from pn_diffusion_plugin.metrics.dance import dance_beats
@@ -44,12 +44,12 @@ Cell = tuple[float, float]  # w, g
 
 
 def name(w: float, g: float) -> str:
-    """A cell's row in a report."""
+    """Name of a cell's row in a report."""
     return f"w={w:g} g={g:g}"
 
 
 def branches(cell: Cell) -> int:
-    """U-Net rows a step: P, and N and O where they count."""
+    """U-Net rows a step: P, and N and O if their weights are not 0."""
     w, g = cell
     return 1 + (w != 0) + (g != 1)
 
@@ -67,12 +67,12 @@ def cut(clip: CorpusClip, start: float, seconds: float) -> CorpusClip:
 
 
 def evaluation_of(clip: CorpusClip) -> EvaluationClip:
-    """As `evaluation_clip`, with the dance's beats of just these seconds."""
+    """As `evaluation_clip`, with the beats of these seconds of the dance."""
     return replace(evaluation_clip(clip), kinematic_beats=dance_beats(clip.features))
 
 
 def possible(model: PNDiffusion, cells: Sequence[Cell]) -> list[Cell]:
-    """The cells that a model was trained for."""
+    """The cells that the model was trained for."""
     dropout = model.config["conditioning"]["dropout"] > 0
     return [(w, g) for w, g in cells if (w == 0 or model.trained_negative) and (g == 1 or dropout)]
 
@@ -80,7 +80,7 @@ def possible(model: PNDiffusion, cells: Sequence[Cell]) -> list[Cell]:
 def run_model(
     model: PNDiffusion, clips: list[CorpusClip], cells: Sequence[Cell], evaluations: int, rescale: float
 ) -> dict[str, Any]:
-    """Metrics of every cell, as in report.json, and of the null rows."""
+    """Metrics of every cell and of the null rows, as in report.json."""
     features = [clip.features for clip in clips]
     systems: dict[str, dict[str, np.ndarray]] = {}
     for w, g in possible(model, cells):
@@ -100,8 +100,7 @@ def run_model(
 
 
 def render(result: dict[str, Any]) -> str:
-    """The study as Markdown: a table a metric, models and g down, w across."""
-    lines = [f"`{result['command']}`", "", result["setting"], ""]
+    """The study as Markdown: a table for each metric, models and g down, w across."""
     cells: list[Cell] = [(w, g) for w, g in result["cells"]]
     columns = sorted({w for w, _ in cells})
 
@@ -110,27 +109,25 @@ def render(result: dict[str, Any]) -> str:
             return "–"
         return f"{value['mean']:.2f} [{value['low']:.2f}, {value['high']:.2f}]"
 
+    text = [f"`{result['command']}`", result["setting"]]
     for metric, title in METRICS.items():
-        lines += [f"### {title}", "", "| model | g | " + " | ".join(f"w = {w:g}" for w in columns) + " |"]
-        lines.append("|---" * (len(columns) + 2) + "|")
-        nulls: dict[str, Any] = {}
+        lines, nulls = [], ""
         for label, model in result["models"].items():
             rows = model["rows"]
             for g in sorted({g for _, g in cells}):
                 shown = [number(rows.get(name(w, g), {}).get(metric)) for w in columns]
                 if set(shown) != {"–"}:
-                    lines.append(f"| {label} | {g:g} | " + " | ".join(shown) + " |")
-            nulls = {null: rows[null][metric] for null in ("reference", "shuffled", "click") if null in rows}
-        told = ", ".join(f"{null} {number(value)}" for null, value in nulls.items())
-        lines += ["", f"For comparison: {told}.", ""]
-    return "\n".join(lines)
+                    lines.append([label, f"{g:g}", *shown])
+            names = [null for null in ("reference", "shuffled", "click") if null in rows]
+            nulls = ", ".join(f"{null} {number(rows[null][metric])}" for null in names)
+        head = ["model", "g", *(f"w = {w:g}" for w in columns)]
+        text += [f"### {title}", table(head, lines), f"For comparison: {nulls}."]
+    return "\n\n".join(text) + "\n"
 
 
 def main() -> None:
-    """Generate, score, tabulate."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Command line."""
+    parser = command_line(__doc__)
     parser.add_argument("models", nargs="+", help="LABEL=SIG or LABEL=FOLDER")
     parser.add_argument("--corpus", type=Path, default=paths.outputs_dir() / "corpora/mini")
     parser.add_argument("--split", default="valid")

@@ -1,24 +1,25 @@
-"""What becomes of a dance when its video is another: rates, sizes, noise, a moving camera, a cut, somebody else in it.
+"""How much changes when a dance is filmed or encoded differently: rates, sizes, noise, a moving camera, a cut, a second
+dancer.
 
     python benchmarks/robustness.py VIDEOS -o outputs/robustness          # a folder of dances of one person each
-    python benchmarks/robustness.py --jitter                              # how much BlazePose's joints tremble
+    python benchmarks/robustness.py --jitter                              # jitter of BlazePose's joints
 
-Every dance is written again in each way and watched as any video is. Against what is seen in the dance as it was:
+Every dance is written again in each variant, and its features are extracted. They are compared with those of the
+original video:
 
 - found: share of the frames in which the dancer was found;
-- joints: median distance of the limbs' joints, seen from the hips, in torso lengths;
+- joints: median distance of the limbs' joints, relative to the hips, in torso lengths;
 - velocity: correlation of the joints' velocities;
-- windows: cosine of the visual encoder's numbers;
-- dance → music: the bundled model's music for the video, against the beats of the dance *as it was* (to be read against
-  the first row, music for the untouched video). Mean over clips.
+- windows: cosine similarity of the visual features;
+- dance → music: the bundled model's music for the variant, against the beats of the *original* dance; the first row is
+  the music for the original video. Mean over clips.
 
-Rates are made by repeating or leaving out pictures, as converters do, so that pictures come up to half a frame early
-or late; a camera of that rate would do better. What was done stays in the folder: an interrupted run goes on.
+Rates are changed by repeating or dropping frames, as converters do, so frames are up to half a frame early or late; a
+camera of that rate would do better. Finished variants are stored in the folder and reused.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
 from collections.abc import Callable, Iterator
@@ -29,6 +30,7 @@ import cv2
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 
+from benchmarks.common import command_line, table
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.data.augment import part_of_body
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, clip_dance
@@ -45,33 +47,31 @@ from pn_diffusion_plugin.utils.files import write_json
 
 FPS = 25.0
 LIMBS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # shoulders to ankles
-Pictures = list[np.ndarray]  # (H, W, 3) uint8 RGB
-Way = Callable[
-    [Pictures, Pictures], tuple[Pictures, float]
-]  # a dance and somebody else's → pictures, their rate
+Frames = list[np.ndarray]  # (H, W, 3) uint8 RGB
+Variant = Callable[[Frames, Frames], tuple[Frames, float]]  # a dance and another one → frames, their rate
 
 
-def at_rate(fps: float) -> Way:
-    """Pictures repeated or left out."""
+def at_rate(fps: float) -> Variant:
+    """Repeat or drop frames."""
 
-    def way(dance: Pictures, _: Pictures) -> tuple[Pictures, float]:
+    def variant(dance: Frames, _: Frames) -> tuple[Frames, float]:
         count = round(len(dance) / FPS * fps)
         return [dance[min(round(k / fps * FPS), len(dance) - 1)] for k in range(count)], fps
 
-    return way
+    return variant
 
 
-def each(change: Callable[[np.ndarray, int, int], np.ndarray]) -> Way:
-    """Every picture by itself: picture, its number, how many there are."""
+def each(change: Callable[[np.ndarray, int, int], np.ndarray]) -> Variant:
+    """Change every frame: (frame, its number, number of frames) → frame."""
 
-    def way(dance: Pictures, _: Pictures) -> tuple[Pictures, float]:
+    def variant(dance: Frames, _: Frames) -> tuple[Frames, float]:
         return [change(picture, k, len(dance)) for k, picture in enumerate(dance)], FPS
 
-    return way
+    return variant
 
 
-def resized(side: int) -> Way:
-    """The longer side so many pixels."""
+def resized(side: int) -> Variant:
+    """Resize the longer side to so many pixels."""
 
     def change(picture: np.ndarray, _: int, __: int) -> np.ndarray:
         scale = side / max(picture.shape[:2])
@@ -82,26 +82,26 @@ def resized(side: int) -> Way:
 
 
 def portrait(picture: np.ndarray, _: int, __: int) -> np.ndarray:
-    """In the middle of an upright picture."""
+    """Pad to a portrait frame."""
     height, width = picture.shape[:2]
     top = (width * 16 // 9 - height) // 2
     return np.asarray(cv2.copyMakeBorder(picture, top, top, 0, 0, cv2.BORDER_REPLICATE))
 
 
 def noisy(picture: np.ndarray, k: int, _: int) -> np.ndarray:
-    """Grain of a camera in the dark."""
+    """Add sensor noise."""
     grain = np.random.default_rng(k).normal(0, 14, picture.shape)
     return np.clip(picture + grain, 0, 255).astype(np.uint8)
 
 
 def dark(picture: np.ndarray, _: int, __: int) -> np.ndarray:
-    """A third of the light."""
+    """Divide the brightness by 3."""
     return (picture // 3).astype(np.uint8)
 
 
-def moved(path: Callable[[float], tuple[float, float]]) -> Way:
-    """Filmed by a camera that looks elsewhere: `path` of the time (s) gives x and y in parts of the picture. The
-    walls get posters, so that there is something to see the movement by."""
+def moved(path: Callable[[float], tuple[float, float]]) -> Variant:
+    """Move the camera: `path` gives x and y at a time (s) in parts of the frame. Posters at the sides make the movement
+    visible."""
 
     def change(picture: np.ndarray, k: int, _: int) -> np.ndarray:
         height, width = picture.shape[:2]
@@ -120,7 +120,7 @@ def moved(path: Callable[[float], tuple[float, float]]) -> Way:
 
 
 def cuts(picture: np.ndarray, k: int, count: int) -> np.ndarray:
-    """Nearer, and mirrored colours behind, in the second half: two cameras."""
+    """A nearer camera with swapped colours in the second half."""
     if k < count // 2:
         return picture
     height, width = picture.shape[:2]
@@ -130,12 +130,12 @@ def cuts(picture: np.ndarray, k: int, count: int) -> np.ndarray:
 
 
 def gap(picture: np.ndarray, k: int, count: int) -> np.ndarray:
-    """Nothing to be seen for 0.8 s."""
+    """Black for 0.8 s."""
     return np.zeros_like(picture) if 0 <= k - count // 2 < 0.8 * FPS else picture
 
 
-def second(dance: Pictures, other: Pictures) -> tuple[Pictures, float]:
-    """Somebody else dances beside, two thirds as large."""
+def second(dance: Frames, other: Frames) -> tuple[Frames, float]:
+    """Add another dancer at the side, two thirds as large."""
     height, width = dance[0].shape[:2]
     pictures = []
     for k, picture in enumerate(dance):
@@ -148,7 +148,7 @@ def second(dance: Pictures, other: Pictures) -> tuple[Pictures, float]:
     return pictures, FPS
 
 
-WAYS: dict[str, Way] = {
+VARIANTS: dict[str, Variant] = {
     "the same, encoded again": at_rate(FPS),
     "24 pictures a second": at_rate(24),
     "30 pictures a second": at_rate(30),
@@ -177,7 +177,7 @@ def seen(features: Features) -> tuple[np.ndarray, np.ndarray]:
 
 
 def compare(before: Features, after: Features) -> dict[str, float]:
-    """What the docstring above names, but for the music."""
+    """The measures of the module's docstring, except the music."""
     count = min(len(before.keypoints), len(after.keypoints))
     both = before.detected[:count] & after.detected[:count]
     steps = both[1:] & both[:-1]
@@ -193,10 +193,10 @@ def compare(before: Features, after: Features) -> dict[str, float]:
     }
 
 
-def tremble(corpus: Path, clips: int) -> str:
-    """How much the joints found in the embedded corpus' test dances tremble around where they were drawn.
+def jitter(corpus: Path, clips: int) -> str:
+    """Jitter of the joints found in the test dances of the embedded corpus around the drawn ones.
 
-    The deviation of what changes within .4 s, in torso lengths by part of the body, and how much of it stays to the
+    Standard deviation of what changes within 0.4 s, in torso lengths by part of the body, and its correlation with the
     next frame.
     """
     parts = np.array([part_of_body(name) for name in JOINT_NAMES])
@@ -208,7 +208,7 @@ def tremble(corpus: Path, clips: int) -> str:
         trunk = drawn[:, [23, 24]].mean(axis=1) - drawn[:, [11, 12]].mean(axis=1)
         error = (found - drawn) / np.median(np.linalg.norm(trunk, axis=-1))
         fast = np.clip(error - uniform_filter1d(error, 11, axis=0), -0.5, 0.5)[features.detected]
-        # Robust (1.4826 x the median of the sizes): a limb taken for the other one for a while is no tremble.
+        # 1.4826 x the median is robust against limbs that are swapped for a while.
         deviations.append([1.4826 * np.median(np.abs(fast[:, parts == part])) for part in np.unique(parts)])
         stays.append((fast[1:] * fast[:-1]).mean() / (fast**2).mean())
     means = np.mean(deviations, axis=0)
@@ -216,8 +216,8 @@ def tremble(corpus: Path, clips: int) -> str:
     return f"{told}; stays {np.mean(stays):.2f}"
 
 
-def results(videos: list[Path], ways: list[str], folder: Path, music: bool) -> Iterator[dict[str, Any]]:
-    """A row for each dance and way."""
+def results(videos: list[Path], variants: list[str], folder: Path, music: bool) -> Iterator[dict[str, Any]]:
+    """A row for each dance and variant."""
     from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 
     pose, encoder = PoseExtractor(), build_visual_encoder(FeatureSpec().visual_encoder)
@@ -230,9 +230,9 @@ def results(videos: list[Path], ways: list[str], folder: Path, music: bool) -> I
         return dance_music_alignment(beats, track_beats(wave[0].numpy(), model.sample_rate))[0]
 
     for number, video in enumerate(videos):
-        kept = folder / f"{video.stem}.json"
-        rows: dict[str, Any] = json.loads(kept.read_text()) if kept.is_file() else {}
-        if any(way not in rows for way in ["as it was", *ways]):
+        stored = folder / f"{video.stem}.json"
+        rows: dict[str, Any] = json.loads(stored.read_text()) if stored.is_file() else {}
+        if any(variant not in rows for variant in ["as it was", *variants]):
             before = extract_features(video, None, pose, encoder)
             beats = dance_beats(before)
             if "as it was" not in rows:
@@ -240,49 +240,45 @@ def results(videos: list[Path], ways: list[str], folder: Path, music: bool) -> I
                 rows["as it was"] = {"found": found, "dance → music": alignment(before, beats)}
             dance = list(read_frames(video, FPS))
             other = list(read_frames(videos[number - 1], FPS))
-        for way in ways:
-            if way not in rows:
+        for variant in variants:
+            if variant not in rows:
                 with tempfile.TemporaryDirectory() as scratch:
                     path = Path(scratch) / "dance.mp4"
-                    pictures, fps = WAYS[way](dance, other)
+                    pictures, fps = VARIANTS[variant](dance, other)
                     write_video(path, pictures, fps)
                     after = extract_features(path, None, pose, encoder)
-                rows[way] = {**compare(before, after), "dance → music": alignment(after, beats)}
-                write_json(kept, rows)
+                rows[variant] = {**compare(before, after), "dance → music": alignment(after, beats)}
+                write_json(stored, rows)
         yield rows
 
 
-def table(rows: list[dict[str, Any]], ways: list[str]) -> str:
+def means(rows: list[dict[str, Any]], variants: list[str]) -> str:
     """Means over dances, as Markdown."""
     names = ("found", "joints", "velocity", "windows", "dance → music")
-    lines = [f"| {len(rows)} dances | " + " | ".join(names) + " |", "|---|" + "---|" * len(names)]
-    for way in ["as it was", *ways]:
-        means = [np.mean([row[way].get(name, np.nan) for row in rows]) for name in names]
-        lines.append(f"| {way} | " + " | ".join("–" if np.isnan(m) else f"{m:.2f}" for m in means) + " |")
-    return "\n".join(lines)
+    lines = []
+    for variant in ["as it was", *variants]:
+        values = [np.mean([row[variant].get(name, np.nan) for row in rows]) for name in names]
+        lines.append([variant, *("–" if np.isnan(value) else f"{value:.2f}" for value in values)])
+    return table([f"{len(rows)} dances", *names], lines)
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command_line(__doc__)
     parser.add_argument("videos", type=Path, nargs="?", help="folder of mp4 files")
     parser.add_argument("-o", "--output", type=Path, default=Path("outputs/robustness"), help="folder")
     parser.add_argument("--clips", type=int, default=6, help="the first so many videos")
-    parser.add_argument("--ways", nargs="*", default=list(WAYS), help="only these")
+    parser.add_argument("--variants", nargs="*", default=list(VARIANTS), help="only these")
     parser.add_argument("--no-music", action="store_true", help="features only")
-    parser.add_argument(
-        "--jitter", action="store_true", help="tell how much joints tremble in the embedded corpus, no more"
-    )
+    parser.add_argument("--jitter", action="store_true", help="measure the jitter of BlazePose only")
     options = parser.parse_args()
     if options.jitter:
-        print(tremble(paths.outputs_dir() / "corpora" / "mini", options.clips))
+        print(jitter(paths.outputs_dir() / "corpora" / "mini", options.clips))
         return
     videos = sorted(options.videos.glob("*.mp4"))[: options.clips] if options.videos else []
     if len(videos) < 2:
         parser.error(f"{options.videos} holds {len(videos)} mp4 files: give a folder with two or more")
-    rows = list(results(videos, options.ways, options.output, not options.no_music))
-    text = table(rows, options.ways)
+    rows = list(results(videos, options.variants, options.output, not options.no_music))
+    text = means(rows, options.variants)
     print(text)
     write_json(
         options.output / "report.json",

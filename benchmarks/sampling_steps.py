@@ -1,26 +1,22 @@
-"""How few steps are enough? Samplers x steps against the 1000 steps that the model was trained with.
+"""Scores by sampler and number of steps, against the 1000 steps that the model was trained with.
 
     python benchmarks/sampling_steps.py -o docs/sampling_steps                       # every cell
     python benchmarks/sampling_steps.py --cells ddpm,1000 dpm++,6 -o docs/sampling_steps
     python benchmarks/sampling_steps.py --cells ddim,10,guidance=1.5 -o docs/sampling_steps
 
-A cell is a sampler, a number of steps and parameters of the generation. Every cell makes music for the same clips with
-the same seeds, here of the *validation* split: the choice is made on it. A finished cell is kept in
-outputs/sampling_steps (one file each, so several programs may work on them at once) and not made again as long as the
-weights are the same.
+A cell is a sampler, a number of steps and generation parameters. Every cell makes music for the same clips with the
+same seeds, from the *validation* split, since the default is chosen by it. Finished cells are stored in
+outputs/sampling_steps, one file each, so several processes can work at once; they are reused for the same weights.
 
-A cell holds the reference's quality where no mean is worse than the worse end of the reference's own 95 % interval.
-Writes OUTPUT.md and OUTPUT.png from all cells that there are.
+A cell holds the reference's quality if no mean is worse than the worse end of the reference's own 95 % interval.
+Writes OUTPUT.md and OUTPUT.png from all stored cells.
 """
 
 from __future__ import annotations
 
-import argparse
-import io
 import json
 import shlex
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +25,7 @@ import numpy as np
 import yaml
 from torch import nn
 
+from benchmarks.common import Clock, command_line, table
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.metrics import statistics
 from pn_diffusion_plugin.metrics.corpus import CorpusClip, evaluation_clip, read_split
@@ -52,13 +49,13 @@ Value = dict[str, Any]  # mean, low, high
 
 @dataclass
 class Cell:
-    """Music of one way to sample.
+    """Scores of the music of one cell.
 
     Attributes:
         scores: score → (clips,).
         embedding: (clips, windows, 200) of musicnn.
-        evaluations: rows of the U-Net a window.
-        seconds: of the processor, for making the music.
+        evaluations: U-Net rows a window.
+        seconds: processor time of the generation.
     """
 
     name: str
@@ -68,7 +65,7 @@ class Cell:
     seconds: float
 
     def values(self, reference: np.ndarray) -> dict[str, Value]:
-        """Title → mean with its interval over clips."""
+        """Title → mean and interval over clips."""
         values: dict[str, Value] = {}
         for name, title in SCORES.items():
             interval = statistics.bootstrap(self.scores[name])
@@ -78,7 +75,7 @@ class Cell:
 
 
 def parameters(cell: str) -> dict[str, Any]:
-    """Parameters of the generation that a cell names.
+    """Generation parameters of a cell.
 
     >>> parameters("dpm++,10,guidance=1.5")
     {'sampler': 'dpm++', 'steps': 10, 'guidance': 1.5}
@@ -89,7 +86,7 @@ def parameters(cell: str) -> dict[str, Any]:
 
 
 def make_cell(model: PNDiffusion, name: str, clips: list[CorpusClip], embed: Embedder) -> Cell:
-    """Make and score the music of a cell."""
+    """Generate and score the music of a cell."""
     before = model.params
     rows = 0
 
@@ -99,9 +96,8 @@ def make_cell(model: PNDiffusion, name: str, clips: list[CorpusClip], embed: Emb
 
     model.set_generation_params(**parameters(name))
     handle = model.networks()[0].unet.register_forward_hook(count)
-    began = time.process_time()
-    waves = model.generate_from_features([clip.features for clip in clips], list(range(len(clips))))
-    seconds = time.process_time() - began
+    clock, features = Clock(), [clip.features for clip in clips]
+    waves = clock.measure("music", model.generate_from_features, features, list(range(len(clips))))
     handle.remove()
     model.params = before
     made = {clip.info.name: wave[0].numpy() for clip, wave in zip(clips, waves, strict=True)}
@@ -109,7 +105,13 @@ def make_cell(model: PNDiffusion, name: str, clips: list[CorpusClip], embed: Emb
     sounds = row_sounds(references, {name: made})
     scored = score_sounds(references, {name: sounds[name]}, beat_tracker("librosa", {}))[name]
     embedding = np.stack([embed(wav, model.sample_rate) for wav in sounds[name]])
-    return Cell(name, {key: scored[key] for key in SCORES}, embedding, rows // windows(model, clips), seconds)
+    return Cell(
+        name,
+        {key: scored[key] for key in SCORES},
+        embedding,
+        rows // windows(model, clips),
+        clock.processor["music"],
+    )
 
 
 def windows(model: PNDiffusion, clips: list[CorpusClip]) -> int:
@@ -120,30 +122,26 @@ def windows(model: PNDiffusion, clips: list[CorpusClip]) -> int:
 
 
 def write_cell(cell: Cell, file: Path) -> None:
-    """Keep a cell."""
+    """Store a cell."""
     about = json.dumps({"name": cell.name, "evaluations": cell.evaluations, "seconds": cell.seconds})
     arrays: dict[str, Any] = {"about": np.array(about), "embedding": cell.embedding, **cell.scores}
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
     with atomic_path(file) as temporary:
-        temporary.write_bytes(buffer.getvalue())
+        np.savez(temporary, **arrays)
 
 
 def read_cell(file: Path) -> Cell:
-    """A kept cell."""
-    with np.load(file) as kept:
-        about = json.loads(str(kept["about"]))
-        scores = {key: kept[key] for key in SCORES}
-        return Cell(about["name"], scores, kept["embedding"], about["evaluations"], about["seconds"])
+    """A stored cell."""
+    with np.load(file) as stored:
+        about = json.loads(str(stored["about"]))
+        scores = {key: stored[key] for key in SCORES}
+        return Cell(about["name"], scores, stored["embedding"], about["evaluations"], about["seconds"])
 
 
 def reference_embedding(clips: list[CorpusClip], embed: Embedder, file: Path) -> np.ndarray:
-    """(clips, windows, 200) of the reference music, kept in a file."""
+    """Embedding (clips, windows, 200) of the reference music, stored in a file."""
     if not file.is_file():
-        buffer = io.BytesIO()
-        np.save(buffer, np.stack([embed(clip.reference, clip.info.sample_rate) for clip in clips]))
         with atomic_path(file) as temporary:
-            temporary.write_bytes(buffer.getvalue())
+            np.save(temporary, np.stack([embed(clip.reference, clip.info.sample_rate) for clip in clips]))
     return np.load(file)
 
 
@@ -158,44 +156,40 @@ def holds(values: dict[str, Value], reference: dict[str, Value]) -> bool:
 
 
 def number(value: Value) -> str:
-    """Mean and interval as a table shows them."""
+    """Mean and interval as text."""
     return f"{value['mean']:.2f} [{value['low']:.2f}, {value['high']:.2f}]"
 
 
 def render(cells: list[Cell], reference: np.ndarray, setting: str, command: str, picture: str) -> str:
-    """The cells as a Markdown table, dearest first."""
+    """The cells as a Markdown table, most evaluations first."""
     values = {cell.name: cell.values(reference) for cell in cells}
     titles = list(next(iter(values.values())))
-    lines = [f"`{command}`", "", setting, "", f"![Scores over rows of the U-Net]({picture})", ""]
-    lines += [
-        f"| sampler, steps | U-Net rows a window | processor seconds | {' | '.join(titles)} | holds |",
-        "|---" * (len(titles) + 4) + "|",
-    ]
+    rows = []
     for cell in sorted(cells, key=lambda cell: -cell.evaluations):
         own = values[cell.name]
         held = "–"
         if RUN_LONG in values:
             held = "yes" if holds(own, values[RUN_LONG]) else "no"
-        shown = " | ".join(number(own[title]) for title in titles)
-        lines.append(f"| {cell.name} | {cell.evaluations} | {cell.seconds:.0f} | {shown} | {held} |")
-    lines += [
-        "",
+        scores = [number(own[title]) for title in titles]
+        rows.append([cell.name, str(cell.evaluations), f"{cell.seconds:.0f}", *scores, held])
+    head = ["sampler, steps", "U-Net rows a window", "processor seconds", *titles, "holds"]
+    note = (
         f"*holds*: {', '.join(DECIDING)} all no worse than the worse end of {RUN_LONG}'s interval. "
         "Fréchet distance in musicnn's embedding, corrected for the number of clips. Processor seconds of one core "
-        "for all clips, U-Net, decoder and mel inversion together; other programs shared the machine.",
-    ]
-    return "\n".join(lines) + "\n"
+        "for all clips, U-Net, decoder and mel inversion together; other programs shared the machine."
+    )
+    plot = f"![Scores over rows of the U-Net]({picture})"
+    return "\n\n".join([f"`{command}`", setting, plot, table(head, rows), note]) + "\n"
 
 
 def draw(cells: list[Cell], reference: np.ndarray, file: Path) -> None:
     """The curve: scores over U-Net rows a window, a line a sampler."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot, ticker
+    from matplotlib import figure as figures
+    from matplotlib import ticker
 
     plain = [cell for cell in cells if cell.name.count(",") == 1]
-    figure, axes = pyplot.subplots(1, 3, figsize=(12, 3.4), layout="constrained")
+    figure = figures.Figure(figsize=(12, 3.4), layout="constrained")
+    axes = figure.subplots(1, 3)
     values = {cell.name: cell.values(reference) for cell in plain}
     for title, axis in zip(DECIDING, axes, strict=True):
         if RUN_LONG in values:
@@ -217,14 +211,11 @@ def draw(cells: list[Cell], reference: np.ndarray, file: Path) -> None:
     axes[0].legend()
     with atomic_path(file) as temporary:
         figure.savefig(temporary, dpi=90)
-    pyplot.close(figure)
 
 
 def main() -> None:
-    """Generate, score, tabulate."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Command line."""
+    parser = command_line(__doc__)
     parser.add_argument("--model", default="mini")
     parser.add_argument("--corpus", type=Path, default=paths.outputs_dir() / "corpora/mini")
     parser.add_argument("--split", default="valid")

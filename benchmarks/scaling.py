@@ -1,22 +1,21 @@
-"""How cost and memory grow: `generate` with a video's length, `prepare` and the dataset with a corpus' size.
+"""Growth of time and memory: generation with the length of the music, `prepare` with the number of clips.
 
     python benchmarks/scaling.py -o outputs/scaling
+    python benchmarks/scaling.py -o outputs/scaling --only generate --lengths 60 180 600 1200
     python benchmarks/scaling.py -o outputs/scaling --only prepare --clips 250 500 1000
 
-- generate: a dance of the embedded corpus repeated to 30, 60 and 120 s, features at hand, each length in a process of
-  its own; wall seconds a second of music, and how far the peak of memory lies above the shortest one's;
-- prepare: `prepare_folder` of so many tiny videos (half a second, every tenth shares its music with another) in two
-  worker processes. Each is probed, decoded, hashed, its sound read, fingerprinted and compared, its split chosen, as
-  ever; only BlazePose and I3D are left out (`extractor=` another: mean colours for keypoints and windows), as their
-  cost is the same for every clip. Then what every run does first: reading manifest, jsons and features through
-  `DanceDataset`. Milliseconds a clip; the peak of the process' own memory and of its largest worker's.
+- generate: a dance of the embedded corpus repeated to each length, from extracted features, each length in a new
+  process: milliseconds a second of music, and the peak memory;
+- prepare: `prepare_folder` on so many tiny videos (half a second; every tenth has the music of another) in two worker
+  processes. BlazePose and I3D, whose cost a clip is constant, are replaced by an extractor that computes mean colours.
+  Then what every training run does first: reading manifest, JSON files and features through `DanceDataset`.
+  Milliseconds a clip; peak memory of the process and of its largest worker.
 
-Writes `report.json`, prints two tables. Twelve minutes on two cores.
+Writes `report.json` and prints two tables. Twelve minutes on two cores.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import shutil
@@ -24,12 +23,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from benchmarks.common import command_line, repeated, table
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, FeatureSpec
 from pn_diffusion_plugin.utils.files import write_json
@@ -43,18 +43,8 @@ def peak_mb(who: int = resource.RUSAGE_SELF) -> float:
     return resource.getrusage(who).ru_maxrss / 1024
 
 
-def repeated(features: Features, seconds: float) -> Features:
-    """A dance again and again, cut at a length."""
-    times = int(-(-seconds // features.header.seconds))
-    whole = Features(
-        replace(features.header, seconds=times * features.header.seconds),
-        **{name: np.concatenate([rows] * times) for name, rows in features.streams.items()},
-    )
-    return whole.segment(0.0, seconds)
-
-
 def generate_here(manifest: Path, seconds: float, steps: int) -> dict[str, float]:
-    """Time and memory of making music of a length, in this process."""
+    """Time and memory of generating music of a length, in this process."""
     import torch
 
     from pn_diffusion_plugin.metrics.corpus import read_split
@@ -64,7 +54,7 @@ def generate_here(manifest: Path, seconds: float, steps: int) -> dict[str, float
     model = PNDiffusion.get_pretrained("mini")
     model.set_generation_params(steps=steps)
     features = repeated(read_split(manifest, 1)[0].features, seconds)
-    model.generate_from_features([repeated(features, 6.0)], [0])  # what is made once is no cost of the length
+    model.generate_from_features([repeated(features, 6.0)], [0])  # warm-up
     wall, cpu = time.perf_counter(), time.process_time()
     (wav,) = model.generate_from_features([features], [0])
     return {
@@ -77,7 +67,7 @@ def generate_here(manifest: Path, seconds: float, steps: int) -> dict[str, float
 
 
 def tiny_videos(folder: Path, count: int) -> None:
-    """Videos of half a second; the music of every tenth is that of the one before."""
+    """Write videos of half a second; every tenth has the music of the one before."""
     from pn_diffusion_plugin.data.video.write import write_video
 
     time_ = np.arange(RATE // 2) / RATE
@@ -91,7 +81,7 @@ def tiny_videos(folder: Path, count: int) -> None:
 
 
 def mean_colours(spec: FeatureSpec, weights: Path | None) -> Callable[[Path], Features]:
-    """An extractor that decodes and hashes as the real one does, and sees nothing but mean colours."""
+    """An extractor that decodes and hashes like the real one, with mean colours as features."""
     from pn_diffusion_plugin.data.features.visual import window_indices
     from pn_diffusion_plugin.data.video.probe import probe
     from pn_diffusion_plugin.data.video.read import read_frames
@@ -120,30 +110,24 @@ def mean_colours(spec: FeatureSpec, weights: Path | None) -> Callable[[Path], Fe
 
 
 def prepare_here(folder: Path, count: int) -> dict[str, float]:
-    """Time and memory of preparing so many clips and of reading them, in this process."""
+    """Time and memory of preparing and reading so many clips, in this process."""
     from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, prepare_folder
     from pn_diffusion_plugin.data.dataset import DanceDataset
 
-    before = peak_mb()
     corpus = folder / f"corpus{count}"
     shutil.rmtree(corpus, ignore_errors=True)
     files = sorted((folder / "videos").glob("*.mp4"))[:count]
-    report = prepare_folder(
-        folder / "videos", corpus, files=files, jobs=2, progress=False, extractor=mean_colours
-    )
+    options: dict[str, Any] = dict(files=files, jobs=2, progress=False, extractor=mean_colours)
+    report = prepare_folder(folder / "videos", corpus, **options)
     assert len(report.done) == count, report.failed[:1]
     row = {
         "clips": count,
         "prepare": report.seconds,
-        "clips_made": report.extraction_seconds,
         "parent_mb": peak_mb(),
-        "before_mb": before,
         "worker_mb": peak_mb(resource.RUSAGE_CHILDREN),
     }
     start = time.perf_counter()
-    again = prepare_folder(
-        folder / "videos", corpus, files=files, jobs=2, progress=False, extractor=mean_colours
-    )
+    again = prepare_folder(folder / "videos", corpus, **options)
     row["nothing_to_do"] = time.perf_counter() - start
     assert len(again.skipped) == count
     start = time.perf_counter()
@@ -153,74 +137,62 @@ def prepare_here(folder: Path, count: int) -> dict[str, float]:
     dataset = DanceDataset.from_meta(
         corpus / "egs/train", segment_duration=0.4, num_samples=count, shuffle=True
     )
-    row["dataset"] = time.perf_counter() - start
-    start = time.perf_counter()
     for index in range(count):
         dataset[index]
-    row["items"] = time.perf_counter() - start
-    row["all_mb"] = peak_mb()
+    row["reading"] = time.perf_counter() - start
     shutil.rmtree(corpus)
     return row
 
 
 def child(*arguments: object) -> dict[str, float]:
-    """This file in a process of its own."""
+    """Run this file in a new process."""
     call = [sys.executable, __file__, "--child", *map(str, arguments)]
     done = subprocess.run(call, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def tell(rows: list[dict[str, float]], size: str, costs: list[str], unit: float, memory: list[str]) -> None:
-    """A table: costs by size, memory above the first row's."""
-    names = [f"{cost} / {size} (ms)" for cost in costs]
-    print(
-        "\n| " + " | ".join([size, *names, *memory]) + " |",
-        "|---" * (1 + len(names) + len(memory)) + "|",
-        sep="\n",
-    )
-    for row in rows:
-        numbers = [f"{unit * row[cost] / row[size]:.1f}" for cost in costs]
-        above = [f"{row[name]:.0f} ({row[name] - rows[0][name]:+.0f})" for name in memory]
-        print(f"| {row[size]:g} | " + " | ".join(numbers + above) + " |")
-
-
 def main() -> None:
-    """Measure, write, tell."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Command line."""
+    if sys.argv[1:2] == ["--child"]:
+        what, where, size, *rest = sys.argv[2:]
+        if what == "generate":
+            print(json.dumps(generate_here(Path(where), float(size), int(rest[0]))))
+        else:
+            print(json.dumps(prepare_here(Path(where), int(size))))
+        return
+    parser = command_line(__doc__)
     parser.add_argument("--lengths", type=float, nargs="+", default=[30, 60, 120], help="of music (s)")
     parser.add_argument("--clips", type=int, nargs="+", default=[250, 500, 1000])
     parser.add_argument("--steps", type=int, default=8, help="of denoising")
     parser.add_argument("--manifest", type=Path, default=paths.outputs_dir() / "corpora/mini/egs/valid")
     parser.add_argument("--only", choices=["generate", "prepare"])
-    parser.add_argument("-o", "--output", type=Path, help="folder of report.json, and of the videos")
-    parser.add_argument("--child", nargs="+", help=argparse.SUPPRESS)
+    parser.add_argument(
+        "-o", "--output", type=Path, required=True, help="folder of report.json and the videos"
+    )
     args = parser.parse_args()
-    if args.child:
-        what, where, size, *rest = args.child
-        row = (
-            generate_here(Path(where), float(size), int(rest[0]))
-            if what == "generate"
-            else prepare_here(Path(where), int(size))
-        )
-        print(json.dumps(row))
-        return
-    if args.output is None:
-        parser.error("-o is missing: name a folder for report.json")
     path = args.output / "report.json"
     report: dict[str, Any] = json.loads(path.read_text()) if path.is_file() else {}
     if args.only != "prepare":
         report["generate"] = [child("generate", args.manifest, n, args.steps) for n in args.lengths]
-        tell(report["generate"], "seconds", ["wall", "cpu"], 1000, ["peak_mb", "music_mb"])
+        cells = [
+            [f"{row['seconds']:g}", f"{1000 * row['wall'] / row['seconds']:.0f}"]
+            + [f"{row[name]:.0f}" for name in ("peak_mb", "music_mb")]
+            for row in report["generate"]
+        ]
+        print(table(["seconds", "ms a second", "peak (MB)", "of it the music (MB)"], cells))
     if args.only != "generate":
         videos = args.output / "videos"
         videos.mkdir(parents=True, exist_ok=True)
         tiny_videos(videos, max(args.clips))
         report["prepare"] = [child("prepare", args.output.resolve(), n) for n in args.clips]
-        costs = ["prepare", "clips_made", "nothing_to_do", "splits", "dataset", "items"]
-        tell(report["prepare"], "clips", costs, 1000, ["parent_mb", "worker_mb", "all_mb"])
+        costs = ["prepare", "nothing_to_do", "splits", "reading"]
+        cells = [
+            [str(row["clips"]), *(f"{1000 * row[cost] / row['clips']:.1f}" for cost in costs)]
+            + [f"{row['parent_mb']:.0f}", f"{row['worker_mb']:.0f}"]
+            for row in report["prepare"]
+        ]
+        print(table(["clips", *(f"{cost} (ms)" for cost in costs), "process (MB)", "worker (MB)"], cells))
     write_json(path, report)
 
 

@@ -9,9 +9,9 @@ import pytest
 import torch
 from tiny_model import tiny_model
 
-from benchmarks.bench_counts import counting, parts_of
-from benchmarks.bench_sampling import Clock
-from benchmarks.procedure_sampling import STREAMS, ReferenceSampling
+from benchmarks.accelerator_rows import noise_dances
+from benchmarks.counts import counting, parts_of
+from benchmarks.procedure_sampling import ReferenceSampling
 from pn_diffusion_plugin.data.condition import DanceCondition
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 
@@ -26,25 +26,8 @@ def model() -> PNDiffusion:
 
 @pytest.fixture(scope="module")
 def dance(model: PNDiffusion) -> dict[str, DanceCondition]:
-    """Both streams of a random dance of a window's length."""
-    rng, sequence = np.random.default_rng(0), model.sequence
-    shape = (1, sequence.pose_frames, 33, 3)
-    (positive, negative) = (
-        DanceCondition(
-            visual=torch.from_numpy(rng.standard_normal((1, sequence.visual_windows, 1024))).float(),
-            motion=torch.from_numpy(rng.random(shape)).float(),
-            detected=torch.ones(shape[:2], dtype=torch.bool),
-            visual_length=torch.tensor([sequence.visual_windows]),
-            motion_length=torch.tensor([sequence.pose_frames]),
-            visual_rate=[1 / sequence.visual_hop],
-            motion_rate=[sequence.pose_fps],
-            seconds=[sequence.seconds],
-            path=[None],
-            seek_time=[None],
-        )
-        for _ in range(2)
-    )
-    return dict(zip(STREAMS, (positive, negative), strict=True))
+    torch.manual_seed(0)
+    return noise_dances(model.config, 1, model.device)
 
 
 @pytest.fixture(scope="module")
@@ -107,16 +90,3 @@ def test_librosa_gives_sound_of_the_picture(reference: ReferenceSampling) -> Non
     centre = float(front.filters[5].argmax()) * front.sample_rate / front.n_fft
     found = spectrum.argmax() * front.sample_rate / len(sound)
     assert abs(found - centre) < 2 * front.sample_rate / front.n_fft
-
-
-def test_the_clock_adds_up() -> None:
-    class Owner:
-        def work(self, n: int) -> int:
-            return n + 1
-
-    clock, owner = Clock(), Owner()
-    clock.wrap(owner, "work", "stage")
-    assert owner.work(1) == 2
-    once = clock.seconds["stage"]
-    owner.work(1)
-    assert clock.seconds["stage"] > once > 0

@@ -9,11 +9,9 @@ import pytest
 import torch
 from tiny_experiment import build_corpus, overrides
 
-from benchmarks.bench_contenders import Counts
-from benchmarks.bench_corpus import build_vae_checkpoint
-from benchmarks.bench_loss import PROCEDURES, curve
-from benchmarks.bench_training import ReferenceUpdate, SolverUpdate
+from benchmarks.bench_training import ReferenceUpdate, SolverUpdate, build_vae_checkpoint
 from benchmarks.configs import composed
+from benchmarks.counts import Counts
 from benchmarks.procedure_sampling import STREAMS
 from pn_diffusion_plugin.models.io.summary import diffusion_parts
 
@@ -94,19 +92,6 @@ def test_an_update_changes_weights_and_average(reference: ReferenceUpdate) -> No
     stages = reference.run()
     assert list(stages) == ["update"] and stages["update"] > 0
     assert not torch.equal(weight, before[0]) and not torch.equal(average, before[1])
-
-
-@pytest.mark.parametrize("procedure", PROCEDURES)
-def test_a_loss_curve_has_every_update(argv: list[str], folder: Path, procedure: str) -> None:
-    found = curve(procedure, argv, folder, seed=1, updates=3)
-    assert len(found["losses"]) == 3 and len(set(found["losses"])) == 3
-    assert all(0 < loss < 10 for loss in [*found["losses"], found["valid"]])
-
-
-def test_profiled_by_group(reference: ReferenceUpdate, ours: SolverUpdate) -> None:
-    for update in (reference, ours):
-        (groups,) = update.profile().values()
-        assert {"convolution", "matrix product", "optimiser, average"} <= set(groups)
 
 
 def test_the_published_size_costs_two_fifths() -> None:

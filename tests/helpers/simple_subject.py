@@ -1,10 +1,10 @@
-"""A contender whose rounds take as long as it is told, by its own word; its processes import it by this name."""
+"""A contender whose rounds take as long as its arguments say; its processes import it by this name."""
 
 from __future__ import annotations
 
 import os
 
-from benchmarks.bench_contenders import Counts, Use
+from benchmarks.counts import Counts, Use
 
 
 class Simple:
@@ -27,6 +27,3 @@ class Simple:
 
     def count(self) -> Counts:
         return Counts(7, {"U-Net": Use(1, 2, 6)})
-
-    def profile(self) -> dict[str, dict[str, float]]:
-        return {"work": {"convolution": self.seconds}}

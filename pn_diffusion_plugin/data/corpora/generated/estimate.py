@@ -5,7 +5,7 @@ hip elsewhere than the drawing does); one that depends on the pose and so change
 rests; and jitter, new in every frame. The second is a Gaussian process g(s) of the way s that the joint has gone, of
 covariance σ² exp(−(s − s')² / 2ℓ²), so that E[Δg²] = σ² Δs² / ℓ² from frame to frame. Face, hands and feet share a part
 of theirs. Visibility falls short of 1 by a log-normal amount that depends on the pose in the same way. Measured by
-`python benchmarks/keypoint_errors.py`, whose answer is `errors.json`.
+`benchmarks/generated_corpus.py --only keypoints`, whose answer is `errors.json`.
 
 What is not in it: left and right taken for each other in turns, and frames in which nobody is found.
 """
