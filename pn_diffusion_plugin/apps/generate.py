@@ -1,77 +1,21 @@
-"""Music for many videos, and several takes of each: which files that makes, and making them.
+"""Music for many videos, with several takes of each: the names of the files, and a loop over the videos.
 
-A take is the music of one seed for one video. A video is watched once, however many takes are made of it, and one
-that cannot be used does not keep the others from theirs.
+A take is the music of one seed for one video. The features of a video are extracted once for all its takes; a video
+that fails does not stop the others.
 """
 
 from __future__ import annotations
 
-import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-import soundfile
 
 from ..data.corpora.folder import find_videos
-from ..data.video.cut import cut_video, part_seconds
-from ..data.video.mux import mux
-from ..data.video.probe import probe
-from ..data.video.sound import fit_length, mix_beneath, read_audio
-from ..errors import AudioError, UserError
-from ..models.validation import check_length
-from ..utils.files import atomic_path
-from ..utils.progress import ProgressCallback
-
-if TYPE_CHECKING:
-    from ..data.features.feature_file import Features
-    from ..models.pn_diffusion import PNDiffusion
+from ..data.features.dancers import parse_dancer
+from ..errors import UserError
+from ..models.pipeline import Edit, FeatureModel, Take, Video2Features, Video2Video
 
 VIDEO, WAV = (".mp4",), (".wav", ".flac")
-
-
-@dataclass(frozen=True)
-class Take:
-    """One piece of music to be made.
-
-    Attributes:
-        video: the dance.
-        seed: another seed, other music.
-        output: the video with its new music.
-        wav: the music alone; None: not wanted.
-    """
-
-    video: Path
-    seed: int
-    output: Path
-    wav: Path | None = None
-
-    @property
-    def files(self) -> list[Path]:
-        """What it leaves behind."""
-        return [self.output] if self.wav is None else [self.output, self.wav]
-
-
-@dataclass(frozen=True)
-class Edit:
-    """What to do with the dance beside giving it music.
-
-    Attributes:
-        start, end: the part that is wanted, in seconds; None: from the beginning, to the end.
-        keep_audio_db: leave the old sound beneath the music, with this mean power against the music's; None: do not.
-    """
-
-    start: float | None = None
-    end: float | None = None
-    keep_audio_db: float | None = None
-
-    @property
-    def cuts(self) -> bool:
-        """Whether a part is wanted."""
-        return self.start is not None or self.end is not None
 
 
 def plan_takes(
@@ -79,8 +23,8 @@ def plan_takes(
 ) -> list[Take]:
     """The takes of videos, and of the videos in folders, ordered by video.
 
-    `output` and `wav` are files for one take of one video. For several videos they are folders, in which every video
-    keeps its name (and its place below the folder that was given). Several takes add `_seed3` to the name.
+    `output` and `wav` are files for one take of one video. For several videos they are folders, in which each video
+    keeps its name (and its path below the folder given). Several takes of a video add `_seed3` to the name.
 
     Raises:
         UserError: a name that cannot be written, two videos of one name, or a take that would replace its video.
@@ -88,7 +32,8 @@ def plan_takes(
     named: dict[Path, Path] = {}  # video → its place in an output folder
     for path in videos:
         if path.is_dir():
-            named |= {found: found.relative_to(path) for found in find_videos(path, leave_out=output)}
+            exclude = None if output.resolve() == path.resolve() else output  # results of an earlier call
+            named |= {found: found.relative_to(path) for found in find_videos(path, exclude)}
         else:
             named[path] = Path(path.name)
     many = len(named) > 1 or any(path.is_dir() for path in videos)
@@ -132,90 +77,36 @@ def _placer(target: Path, suffixes: tuple[str, ...], many: bool) -> Callable[[Pa
     )
 
 
-def make_takes(
-    model: PNDiffusion,
+def generate_takes(
+    model: FeatureModel,
     takes: Sequence[Take],
     edit: Edit | None = None,
     visual_weights: Path | None = None,
-    progress: Callable[[Path, str, int, int | None], None] | None = None,
+    progress: Callable[[Path, str, float, float], None] | None = None,
     dancer: str | int = "prominent",
 ) -> Iterator[tuple[Path, list[Take], UserError | None]]:
-    """Make takes; yields every video with the takes that are made, or the reason why there are none.
+    """Generate takes; yields each video with the takes that were written and, where one failed, the error.
 
     Args:
         visual_weights: file with the visual encoder's weights, where it needs one.
-        progress: told the video, what is done, how much of it, and of how much.
-        dancer: who is followed where there are several (see `data.dancers`).
+        progress: called with the video, and as `models.pipeline.StageCallback`.
+        dancer: whom to follow where there are several (see `data.features.dancers`).
 
     Raises:
         UserError: there is no such choice of a dancer.
     """
-    from ..data.features.extraction import extract_features
-    from ..data.features.pose import PoseExtractor
-    from ..data.features.visual import build_visual_encoder
-
-    edit = edit or Edit()
-    tell = progress or (lambda *_: None)
-    pose, encoder = PoseExtractor(dancer=dancer), None
+    dancer = parse_dancer(dancer)
+    pipeline = Video2Video(model, Video2Features(model.feature_spec, visual_weights))
     by_video: dict[Path, list[Take]] = {}
     for take in takes:
         by_video.setdefault(take.video, []).append(take)
-    for video, mine in by_video.items():
+    for video, takes_of_video in by_video.items():
+        report = None if progress is None else partial(progress, video)
+        written: list[Take] = []
+        failed: UserError | None = None
         try:
-            _check(video, edit, model.sequence.seconds)
-            encoder = encoder or build_visual_encoder(model.feature_spec.visual_encoder, visual_weights)
-            with _part(video, edit, mine[0].output.parent) as part:
-                tell(video, "looking at the dance", 0, None)
-                features = extract_features(part, model.feature_spec, pose, encoder)
-                _make(model, features, part, mine, edit, partial(tell, video, "making music"))
+            for music in pipeline(takes_of_video, edit, dancer, report):
+                written.append(music.take)
         except UserError as error:
-            yield video, [], error
-        else:
-            yield video, mine, None
-
-
-def _check(video: Path, edit: Edit, window: float) -> None:
-    """Raise UserError, before the slow part, unless a video can be given music."""
-    info = probe(video)
-    start, end = part_seconds(video, info, edit.start, edit.end)
-    check_length(f"the part of {video}" if edit.cuts else str(video), end - start, window)
-    if edit.keep_audio_db is not None and not info.has_audio:
-        raise AudioError(f"{video} has no sound track that could be kept: leave out --keep-audio-db")
-
-
-@contextlib.contextmanager
-def _part(video: Path, edit: Edit, folder: Path) -> Iterator[Path]:
-    """The part of a video that is wanted, while the block lasts: a file in `folder`, or the video itself."""
-    if not edit.cuts:
-        yield video
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as temporary:
-        part = Path(temporary) / f"{video.stem}.mp4"
-        cut_video(video, part, edit.start, edit.end)
-        try:
-            yield part
-        except UserError as error:  # the user knows the video, not this file
-            raise type(error)(str(error).replace(str(part), f"that part of {video}")) from error
-
-
-def _make(
-    model: PNDiffusion,
-    features: Features,
-    video: Path,
-    takes: Sequence[Take],
-    edit: Edit,
-    progress: ProgressCallback,
-) -> None:
-    """Make all takes of one video, and write their files."""
-    seeds, names = [take.seed for take in takes], [str(video)] * len(takes)
-    waves = model.generate_from_features([features] * len(takes), seeds, progress, names)
-    beneath = None if edit.keep_audio_db is None else read_audio(video, model.sample_rate)
-    for take, wave in zip(takes, waves, strict=True):
-        music = wave[0].numpy()
-        if take.wav is not None:
-            with atomic_path(take.wav) as temporary:
-                soundfile.write(temporary, music, model.sample_rate)
-        if beneath is not None and edit.keep_audio_db is not None:
-            music = mix_beneath(music, fit_length(beneath, len(music)), edit.keep_audio_db)
-        mux(video, music, model.sample_rate, take.output)
+            failed = error
+        yield video, written, failed

@@ -12,6 +12,13 @@ from ..utils.progress import progress_bar
 from .common import Dancer, complain, finish, say
 from .generation_options import with_generation_options
 
+_STAGES = {
+    "extract": "extracting features",
+    "denoise": "denoising",
+    "decode": "decoding",
+    "write": "writing files",
+}  # of models.pipeline, which is not imported for --help
+
 
 @with_generation_options
 def generate(
@@ -70,8 +77,9 @@ def generate(
 
     A part, its old sound still to be heard: `pn-diffusion generate dance.mp4 -o out.mp4 --end 15 --keep-audio-db -12`
     """
-    from ..apps.generate import Edit, Take, make_takes, plan_takes
+    from ..apps.generate import generate_takes, plan_takes
     from ..data.features.dancers import parse_dancer
+    from ..models.pipeline import Edit, Take
 
     parse_dancer(dancer)  # what is wrong is told before a model is loaded
     takes = plan_takes(videos, output, wav, range(seed, seed + seeds))
@@ -88,20 +96,23 @@ def generate(
         number = {video: n for n, video in enumerate(dict.fromkeys(take.video for take in todo), 1)}
         with progress_bar() as bar:
 
-            def step(video: Path, what: str, done: int, total: int | None) -> None:
-                name = what if len(number) == 1 else f"{number[video]} of {len(number)}: {what}"
-                if total is None:  # a video's first stage
+            def report(video: Path, stage: str, done: float, total: float) -> None:
+                name = (
+                    _STAGES[stage]
+                    if len(number) == 1
+                    else f"{number[video]} of {len(number)}: {_STAGES[stage]}"
+                )
+                if name not in [task.description for task in bar.tasks]:
                     for task in bar.task_ids:
                         bar.remove_task(task)
-                    bar.add_task(name, total=None)
-                else:
-                    bar.update(bar.task_ids[-1], description=name, completed=done, total=total)
+                    bar.add_task(name)
+                bar.update(bar.task_ids[-1], completed=done, total=total)
 
-            for video, takes_of_it, error in make_takes(model, todo, edit, visual_weights, step, dancer):
-                made += takes_of_it
+            for video, written, error in generate_takes(model, todo, edit, visual_weights, report, dancer):
+                made += written
                 if error is not None:
                     failed[video] = error
-                for take in takes_of_it:
+                for take in written:
                     say("wrote " + " and ".join(map(str, take.files)))
     if failed and len({take.video for take in takes}) == 1:
         raise next(iter(failed.values()))

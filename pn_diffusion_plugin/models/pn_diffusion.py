@@ -19,6 +19,7 @@ from torch import nn
 from ..data.condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
 from ..data.features.feature_file import Features
 from ..data.negatives import shifted_dance
+from ..data.video.probe import probe
 from ..errors import CheckpointError, UserError
 from ..modules.guidance import Guidance, guided_together
 from ..modules.sampling import clip_generators, sample
@@ -32,6 +33,7 @@ from .inference import PRECISIONS, for_inference, weight_bytes
 from .io.checkpoint import Weights, built, load_weights, made_by_configuration, save_exported
 from .latent_diffusion import Condition, LatentDiffusion
 from .mel_vae import MelVAE
+from .pipeline import Edit, Video2Features
 from .validation import batches_by_length, changed, check_features, check_length, seeds_and_names
 from .vocoders.griffin_lim import Vocoder
 from .vocoders.trained import TrainedVocoder, load_vocoder
@@ -199,16 +201,10 @@ class PNDiffusion:
         Raises:
             VideoError: a video cannot be used, or is shorter than a window of the model.
         """
-        from ..data.features.extraction import extract_features
-        from ..data.features.pose import PoseExtractor
-        from ..data.features.visual import build_visual_encoder
-        from ..data.video.probe import probe
-
         for video in videos:  # before the slow part
-            check_length(str(video), probe(video).seconds, self.sequence.seconds)
-        pose = PoseExtractor(dancer=dancer)
-        encoder = build_visual_encoder(self.feature_spec.visual_encoder, visual_weights)
-        features = [extract_features(Path(video), self.feature_spec, pose, encoder) for video in videos]
+            Edit().check(video, probe(video), self.sequence.seconds)
+        extract = Video2Features(self.feature_spec, visual_weights)
+        features = [extract(video, dancer) for video in videos]
         return self.generate_from_features(features, seeds, progress, names=[str(video) for video in videos])
 
     @torch.no_grad()

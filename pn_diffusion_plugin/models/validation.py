@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ..data.features.feature_file import Features, FeatureSpec
 from ..errors import FeatureFileError, UserError, VideoError
 from ..sequence import LENGTH_TOLERANCE
+
+if TYPE_CHECKING:
+    from ..data.features.feature_file import Features, FeatureSpec
 
 Params = TypeVar("Params")
 

@@ -8,7 +8,7 @@ encoded one by one. Two or more at a time are slower on a CPU, whose caches hold
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +34,7 @@ def extract_features(
     pose: PoseSource | None = None,
     encoder: VisualEncoder | None = None,
     beside: bool | None = None,
+    progress: Callable[[float, float], None] | None = None,
 ) -> Features:
     """Watch a video once, with both eyes.
 
@@ -44,6 +45,7 @@ def extract_features(
         encoder: sees the dance; None: the one `spec` names.
         beside: whether `encoder` works in a thread beside `pose`; None: where torch may use more than one core.
             Changes nothing in the result.
+        progress: called with the seconds read and the seconds of the video, at every pose frame; may raise to stop.
 
     Raises:
         VideoError: the file cannot be used (see `probe`), or nobody is in it.
@@ -67,6 +69,8 @@ def extract_features(
     if shared:
         beside = torch.get_num_threads() > 1 if beside is None else beside
         frames = (_tap_beside if beside else _tap)(frames, windows, round(every))
+    if progress is not None:
+        frames = _report(frames, spec.pose_fps, info.seconds, progress)
     times = frame_times(video, spec.pose_fps)
     keypoints, detected = pose.extract(frames, spec.pose_fps, name=str(video), times=times)
     if not shared:
@@ -86,6 +90,15 @@ def extract_features(
     )
     further = {name: build_stream(name)(video, spec.pose_fps, len(keypoints)) for name in spec.streams}
     return Features(header, keypoints, detected, visual[: len(forward)], visual[len(forward) :], **further)
+
+
+def _report(
+    frames: Iterable[np.ndarray], fps: float, seconds: float, progress: Callable[[float, float], None]
+) -> Iterator[np.ndarray]:
+    """Yield the frames and call `progress` before each."""
+    for number, frame in enumerate(frames):
+        progress(number / fps, seconds)
+        yield frame
 
 
 def _tap(frames: Iterable[np.ndarray], windows: WindowEncoder, every: int) -> Iterator[np.ndarray]:

@@ -1,0 +1,275 @@
+"""From a dance video to a video with music, in steps that can be called alone.
+
+`Video2Features` → `Video2Wave` → `Video2Video`: each calls the one before. `PNDiffusion.generate`, `pn-diffusion
+generate` and the web page use them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+
+from ..data.video.cut import cut_video, part_seconds
+from ..data.video.mux import mux
+from ..data.video.probe import VideoInfo, probe
+from ..data.video.sound import fit_length, mix_beneath, read_audio
+from ..errors import AudioError, UserError
+from ..utils.files import atomic_path, sha256_file
+from .validation import check_length
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..data.features.feature_file import Features, FeatureSpec
+    from ..data.features.visual import VisualEncoder
+    from ..sequence import SequenceConfig
+    from ..utils.progress import ProgressCallback
+
+EXTRACT, DENOISE, DECODE, WRITE = STAGES = ("extract", "denoise", "decode", "write")
+
+StageCallback = Callable[[str, float, float], None]
+"""Called with one of `STAGES`, what is done of it and of how much: seconds of video, steps, takes, takes. May raise."""
+
+
+class FeatureModel(Protocol):
+    """A model that generates music from features (`PNDiffusion`, `DanceMusicGen`)."""
+
+    feature_spec: FeatureSpec
+    sequence: SequenceConfig
+
+    @property
+    def sample_rate(self) -> int: ...
+
+    def generate_from_features(
+        self,
+        features: Sequence[Features],
+        seeds: Sequence[int] | None = None,
+        progress: ProgressCallback | None = None,
+        names: Sequence[str] | None = None,
+    ) -> list[torch.Tensor]: ...
+
+
+@dataclass(frozen=True)
+class Take:
+    """One piece of music to generate, and the files to write it to.
+
+    Attributes:
+        video: the dance.
+        seed: of the noise.
+        output: the video with the music (mp4).
+        wav: the music alone (wav, flac); None: not written.
+    """
+
+    video: Path
+    seed: int
+    output: Path
+    wav: Path | None = None
+
+    @property
+    def files(self) -> list[Path]:
+        """Every file that is written."""
+        return [self.output] if self.wav is None else [self.output, self.wav]
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Changes to a video besides its music.
+
+    Attributes:
+        start, end: the part to use, in seconds; None: the beginning, the end of the video.
+        keep_audio_db: mean power of the original sound, mixed with the music, relative to the music; None: left out.
+        compatible: re-encode frames that some common players do not show as H.264.
+    """
+
+    start: float | None = None
+    end: float | None = None
+    keep_audio_db: float | None = None
+    compatible: bool = False
+
+    @property
+    def cuts(self) -> bool:
+        """Whether a part is used."""
+        return self.start is not None or self.end is not None
+
+    def check(self, video: str | Path, info: VideoInfo, window: float) -> tuple[float, float]:
+        """(start, end) of the part in seconds.
+
+        Args:
+            video: for error messages.
+            info: of the video.
+            window: seconds that a model needs at least.
+
+        Raises:
+            UserError: the part is empty or not within the video.
+            VideoError: the part is shorter than `window`.
+            AudioError: there is no sound to keep.
+        """
+        start, end = part_seconds(video, info, self.start, self.end)
+        check_length(f"the part of {video}" if self.cuts else str(video), end - start, window)
+        if self.keep_audio_db is not None and not info.has_audio:
+            raise AudioError(f"{video} has no sound track to keep: leave out --keep-audio-db")
+        return start, end
+
+
+class Video2Features:
+    """Video → features. Networks are loaded at the first call and kept.
+
+    Args:
+        spec: of the features.
+        visual_weights: file with the visual encoder's weights, where it needs one.
+        cache_size: videos whose features are kept (half a megabyte per minute).
+    """
+
+    def __init__(
+        self, spec: FeatureSpec, visual_weights: str | Path | None = None, cache_size: int = 0
+    ) -> None:
+        self.spec, self.visual_weights, self.cache_size = spec, visual_weights, cache_size
+        self._encoder: VisualEncoder | None = None
+        self._cache: OrderedDict[tuple[str, str | int], Features] = OrderedDict()
+
+    def load(self) -> VisualEncoder:
+        """Load the visual encoder."""
+        from ..data.features.visual import build_visual_encoder
+
+        if self._encoder is None:
+            self._encoder = build_visual_encoder(self.spec.visual_encoder, self.visual_weights)
+        return self._encoder
+
+    def __call__(
+        self,
+        video: str | Path,
+        dancer: str | int = "prominent",
+        progress: Callable[[float, float], None] | None = None,
+    ) -> Features:
+        """Extract the features of `dancer` (see `data.features.dancers`).
+
+        Raises:
+            VideoError: the video cannot be used.
+            UserError: there is no such dancer.
+        """
+        from ..data.features.extraction import extract_features
+        from ..data.features.pose import PoseExtractor
+
+        key = (sha256_file(video), dancer) if self.cache_size else ("", dancer)
+        features = self._cache.pop(key, None)
+        if features is None:
+            pose = PoseExtractor(dancer=dancer)
+            features = extract_features(video, self.spec, pose, self.load(), progress=progress)
+        self._cache[key] = features
+        while len(self._cache) > self.cache_size:
+            self._cache.popitem(last=False)
+        return features
+
+
+class Video2Wave:
+    """Video → waveforms, one per seed.
+
+    Args:
+        model: generates the music.
+        extract: extracts what `model` needs; None: `Video2Features(model.feature_spec)`.
+    """
+
+    def __init__(self, model: FeatureModel, extract: Video2Features | None = None) -> None:
+        self.model = model
+        self.extract = extract or Video2Features(model.feature_spec)
+
+    def waves(
+        self,
+        video: Path,
+        seeds: Sequence[int],
+        dancer: str | int = "prominent",
+        progress: StageCallback | None = None,
+    ) -> tuple[Features, list[NDArray[np.float32]]]:
+        """The features of a video and a waveform (N,) per seed, each as long as the video.
+
+        Raises:
+            VideoError: the video cannot be used, or is shorter than the model's window.
+            UserError: there is no such dancer.
+        """
+        report = progress or (lambda *_: None)
+
+        def step(done: int, total: int) -> None:
+            report(DENOISE, done, total)
+            if done == total:
+                report(DECODE, 0, len(seeds))
+
+        features = self.extract(video, dancer, lambda done, total: report(EXTRACT, done, total))
+        names = [str(video)] * len(seeds)
+        waves = self.model.generate_from_features([features] * len(seeds), seeds, step, names)
+        return features, [wave[0].numpy() for wave in waves]
+
+
+@dataclass(frozen=True, eq=False)
+class Music:
+    """What was generated for a take.
+
+    Attributes:
+        wave: (N,), float32.
+        features: of the dance.
+    """
+
+    take: Take
+    wave: NDArray[np.float32]
+    features: Features
+
+
+class Video2Video(Video2Wave):
+    """Video → videos with music, one per take."""
+
+    def __call__(
+        self,
+        takes: Sequence[Take],
+        edit: Edit | None = None,
+        dancer: str | int = "prominent",
+        progress: StageCallback | None = None,
+    ) -> Iterator[Music]:
+        """Write the files of the takes of one video; yields each take when its files are written.
+
+        Raises:
+            VideoError, AudioError: the video cannot be used.
+            UserError: there is no such part or dancer.
+        """
+        edit, report, video = edit or Edit(), progress or (lambda *_: None), takes[0].video
+        edit.check(video, probe(video), self.model.sequence.seconds)
+        rate, old = self.model.sample_rate, None
+        with _part(video, edit, takes[0].output.parent) as source:
+            features, waves = self.waves(source, [take.seed for take in takes], dancer, progress)
+            frames = source
+            if edit.keep_audio_db is not None:
+                old = read_audio(source, rate)
+            for number, (take, wave) in enumerate(zip(takes, waves, strict=True)):
+                report(WRITE, number, len(takes))
+                if take.wav is not None:
+                    with atomic_path(take.wav) as temporary:
+                        soundfile.write(temporary, wave, rate)
+                sound = wave
+                if old is not None and edit.keep_audio_db is not None:
+                    sound = mix_beneath(wave, fit_length(old, len(wave)), edit.keep_audio_db)
+                mux(frames, sound, rate, take.output, compatible=edit.compatible)
+                frames = take.output  # what had to be re-encoded is re-encoded once
+                yield Music(take, wave, features)
+
+
+@contextlib.contextmanager
+def _part(video: Path, edit: Edit, folder: Path) -> Iterator[Path]:
+    """The part of a video to use, a temporary file in `folder`, or the video itself."""
+    if not edit.cuts:
+        yield video
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=folder) as temporary:
+        part = Path(temporary) / "part.mp4"
+        cut_video(video, part, edit.start, edit.end)
+        try:
+            yield part
+        except UserError as error:  # the user knows the video, not this file
+            raise type(error)(str(error).replace(str(part), f"the part of {video}")) from error
