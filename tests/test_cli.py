@@ -141,7 +141,7 @@ def test_generate_refuses_a_video_with_nobody_in_it(command: Command, model: Pat
     video = write_clip(tmp_path / "wall.mp4", 2.6, sound=False)  # a video without sound may be given
     code, _, err = command("generate", video, "-o", tmp_path / "out.mp4", "-c", model)
     assert code == 1
-    assert re.search(f"nobody was found in .*{re.escape(str(video))}: give a video", told(err))
+    assert re.search(f"no person was found in .*{re.escape(str(video))}: give a video", told(err))
     assert files(tmp_path) == ["wall.mp4"]
 
 
@@ -261,7 +261,7 @@ def test_prepare_of_nothing_usable_leaves_nothing(command: Command, tmp_path: Pa
     if kind == "no_sound":
         assert f"{video} has no sound track: give a video with music" in sentence
     if kind == "nobody":
-        assert "nobody was found in " in sentence
+        assert "no person was found in " in sentence
     assert not dst.exists() or files(dst) == []
 
 

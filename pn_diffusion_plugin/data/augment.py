@@ -1,12 +1,11 @@
-"""Changes to a dance's keypoints in training, such as real videos make: a model trained on clean dances meets them
-before it meets a stranger's video.
+"""Augmentation of keypoints in training, which simulates the variations of real videos.
 
-Each change is a function of arrays alone; `Augmentation` draws how much of each a segment gets. They come after the
-segment is cut out and before anything is derived from it, so velocities are those of the changed dance, and the
-reversed stream is the changed dance reversed. Places are in heights of the picture, times in seconds.
+Each change is a function of arrays; `Augmentation` draws their parameters for a segment. They are applied to the
+segment before anything is derived from it, so velocities are those of the changed dance, and the negative is the
+changed dance reversed. Positions are relative to the frame height, times in seconds.
 
-The visual windows stay as they are: they are computed once, from the video. A mirrored dance keeps the windows of the
-unmirrored one, where others would have to be computed.
+Visual features and further streams are not changed, since they are computed once from the video: a mirrored dance
+keeps the features of the original.
 """
 
 from __future__ import annotations
@@ -21,23 +20,23 @@ from scipy.signal import lfilter
 from ..errors import UserError
 from .skeleton import JOINT_NAMES
 
-#: Keypoints (T, J, 3), detected (T,), frames a second, width of the picture → the first two, changed.
+#: Keypoints (T, J, 3), detected (T,), frames per second, width of the frame → changed keypoints and detected.
 Change = Callable[[np.ndarray, np.ndarray, float, float], tuple[np.ndarray, np.ndarray]]
 
 
 def _partner(name: str) -> str:
-    """The joint's name on the other side of the body."""
+    """Name of the same joint on the other side of the body."""
     words = [{"left": "right", "right": "left"}.get(word, word) for word in name.split("_")]
     return "_".join(words)
 
 
-#: The joint that is where joint j is in a mirror.
+#: Index of the joint that takes the place of joint j in a mirror image.
 MIRRORED = tuple(JOINT_NAMES.index(_partner(name)) for name in JOINT_NAMES)
 
-#: What BlazePose's joints tremble by around where dancers were drawn, in torso lengths, and how much of it stays to the
-#: next frame at 25 Hz (`benchmarks/robustness.py --jitter`). Pictures of real cameras make them tremble more.
+#: Standard deviation of BlazePose's error on rendered dancers, in torso lengths, and its correlation between successive
+#: frames at 25 Hz (`benchmarks/robustness.py --jitter`). The error is larger on videos from real cameras.
 JITTER_BY_PART = {"head": 0.006, "trunk": 0.008, "arms": 0.012, "hands": 0.015, "legs": 0.008, "feet": 0.011}
-JITTER_STAYS = 0.41
+JITTER_CORRELATION = 0.41
 
 _PARTS = {
     "shoulder": "trunk", "hip": "trunk", "elbow": "arms", "wrist": "arms", "pinky": "hands", "thumb": "hands",
@@ -46,7 +45,7 @@ _PARTS = {
 
 
 def part_of_body(joint: str) -> str:
-    """Which of `JITTER_BY_PART` a joint belongs to, by the word after its side: (left_)foot_index is a foot's."""
+    """Key of a joint in `JITTER_BY_PART`, by the word after its side: (left_)foot_index belongs to the feet."""
     return next((_PARTS[word] for word in joint.split("_") if word in _PARTS), "head")
 
 
@@ -54,96 +53,96 @@ JITTER = np.array([JITTER_BY_PART[part_of_body(name)] for name in JOINT_NAMES], 
 
 
 def mirror(keypoints: np.ndarray, width: float) -> np.ndarray:
-    """The dance in a mirror: (T, J, 3) → the same; twice is the dance itself."""
+    """Mirror image: (T, J, 3) → (T, J, 3); its own inverse."""
     mirrored = keypoints[:, MIRRORED].copy()
     mirrored[..., 0] = width - mirrored[..., 0]
     return mirrored
 
 
-def resize(keypoints: np.ndarray, factors: Sequence[float], middle: Sequence[float]) -> np.ndarray:
-    """The dance `factors` as wide and as high around `middle` (x, y): (T, J, 3) → the same."""
+def resize(keypoints: np.ndarray, factors: Sequence[float], centre: Sequence[float]) -> np.ndarray:
+    """Scale by `factors` (x, y) around `centre` (x, y): (T, J, 3) → (T, J, 3)."""
     resized = keypoints.copy()
-    resized[..., :2] = (keypoints[..., :2] - middle) * np.asarray(factors, np.float32) + middle
+    resized[..., :2] = (keypoints[..., :2] - centre) * np.asarray(factors, np.float32) + centre
     return resized
 
 
 def drift(keypoints: np.ndarray, velocity: Sequence[float] | np.ndarray, fps: float) -> np.ndarray:
-    """The dance seen by a camera that moves: `velocity` (x, y; heights a second) is added to all velocities."""
+    """Movement of the camera: add `velocity` (x, y; frame heights per second) to all velocities."""
     moved = keypoints.copy()
     moved[..., :2] += (np.arange(len(keypoints)) / fps)[:, None, None] * np.asarray(velocity)
     return moved
 
 
 def jitter(
-    keypoints: np.ndarray, deviation: np.ndarray, stays: float, rng: np.random.Generator
+    keypoints: np.ndarray, deviation: np.ndarray, correlation: float, rng: np.random.Generator
 ) -> np.ndarray:
-    """Places with noise that stays by `stays` from frame to frame (a first-order autoregression).
+    """Add noise to positions (a first-order autoregressive process).
 
     Args:
         keypoints: (T, J, 3).
-        deviation: (J,) of the noise, heights.
-        stays: correlation of neighbouring frames, 0 to 1.
+        deviation: (J,) standard deviation of the noise, frame heights.
+        correlation: of successive frames, 0 to 1.
     """
     noise = rng.standard_normal((*keypoints.shape[:2], 2)).astype(np.float32)
-    noise[1:] *= np.sqrt(1 - stays**2)
-    noise = lfilter([1.0], [1.0, -stays], noise, axis=0)
+    noise[1:] *= np.sqrt(1 - correlation**2)
+    noise = lfilter([1.0], [1.0, -correlation], noise, axis=0)
     noisy = keypoints.copy()
     noisy[..., :2] += noise * deviation[None, :, None]
     return noisy
 
 
 def drop_joints(keypoints: np.ndarray, dropped: np.ndarray) -> np.ndarray:
-    """Joints hidden: visibility 0 where `dropped`, (J,) or (T, J) bool."""
+    """Hide joints: visibility 0 where `dropped`, (J,) or (T, J) bool."""
     hidden = keypoints.copy()
     hidden[..., 2] = np.where(dropped, 0.0, hidden[..., 2])
     return hidden
 
 
 def drop_gap(detected: np.ndarray, fps: float, start: float, seconds: float) -> np.ndarray:
-    """Nobody found from `start` on for `seconds`: (T,) → the same."""
+    """Mark the frames from `start` on for `seconds` as not detected: (T,) → (T,)."""
     kept = detected.copy()
     kept[max(0, round(start * fps)) : max(0, round((start + seconds) * fps))] = False
     return kept
 
 
 def resample(keypoints: np.ndarray, fps: float, source_fps: float, phase: float) -> np.ndarray:
-    """The dance as a camera of `source_fps` pictures a second saw it, interpolated back: (T, J, 3) → the same.
+    """Sample at `source_fps`, as a camera of that rate does, and interpolate back: (T, J, 3) → (T, J, 3).
 
     Args:
-        phase: of its first picture, in parts of its frame, 0 to 1.
+        phase: time of its first frame, as a share of the frame duration, 0 to 1.
     """
     count = len(keypoints)
     times = (np.arange(-1, count * source_fps / fps + 1) + phase) / source_fps
-    seen = _at(keypoints, times * fps)
-    return _at(seen, (np.arange(count) / fps - times[0]) * source_fps)
+    sampled = _at(keypoints, times * fps)
+    return _at(sampled, (np.arange(count) / fps - times[0]) * source_fps)
 
 
-def _at(keypoints: np.ndarray, place: np.ndarray) -> np.ndarray:
-    """Interpolated between frames (held at the ends): (T, J, 3), (N,) → (N, J, 3) float32."""
-    place = np.round(place, 6).clip(0, len(keypoints) - 1)
-    low = np.floor(place).astype(np.intp)
+def _at(keypoints: np.ndarray, position: np.ndarray) -> np.ndarray:
+    """Interpolate between frames (held at the ends): (T, J, 3), (N,) → (N, J, 3) float32."""
+    position = np.round(position, 6).clip(0, len(keypoints) - 1)
+    low = np.floor(position).astype(np.intp)
     high = np.minimum(low + 1, len(keypoints) - 1)
-    share = (place - low).astype(np.float32)[:, None, None]
+    share = (position - low).astype(np.float32)[:, None, None]
     between: np.ndarray = keypoints[low] * (1 - share) + keypoints[high] * share
     return between
 
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How much of each change a training segment gets; see `config/solver/default.yaml`.
+    """Strengths of the changes of a training segment; see `config/solver/default.yaml`.
 
     Attributes:
-        mirror: share of the segments that are mirrored.
-        scale: the dancer is up to so much (natural logarithm) larger or smaller.
-        stretch: … and wider or narrower against that: a camera at another angle.
-        shift: the dancer stands up to so far elsewhere, heights.
-        drift: standard deviation of a camera's slow movement, heights a second.
-        jitter: noise, in parts of what BlazePose's joints tremble by.
-        joints: share of the joints hidden for the whole segment.
-        frames: share of single frames in which nobody is found.
-        gaps: share of the segments in which nobody is found for a while …
-        gap_seconds: … of at most so long.
-        rates: pictures a second of the cameras that segments are seen by, one drawn each.
+        mirror: probability of mirroring.
+        scale: largest change of size (natural logarithm).
+        stretch: largest change of width / height (natural logarithm), as from another camera angle.
+        shift: largest displacement, frame heights.
+        drift: standard deviation of the velocity of a camera, frame heights per second.
+        jitter: noise relative to the error of BlazePose.
+        joints: probability that a joint is hidden for the whole segment.
+        frames: probability that a frame is marked as not detected.
+        gaps: probability of a gap without detection …
+        gap_seconds: … and its largest length (s).
+        rates: frame rates of simulated cameras, one of which is drawn.
     """
 
     mirror: float = 0.5
@@ -166,31 +165,29 @@ class Augmentation:
             if not 0 <= getattr(self, name) < float("inf"):
                 raise UserError(f"augment.{name} is {getattr(self, name)}: give 0 or more")
         if not all(rate >= 5 for rate in self.rates):
-            raise UserError(
-                f"augment.rates is {list(self.rates)}: give pictures a second, 5 or more, or none"
-            )
+            raise UserError(f"augment.rates is {list(self.rates)}: give frame rates of 5 or more, or none")
 
     @classmethod
     def from_config(cls, section: Mapping[str, Any] | None) -> Augmentation | None:
-        """Of a section of the configuration; None where there is none or its `use` is false.
+        """Build it from a section of the configuration; None if the section is empty or its `use` is false.
 
         Raises:
-            UserError: a key it does not know, or a value that makes no sense.
+            UserError: an unknown key or an invalid value.
         """
         if not section or not section.get("use", False):
             return None
         values = {name: value for name, value in section.items() if name != "use"}
         unknown = sorted(set(values) - {field.name for field in fields(cls)})
         if unknown:
-            raise UserError(f"augment.{unknown[0]} is no change that is known: take it out")
+            raise UserError(f"augment.{unknown[0]} does not exist: remove it")
         try:
             values = {k: tuple(map(float, v or ())) if k == "rates" else float(v) for k, v in values.items()}
         except (TypeError, ValueError) as error:
-            raise UserError(f"a value of augment is no number ({error}): give numbers") from error
+            raise UserError(f"a value of augment is not a number ({error}): give numbers") from error
         return cls(**values)
 
     def change(self, *seed: int) -> Change:
-        """What happens to one segment: the same draws at every call, of whichever array."""
+        """The change of one segment; every call draws the same parameters."""
 
         def apply(
             keypoints: np.ndarray, detected: np.ndarray, fps: float, width: float
@@ -207,7 +204,7 @@ class Augmentation:
         rate = self.rates[int(rng.integers(len(self.rates)))] if self.rates else fps
         if rate != fps:
             x = resample(x, fps, rate, float(phase))
-            # What is made of a place that stands in for nobody is nobody's, too.
+            # A frame interpolated from an undetected frame counts as undetected.
             found = resample(detected.astype(np.float32)[:, None, None], fps, rate, float(phase))[:, 0, 0]
             detected = found > 0.999 if (found > 0.999).any() else detected
         if mirrored < self.mirror:
@@ -216,7 +213,7 @@ class Augmentation:
         x = resize(x, (larger * wider, larger / wider), (width / 2, 0.5))
         x[..., :2] += rng.uniform(-self.shift, self.shift, 2).astype(np.float32)
         x = drift(x, rng.normal(0, self.drift, 2), fps)
-        x = jitter(x, self.jitter * _torso(x, detected) * JITTER[:joints], JITTER_STAYS, rng)
+        x = jitter(x, self.jitter * _torso(x, detected) * JITTER[:joints], JITTER_CORRELATION, rng)
         x = drop_joints(x, np.less(rng.random(joints), self.joints))
         kept = detected & (rng.random(count) >= self.frames)
         if has_gap < self.gaps:
@@ -225,7 +222,7 @@ class Augmentation:
 
 
 def _torso(keypoints: np.ndarray, detected: np.ndarray) -> float:
-    """Median distance of mid-hip and mid-shoulder where somebody was found, heights."""
-    shown = keypoints[detected] if detected.any() else keypoints
-    trunk = shown[:, [23, 24], :2].mean(axis=1) - shown[:, [11, 12], :2].mean(axis=1)
+    """Median distance of mid-hip and mid-shoulder in detected frames, frame heights."""
+    seen = keypoints[detected] if detected.any() else keypoints
+    trunk = seen[:, [23, 24], :2].mean(axis=1) - seen[:, [11, 12], :2].mean(axis=1)
     return float(np.median(np.linalg.norm(trunk, axis=1)))

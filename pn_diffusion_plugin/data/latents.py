@@ -1,8 +1,8 @@
-"""Latents of training segments on disk, so that no segment is encoded twice.
+"""Cache of the latents of training segments on disk, so that no segment is encoded twice.
 
-What is kept is the autoencoder's posterior, its mean and log-variance, not a sample of it: every time a segment comes
-up its latent is drawn anew. One safetensors file a clip, memory-mapped, of all segments that may be drawn of it.
-A file's name holds what it was made from, so what is outdated is never read: it is made again beside it.
+It stores the posterior of the autoencoder, mean and log-variance, and not a sample: a new latent is sampled every time
+a segment is used. One memory-mapped safetensors file per clip holds all segments that may be drawn from it. The file
+name contains a hash of the inputs, so outdated files are never read.
 """
 
 from __future__ import annotations
@@ -21,30 +21,33 @@ from safetensors.torch import save_file
 
 from ..utils.files import atomic_path, sha256_file
 
-_OPEN = 1024  # files that are kept open at once
+_MAX_OPEN = 1024  # files
 
 
 class LatentStore:
-    """Posteriors of segments: `store(meta, start)` gives (2C, F, L), means before log-variances, and real samples.
+    """Posteriors of segments.
+
+    `store(meta, start)` returns the posterior (2C, F, L), means before log-variances, and the number of samples that
+    are not padding.
 
     Args:
-        folder: of all stores; this one gets a folder within it, named after `recipe`.
-        recipe: everything the posteriors depend on but the sound and where segments begin: the weights' hash, the
-            mel's settings, lengths.
+        folder: parent folder; the subfolder is named by a hash of `recipe`.
+        recipe: everything the posteriors depend on except the sound and the starts of segments: hash of the weights,
+            settings of the mel spectrogram, lengths.
     """
 
     def __init__(self, folder: str | Path, recipe: Mapping[str, Any]) -> None:
         text = json.dumps(recipe, sort_keys=True)
         self.folder = Path(folder) / hashlib.sha256(text.encode()).hexdigest()[:16]
         self.recipe = text
-        self._paths: dict[str, Path] = {}  # audio → its file
+        self._paths: dict[str, Path] = {}  # sound file → cache file
         self._open: OrderedDict[str, tuple[dict[float, int], list[int], Any]] = OrderedDict()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_open": OrderedDict()}  # loader processes open their own
 
     def add(self, meta: AudioMeta, starts: Sequence[float]) -> bool:
-        """Announce a clip and where its segments begin (s); whether its file is there already."""
+        """Register a clip and the starts of its segments (s); returns whether its file exists."""
         wanted = hashlib.sha256(json.dumps([sha256_file(Path(meta.path)), list(starts)]).encode())
         path = self.folder / f"{Path(meta.path).stem}-{wanted.hexdigest()[:16]}.safetensors"
         self._paths[meta.path] = path
@@ -53,17 +56,17 @@ class LatentStore:
         try:
             with safe_open(path, "pt") as file:
                 return "moments" in file.keys()
-        except (SafetensorError, OSError):  # torn by a failing disk: made again
+        except (SafetensorError, OSError):  # damaged: written again
             return False
 
     def write(
-        self, meta: AudioMeta, starts: Sequence[float], moments: torch.Tensor, n_frames: Sequence[int]
+        self, meta: AudioMeta, starts: Sequence[float], posteriors: torch.Tensor, n_frames: Sequence[int]
     ) -> None:
-        """Keep the posteriors (K, 2C, F, L) of a clip's K segments, and how many samples of each are real."""
+        """Write the posteriors (K, 2C, F, L) of the K segments of a clip, and their numbers of unpadded samples."""
         path = self._paths[meta.path]
         path.parent.mkdir(parents=True, exist_ok=True)
         tensors = {
-            "moments": moments.float().cpu().contiguous(),
+            "moments": posteriors.float().cpu().contiguous(),
             "starts": torch.tensor(starts, dtype=torch.float64),
             "n_frames": torch.tensor(n_frames, dtype=torch.int64),
         }
@@ -71,14 +74,14 @@ class LatentStore:
             save_file(tensors, temporary, {"recipe": self.recipe})
 
     def __call__(self, meta: AudioMeta, start: float) -> tuple[torch.Tensor, int]:
-        """Raises KeyError for a clip that was not added, or a segment that does not begin where segments do."""
+        """Raises KeyError for a clip or a start that was not registered with `add`."""
         if meta.path not in self._open:
             file = safe_open(self._paths[meta.path], "pt")
             starts = {start: k for k, start in enumerate(file.get_tensor("starts").tolist())}
             self._open[meta.path] = starts, file.get_tensor("n_frames").tolist(), file.get_slice("moments")
-            if len(self._open) > _OPEN:
+            if len(self._open) > _MAX_OPEN:
                 self._open.popitem(last=False)
-        starts, n_frames, moments = self._open[meta.path]
+        starts, n_frames, posteriors = self._open[meta.path]
         self._open.move_to_end(meta.path)
         k = starts[start]
-        return moments[k : k + 1][0], n_frames[k]
+        return posteriors[k : k + 1][0], n_frames[k]

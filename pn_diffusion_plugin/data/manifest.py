@@ -1,14 +1,14 @@
-"""A prepared corpus on disk: where its files are, what is known of a clip, audiocraft's manifests.
+"""A prepared corpus on disk: paths, descriptions of clips, and audiocraft's manifests.
 
-    DST/corpus.json                        how it was prepared (one setting for all clips)
-    DST/splits.json                        which clip is in which split, and why
+    DST/corpus.json                        settings used for all clips
+    DST/splits.json                        the split of each clip, and whether it was labelled or chosen
     DST/clips/<id>.wav, DST/clips/<id>.json    sound (mono, 16 bit) and `DanceInfo`
     DST/features/<id>.safetensors          features of the dance
     DST/fingerprints/<id>.npy              fingerprint of the sound
     DST/egs/{train,valid,test}/data.jsonl  audiocraft's manifests (`AudioMeta`, one a line)
 
 Paths inside the corpus are stored relative to DST, so that the folder can be moved; `load_manifest` and
-`DanceInfo.load` give them as they are now. Nothing here imports audiocraft, whose import takes seconds.
+`DanceInfo.load` return absolute paths. This module does not import audiocraft, which takes seconds.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ _KINDS: dict[str, Any] = {
     "float | None": (int, float, type(None)), "list[float] | None": (list, type(None)), "bool": bool,
 }  # fmt: skip
 SCHEMA = 1
-_MOST = 10**9  # seconds, Hz: more than any clip has
+_MAX = 10**9  # seconds, Hz: more than any clip has
 
 
 @dataclass(frozen=True)
 class CorpusPaths:
-    """Where the files of the prepared corpus in `root` are."""
+    """Paths of the files of the corpus in `root`."""
 
     root: Path
 
     @property
     def settings(self) -> Path:
-        """`corpus.json`: how the corpus was prepared."""
+        """`corpus.json`: the settings of the corpus."""
         return self.root / "corpus.json"
 
     @property
     def splits(self) -> Path:
-        """`splits.json`: which clip is in which split."""
+        """`splits.json`: the split of each clip."""
         return self.root / "splits.json"
 
     def wav(self, name: str) -> Path:
@@ -68,7 +68,7 @@ class CorpusPaths:
         return self.root / "egs" / split
 
     def clip_names(self) -> list[str]:
-        """Names of the finished clips (those with a json, which is written last), sorted."""
+        """Sorted names of the complete clips (those with a JSON file, which is written last)."""
         return sorted(
             path.stem for path in (self.root / "clips").glob("*.json") if not path.name.startswith(".")
         )
@@ -76,20 +76,20 @@ class CorpusPaths:
 
 @dataclass(frozen=True)
 class DanceInfo:
-    """What is known of a clip.
+    """Description of a clip.
 
     Attributes:
-        name: the clip's id.
-        seconds: length of picture and sound (s).
-        sample_rate, n_samples: of the wav.
-        video: its video file; relative to the corpus if it lies inside.
-        video_sha256, video_size: of the video's bytes.
-        width, height, fps: of the picture.
-        detected_share: share of the pose frames in which a person was found.
+        name: id of the clip.
+        seconds: length of video and sound (s).
+        sample_rate, n_samples: of the wav file.
+        video: path of the video file; relative to the corpus if it is inside.
+        video_sha256, video_size: of the bytes of the video file.
+        width, height, fps: of the video.
+        detected_share: share of the keypoint frames in which the dancer was detected.
         split: "train", "valid" or "test"; None until it is chosen.
-        split_source: "label" (somebody asked for it) or "chosen".
+        split_source: "label" or "chosen".
         song: name of the song. Without a label it is the name of the first clip with the same sound.
-        song_source: who says so: "label", "fingerprint" (the sounds were compared), "file" (nobody).
+        song_source: "label", "fingerprint" (the sounds were compared) or "file" (unknown).
         choreography, dancer, genre, bpm: labels or None.
         beats: times of the music's beats (s) or None.
         silent: the sound track holds no music; the clip is in no split.
@@ -118,17 +118,17 @@ class DanceInfo:
     silent: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        """As what `save` writes."""
+        """The values written by `save`."""
         return {"schema": SCHEMA, **asdict(self)}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DanceInfo:
-        """From what `to_dict` gives; keys it does not know are left alone."""
+        """Inverse of `to_dict`; unknown keys are ignored."""
         return cls(**{field.name: values[field.name] for field in fields(cls) if field.name in values})
 
     @classmethod
     def load(cls, path: str | Path, root: Path | None = None) -> DanceInfo:
-        """Read a clip's json; with the corpus `root`, the video's path comes back absolute.
+        """Read the JSON file of a clip; with the corpus `root`, the path of the video becomes absolute.
 
         Raises:
             CorpusError: the file is missing, damaged or of another version.
@@ -140,28 +140,28 @@ class DanceInfo:
             if isinstance(error, CorpusError):
                 raise
             raise CorpusError(
-                f"{path} does not describe a clip ({error}): delete it and prepare again"
+                f"{path} is not a description of a clip ({error}): delete it and prepare again"
             ) from error
         return info if root is None else replace(info, video=str(root / info.video))
 
     def _check(self) -> None:
-        """Raise TypeError or ValueError where a value is of the wrong kind, or no length."""
+        """Raise TypeError or ValueError if a value has the wrong type or is out of range."""
         for field in fields(self):
             value, kinds = getattr(self, field.name), _KINDS[str(field.type)]
             if not isinstance(value, kinds) or (isinstance(value, bool) and kinds is not bool):
                 raise TypeError(f"{field.name} is {value!r}")
         if not all(isinstance(beat, (int, float)) for beat in self.beats or []):
-            raise TypeError("beats are no numbers")
-        if not (0 < self.seconds < _MOST and 0 < self.sample_rate < _MOST and 0 <= self.n_samples < _MOST**2):
-            raise ValueError("its length or sample rate makes no sense")
+            raise TypeError("beats are not numbers")
+        if not (0 < self.seconds < _MAX and 0 < self.sample_rate < _MAX and 0 <= self.n_samples < _MAX**2):
+            raise ValueError("its length or sample rate is out of range")
 
     def save(self, path: str | Path) -> None:
-        """Write the clip's json, atomically."""
+        """Write the JSON file of the clip atomically."""
         write_json(path, self.to_dict())
 
 
 def read_json(path: str | Path) -> dict[str, Any]:
-    """Content of a json file of a corpus.
+    """Read a JSON file of a corpus.
 
     Raises:
         CorpusError: the file is missing, damaged or of another version.
@@ -169,22 +169,20 @@ def read_json(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        json.dumps(
-            values, ensure_ascii=False
-        ).encode()  # halves of characters can be escaped, and not be written
+        json.dumps(values, ensure_ascii=False).encode()  # escaped lone surrogates cannot be written again
     except FileNotFoundError:
         raise CorpusError(f"{path} is missing: prepare the corpus again") from None
     except (ValueError, RecursionError) as error:
         raise CorpusError(
-            f"{path} is no json file ({error}): delete it and prepare the corpus again"
+            f"{path} is not a JSON file ({error}): delete it and prepare the corpus again"
         ) from error
     if not isinstance(values, dict) or values.get("schema") != SCHEMA:
-        raise CorpusError(f"{path} is not of schema {SCHEMA}: delete it and prepare the corpus again")
+        raise CorpusError(f"{path} does not have schema {SCHEMA}: delete it and prepare the corpus again")
     return values
 
 
 def write_manifests(root: str | Path, splits: Iterable[str] = SPLITS) -> dict[str, list[str]]:
-    """Write `egs/<split>/data.jsonl` of all finished clips by the split that their json names.
+    """Write `egs/<split>/data.jsonl` for all complete clips.
 
     The lines are audiocraft's `AudioMeta`, sorted by name, with paths relative to `root`.
 
@@ -214,16 +212,16 @@ def write_manifests(root: str | Path, splits: Iterable[str] = SPLITS) -> dict[st
 
 
 def manifest_file(path: str | Path) -> Path:
-    """The manifest that `path` names: the file itself, or the `data.jsonl` in that folder.
+    """Path of a manifest: `path` itself, or the `data.jsonl` in that folder.
 
     Raises:
-        CorpusError: there is none, or it lists no clip.
+        CorpusError: the manifest is missing or lists no clip.
     """
     path = Path(path)
     file = path / "data.jsonl" if path.is_dir() or not path.suffix else path
     if not file.is_file():
         raise CorpusError(
-            f"{file} is missing: make the corpus with `pn-diffusion prepare`, or name another one"
+            f"{file} is missing: make the corpus with `pn-diffusion prepare`, or give another one"
         )
     if not file.stat().st_size:
         raise CorpusError(
@@ -233,7 +231,7 @@ def manifest_file(path: str | Path) -> Path:
 
 
 def corpus_root(path: str | Path) -> Path:
-    """The prepared corpus around a manifest, clip or folder: the nearest folder above with a `corpus.json`.
+    """The corpus that contains a manifest, clip or folder: the nearest parent folder with a `corpus.json`.
 
     Raises:
         CorpusError: there is none.
@@ -243,12 +241,12 @@ def corpus_root(path: str | Path) -> Path:
         if (folder / "corpus.json").is_file():
             return folder
     raise CorpusError(
-        f"{path} is in no prepared corpus (no corpus.json above it): make one with `pn-diffusion prepare`"
+        f"{path} is not in a prepared corpus (no parent folder has a corpus.json): make one with `pn-diffusion prepare`"
     )
 
 
 def load_manifest(path: str | Path) -> list[dict[str, Any]]:
-    """Lines of a manifest (see `manifest_file`), with absolute paths.
+    """Read the lines of a manifest (see `manifest_file`), with absolute paths.
 
     Raises:
         CorpusError: the manifest is missing, empty or damaged.

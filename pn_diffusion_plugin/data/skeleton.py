@@ -1,7 +1,7 @@
-"""BlazePose's 33 joints as a graph.
+"""The 33 joints of BlazePose as a graph.
 
-The published code leaves six joints isolated and the head apart from the body; here the graph is connected
-(nose to shoulders, hands to wrists, feet to ankles), so that graph convolution can carry motion anywhere.
+In the published code six joints are isolated and the head is not connected to the body. Here the graph is connected
+(nose to shoulders, hands to wrists, feet to ankles), so that graph convolutions can reach every joint.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EDGES = (
 
 
 def hop_distance(num_joints: int = JOINTS, edges: tuple[tuple[int, int], ...] = EDGES) -> np.ndarray:
-    """Number of edges between every two joints, (J, J); `num_joints` where there is no way."""
+    """Number of edges between every two joints, (J, J); `num_joints` if they are not connected."""
     neighbours: list[list[int]] = [[] for _ in range(num_joints)]
     for a, b in edges:
         neighbours[a].append(b)
@@ -54,8 +54,8 @@ def spatial_partition() -> np.ndarray:
     """Normalised adjacency of ST-GCN's spatial configuration (Yan et al. 2018, arXiv 1801.07455, eq. 7-10).
 
     Returns:
-        (3, J, J): what a joint takes from itself and neighbours as far from the body's centre as it, from nearer
-        ones, and from farther ones. The three sum to the row-normalised adjacency with self loops.
+        (3, J, J): weights of the joint itself and of neighbours at the same distance from the body's centre, of
+        nearer ones, and of farther ones. The three sum to the row-normalised adjacency with self loops.
     """
     distance = hop_distance()
     hips_and_shoulders = [LEFT_SHOULDER, RIGHT_SHOULDER, LEFT_HIP, RIGHT_HIP]

@@ -7,7 +7,7 @@ import pytest
 
 from pn_diffusion_plugin.data.augment import (
     JITTER,
-    JITTER_STAYS,
+    JITTER_CORRELATION,
     MIRRORED,
     Augmentation,
     drift,
@@ -137,7 +137,7 @@ def test_noise_is_told_in_torso_lengths() -> None:
     )
     deviation = (noisy - x)[..., :2].std(axis=(0, 2))
     np.testing.assert_allclose(deviation, 2 * 0.4 * JITTER, rtol=0.1)
-    assert 0 <= JITTER_STAYS < 1
+    assert 0 <= JITTER_CORRELATION < 1
 
 
 def test_every_joint_belongs_to_a_part() -> None:
@@ -164,15 +164,15 @@ def test_somebody_is_always_left() -> None:
 def test_the_configuration_is_read_and_nonsense_refused() -> None:
     assert Augmentation.from_config(None) is None
     assert Augmentation.from_config({"use": False, "mirror": 0.1}) is None
-    told = Augmentation.from_config({"use": True, "mirror": 0.1, "rates": [24, 30]})
-    assert told is not None and told.mirror == 0.1 and told.rates == (24.0, 30.0)
+    found = Augmentation.from_config({"use": True, "mirror": 0.1, "rates": [24, 30]})
+    assert found is not None and found.mirror == 0.1 and found.rates == (24.0, 30.0)
     assert Augmentation.from_config({"use": True, "rates": None}) == Augmentation(rates=())
     for wrong, message in (
         ({"wobble": 1}, "augment.wobble"),
         ({"mirror": 2}, "augment.mirror is 2"),
         ({"drift": -1}, "augment.drift is -1"),
         ({"rates": [1]}, "augment.rates"),
-        ({"scale": "wide"}, "no number"),
+        ({"scale": "wide"}, "not a number"),
     ):
         with pytest.raises(UserError, match=message):
             Augmentation.from_config({"use": True, **wrong})

@@ -62,7 +62,7 @@ def test_missing_empty_and_damaged_manifests_are_told(tmp_path):
     (manifest / "data.jsonl").write_text('{"path": "a.wav"}\n{"pa')
     with pytest.raises(CorpusError, match=r"line 2 of .*data\.jsonl is damaged"):
         load_manifest(manifest)
-    with pytest.raises(CorpusError, match="in no prepared corpus"):
+    with pytest.raises(CorpusError, match="not in a prepared corpus"):
         corpus_root("/nowhere/at/all.wav")
 
 
@@ -71,12 +71,18 @@ def test_a_clip_of_another_schema_or_damaged_is_told(tmp_path):
     path = CorpusPaths(tmp_path).info("clip0")
     values = json.loads(path.read_text())
     for text, message in (
-        (json.dumps({**values, "schema": 99}), "is not of schema 1"),
+        (json.dumps({**values, "schema": 99}), "does not have schema 1"),
         ("{", "no json file"),
         (json.dumps({**values, "song": "\ud800"}), "no json file"),  # half a character
-        ('{"schema": 1, "name": "x"}', "does not describe a clip"),
-        (json.dumps({**values, "seconds": 10**400}), "does not describe a clip .its length or sample rate"),
-        (json.dumps({**values, "sample_rate": 0}), "does not describe a clip .its length or sample rate"),
+        ('{"schema": 1, "name": "x"}', "is not a description of a clip"),
+        (
+            json.dumps({**values, "seconds": 10**400}),
+            "is not a description of a clip .its length or sample rate",
+        ),
+        (
+            json.dumps({**values, "sample_rate": 0}),
+            "is not a description of a clip .its length or sample rate",
+        ),
     ):
         path.write_text(text)
         with pytest.raises(CorpusError, match=f"clip0.json .*{message}"):

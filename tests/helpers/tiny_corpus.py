@@ -101,7 +101,7 @@ def fast_extractor(spec: FeatureSpec, weights: Path | None) -> Callable[[Path], 
 
     def extract(video: Path) -> Features:
         if max(int(frame.max()) for frame in read_frames(video, 5)) < 40:
-            raise VideoError(f"nobody was found in {video}: give a video with a dancer in full view")
+            raise VideoError(f"no person was found in {video}: give a video with a dancer in full view")
         time.sleep(0.03)
         digest = sha256_file(video)
         seed = int(hashlib.sha256(digest.encode()).hexdigest()[:8], 16)

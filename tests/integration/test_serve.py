@@ -264,7 +264,7 @@ def test_of_two_dancers_the_one_is_followed_who_was_chosen(served: Served, model
         assert take["command"].endswith(f"--dancer {dancer}")
         sounds.append(served.get(take["wav"]).content)
     assert sounds[0] != sounds[1]
-    told = "at most 2 were seen in a shot of pair.mp4: dancer 4 is nobody, give 1 to 2"
+    told = "at most 2 people were found in a shot of pair.mp4: dancer 4 does not exist, give 1 to 2"
     assert ask(client, pair, model, dancer="4")["error"] == told
     with pytest.raises(AppError, match="best is not in the list of choices"):
         ask(client, pair, model, dancer="best")

@@ -11,7 +11,7 @@ from typing import Any
 
 import gradio as gr
 
-from ...data.features.dancers import MOST_PEOPLE
+from ...data.features.dancers import MAX_PEOPLE
 from ...errors import UserError
 from ...modules.sampling import SAMPLERS
 from . import render
@@ -28,7 +28,7 @@ DANCERS = (
     ("The largest", "largest"),
     ("The one farthest to the left", "left"),
     ("The one farthest to the right", "right"),
-    *((f"Number {number} from the left", str(number)) for number in range(1, MOST_PEOPLE + 1)),
+    *((f"Number {number} from the left", str(number)) for number in range(1, MAX_PEOPLE + 1)),
 )
 
 

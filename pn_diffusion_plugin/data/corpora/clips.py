@@ -22,7 +22,7 @@ import soundfile
 
 from ...errors import AudioError, CorpusError, FeatureFileError, UserError, explain, is_about_the_disk
 from ...utils.files import atomic_path, sha256_file
-from ...utils.sound import read_sound_file
+from ...utils.sound import read_sound_file, to_mono
 from ..manifest import CorpusPaths, DanceInfo
 from .folder import Labels, utf8_path
 from .locking import Run, worker_lock
@@ -155,7 +155,7 @@ def read_sound(path: Path, seconds: float, sample_rate: int) -> np.ndarray:
         raise AudioError(
             f"{path} is {len(wav) / rate:.1f} s long, its video {seconds:.1f} s: give music of the whole video"
         )
-    wav = wav.mean(axis=1)
+    wav = to_mono(wav.T)
     return fit_length(
         wav if rate == sample_rate else soxr.resample(wav, rate, sample_rate), round(seconds * sample_rate)
     )

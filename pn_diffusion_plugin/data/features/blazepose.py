@@ -1,8 +1,8 @@
-"""BlazePose's two networks, one call at a time (mediapipe 0.10; Bazarevsky et al., arXiv 2006.10204).
+"""The two networks of BlazePose as separate calls (mediapipe 0.10; Bazarevsky et al., arXiv 2006.10204).
 
-mediapipe's own solution follows one person and keeps to itself who else is there. Its parts are called here one by
-one: a detector that sees everybody, and a landmark network for one person's surroundings, which also says where that
-person's surroundings will be in the next picture. For one person the numbers are the solution's, to the bit.
+mediapipe's pose solution tracks a single person. Here its parts are called one by one: a detector that finds all
+people, and a landmark network that finds the joints in the region of one person and predicts the region in the next
+frame. For one person the results are bit-identical to those of the solution.
 """
 
 from __future__ import annotations
@@ -81,11 +81,11 @@ node {
 """
 
 
-OBLONG = 1.25  # longer side against the shorter one
+OBLONG = 1.25  # longer side / shorter side
 
 
-class Area(NamedTuple):
-    """The square around a person: middle and side, in heights of the picture, and the network's own form of it."""
+class Region(NamedTuple):
+    """The square around a person: centre and side relative to the frame height, and mediapipe's form of it."""
 
     x: float
     y: float
@@ -94,7 +94,7 @@ class Area(NamedTuple):
 
 
 class Person:
-    """One person's own smoothed surroundings (the joints themselves are not smoothed); see `BlazePose.joints`."""
+    """Smoothed region of one person (the joints are not smoothed); see `BlazePose.joints`."""
 
     def __init__(self) -> None:
         self._follow = _graph(_FOLLOW, ["area"], smooth_landmarks=False)
@@ -103,14 +103,14 @@ class Person:
         """Free the graph."""
         self._follow.close()
 
-    def next_area(self, picture: np.ndarray, found: Any) -> Area:
-        """Where the person will be in the next picture, of what the landmark network found in this one."""
-        given = {"image": picture, "joints": found.joints, "body": found.body, "world": found.world}
-        return _area(self._follow.process(given).area, picture)
+    def next_region(self, frame: np.ndarray, found: Any) -> Region:
+        """Region in the next frame, from the output of the landmark network for this one."""
+        inputs = {"image": frame, "joints": found.joints, "body": found.body, "world": found.world}
+        return _region(self._follow.process(inputs).area, frame)
 
 
 class BlazePose:
-    """The networks, loaded; a context manager that frees them.
+    """The loaded networks; a context manager that frees them.
 
     Args:
         model_complexity: 0 (lite), 1 (full) or 2 (heavy).
@@ -130,10 +130,10 @@ class BlazePose:
             self._landmarks = self._stack.enter_context(
                 _graph(_LANDMARKS, ["joints", "body", "world"], **side)
             )
-            nothing = np.zeros((64, 64, 3), np.uint8)  # the models are loaded by the first picture
-            self._detect.process({"image": nothing})
+            empty = np.zeros((64, 64, 3), np.uint8)  # the models are loaded by the first frame
+            self._detect.process({"image": empty})
             whole = NormalizedRect(x_center=0.5, y_center=0.5, width=1.0, height=1.0)
-            self._landmarks.process({"image": nothing, "area": whole})
+            self._landmarks.process({"image": empty, "area": whole})
 
     def __enter__(self) -> BlazePose:
         return self
@@ -144,42 +144,42 @@ class BlazePose:
         self._stack.close()
 
     def person(self) -> Person:
-        """Somebody new to follow, until `release` or the networks' end."""
+        """Create the tracking state of a person."""
         person = Person()
         self._persons.add(person)
         return person
 
     def release(self, person: Person) -> None:
-        """Nobody is followed by this one any more: a graph has threads of its own."""
+        """Free the tracking state of a person, whose graph has its own threads."""
         self._persons.discard(person)
         person.close()
 
-    def people(self, picture: np.ndarray, closer: bool = False) -> list[Area]:
-        """Where somebody is in a picture (H, W, 3) uint8, the surest first.
+    def people(self, frame: np.ndarray, crops: bool = False) -> list[Region]:
+        """Detect people in a frame (H, W, 3) uint8, in the order of confidence.
 
         Args:
-            closer: look at the squares of an oblong picture, too: the detector sees 224 x 224 pixels, in which a group
-                on a wide stage is small. Somebody may be named twice.
+            crops: run the detector on square crops of an oblong frame, too: it scales its input to 224 x 224 pixels,
+                where a group on a wide stage is small. A person may then be returned twice.
         """
-        found = self._detect.process({"image": picture}).people or []
-        around = (self._surround.process({"image": picture, "person": person}).area for person in found)
-        areas = [_area(area, picture) for area in around]
-        for part in _squares(*picture.shape[:2]) if closer else ():
-            square = np.ascontiguousarray(picture[part])
-            areas += [_whole(area, square, part, picture) for area in self.people(square)]
-        return areas
+        found = self._detect.process({"image": frame}).people or []
+        around = (self._surround.process({"image": frame, "person": person}).area for person in found)
+        regions = [_region(raw, frame) for raw in around]
+        for part in _squares(*frame.shape[:2]) if crops else ():
+            square = np.ascontiguousarray(frame[part])
+            regions += [_from_crop(region, square, part, frame) for region in self.people(square)]
+        return regions
 
-    def joints(self, picture: np.ndarray, area: Area, person: Person) -> tuple[np.ndarray, Area] | None:
-        """The joints of the person in `area`, and where that person will be; None where nobody is.
+    def joints(self, frame: np.ndarray, region: Region, person: Person) -> tuple[np.ndarray, Region] | None:
+        """The joints of the person in `region` and the region in the next frame; None if there is no person.
 
         Returns:
-            (33, 3) float32 as `PoseExtractor` has them, and the next area.
+            (33, 3) float32 as in `PoseExtractor`, and the next region.
         """
-        found = self._landmarks.process({"image": picture, "area": area.raw})
+        found = self._landmarks.process({"image": frame, "area": region.raw})
         if not found.joints:
             return None
         row = np.array([(p.x, p.y, p.visibility) for p in found.joints.landmark], dtype=np.float32)
-        return row, person.next_area(picture, found)
+        return row, person.next_region(frame, found)
 
 
 def _graph(text: str, outputs: list[str], **side: Any) -> Any:
@@ -189,7 +189,7 @@ def _graph(text: str, outputs: list[str], **side: Any) -> Any:
 
 
 def _squares(height: int, width: int) -> list[tuple[slice, slice]]:
-    """Three squares side by side, or above each other, that cover an oblong picture; none of one that is no such."""
+    """Three squares that cover an oblong frame; none for a nearly square one."""
     side, longer = sorted((height, width))
     if longer < OBLONG * side:
         return []
@@ -197,26 +197,26 @@ def _squares(height: int, width: int) -> list[tuple[slice, slice]]:
     return [(slice(None), part) if width > height else (part, slice(None)) for part in parts]
 
 
-def _whole(area: Area, square: np.ndarray, part: tuple[slice, slice], picture: np.ndarray) -> Area:
-    """An area of a square part of a picture as one of the picture."""
-    (height, width), side, raw = picture.shape[:2], square.shape[0], area.raw
+def _from_crop(region: Region, square: np.ndarray, part: tuple[slice, slice], frame: np.ndarray) -> Region:
+    """Convert a region of a square crop to one of the frame."""
+    (height, width), side, raw = frame.shape[:2], square.shape[0], region.raw
     raw.x_center = (raw.x_center * side + (part[1].start or 0)) / width
     raw.y_center = (raw.y_center * side + (part[0].start or 0)) / height
     raw.width, raw.height = raw.width * side / width, raw.height * side / height
-    return _area(raw, picture)
+    return _region(raw, frame)
 
 
-def _area(raw: Any, picture: np.ndarray) -> Area:
-    return Area(raw.x_center * picture.shape[1] / picture.shape[0], raw.y_center, raw.height, raw)
+def _region(raw: Any, frame: np.ndarray) -> Region:
+    return Region(raw.x_center * frame.shape[1] / frame.shape[0], raw.y_center, raw.height, raw)
 
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Hold back what mediapipe's C++ side writes to stderr when a graph starts; pass on anything else."""
+    """Drop what mediapipe's C++ code writes to stderr when a graph starts; pass on everything else."""
     with _stderr_lock, tempfile.TemporaryFile() as held:
         try:
             saved = os.dup(2)
-        except OSError:  # there is no stderr to keep quiet
+        except OSError:  # there is no stderr
             yield
             return
         sys.stderr.flush()

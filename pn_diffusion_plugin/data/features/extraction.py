@@ -1,8 +1,8 @@
-"""From a video to its features: one decoding feeds BlazePose and the visual encoder.
+"""Extract the features of a video: one decoding pass feeds BlazePose and the visual encoder.
 
-Where torch may use more than one core the two work side by side: the windows of pictures are encoded in a thread
-of their own, and decoding waits when it gets too far ahead, so that memory does not grow with the length. Windows are
-encoded one by one. Two or more at a time are slower on a CPU, whose caches hold the layers of one.
+If torch may use more than one core, the two run in parallel: windows are encoded in a thread, and decoding waits when
+it gets too far ahead, so that memory does not grow with the length of the video. Windows are encoded one by one, since
+batches are slower on a CPU: the activations of one window fill its caches.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from ..video.read import frame_times, read_frames
 from .feature_file import FeatureHeader, Features, FeatureSpec
 from .pose import POSE_SIDE, PoseExtractor, PoseSource
 from .streams import build_stream
-from .visual import PICTURE_SIZE, VisualEncoder, WindowEncoder, build_visual_encoder, window_indices
+from .visual import FRAME_SIZE, VisualEncoder, WindowEncoder, build_visual_encoder, window_indices
 
-AHEAD = 32  # pictures that may wait for the encoder (40 MB at POSE_SIDE)
+MAX_QUEUED = 32  # frames waiting for the encoder (40 MB at POSE_SIDE)
 
 
 def extract_features(
@@ -33,23 +33,23 @@ def extract_features(
     spec: FeatureSpec | None = None,
     pose: PoseSource | None = None,
     encoder: VisualEncoder | None = None,
-    beside: bool | None = None,
+    parallel: bool | None = None,
     progress: Callable[[float, float], None] | None = None,
 ) -> Features:
-    """Watch a video once, with both eyes.
+    """Extract keypoints, visual features and further streams of a video.
 
     Args:
-        video: video file; shorter than one visual window is allowed (its last picture is repeated).
+        video: video file; it may be shorter than one visual window (the last frame is repeated).
         spec: what to extract; None: the defaults.
         pose: finds the dancer; None: a new `PoseExtractor`.
-        encoder: sees the dance; None: the one `spec` names.
-        beside: whether `encoder` works in a thread beside `pose`; None: where torch may use more than one core.
-            Changes nothing in the result.
-        progress: called with the seconds read and the seconds of the video, at every pose frame; may raise to stop.
+        encoder: encodes visual windows; None: the one named by `spec`.
+        parallel: run `encoder` in a thread beside `pose`; None: if torch may use more than one core. The result is
+            the same.
+        progress: called before every keypoint frame with its time and the length of the video (s); may raise to stop.
 
     Raises:
-        VideoError: the file cannot be used (see `probe`), or nobody is in it.
-        UserError: `encoder` is not the one `spec` names.
+        VideoError: the file cannot be used (see `probe`), or no person was found.
+        UserError: `encoder` is not the one named by `spec`.
     """
     video = Path(video)
     spec = FeatureSpec() if spec is None else spec
@@ -57,7 +57,7 @@ def extract_features(
     pose = PoseExtractor() if pose is None else pose
     encoder = build_visual_encoder(spec.visual_encoder) if encoder is None else encoder
     if encoder.name != spec.visual_encoder:
-        raise UserError(f"the encoder given is {encoder.name}, the features want {spec.visual_encoder}")
+        raise UserError(f"the encoder is {encoder.name}, but the specification says {spec.visual_encoder}")
 
     count = max(1, round(info.seconds * spec.visual_fps))
     forward = window_indices(count, spec.visual_window, spec.visual_hop)
@@ -67,15 +67,15 @@ def extract_features(
     shared = every >= 1 and abs(every - round(every)) < 1e-9
     frames: Iterable[np.ndarray] = read_frames(video, spec.pose_fps, size=POSE_SIDE)
     if shared:
-        beside = torch.get_num_threads() > 1 if beside is None else beside
-        frames = (_tap_beside if beside else _tap)(frames, windows, round(every))
+        parallel = torch.get_num_threads() > 1 if parallel is None else parallel
+        frames = _tap(frames, windows, round(every), parallel)
     if progress is not None:
         frames = _report(frames, spec.pose_fps, info.seconds, progress)
     times = frame_times(video, spec.pose_fps)
     keypoints, detected = pose.extract(frames, spec.pose_fps, name=str(video), times=times)
     if not shared:
-        for picture in read_frames(video, spec.visual_fps, size=PICTURE_SIZE):
-            windows.push(picture)
+        for frame in read_frames(video, spec.visual_fps, size=FRAME_SIZE):
+            windows.push(frame)
     visual = windows.finish()
     header = FeatureHeader(
         seconds=info.seconds,
@@ -101,29 +101,25 @@ def _report(
         yield frame
 
 
-def _tap(frames: Iterable[np.ndarray], windows: WindowEncoder, every: int) -> Iterator[np.ndarray]:
-    """Pass the pictures on, and each `every`-th one to `windows` too."""
-    for number, picture in enumerate(frames):
-        if number % every == 0:
-            windows.push(picture)
-        yield picture
+def _tap(
+    frames: Iterable[np.ndarray], windows: WindowEncoder, every: int, parallel: bool
+) -> Iterator[np.ndarray]:
+    """Yield all frames and push each `every`-th one to `windows`, in a thread if `parallel`.
 
-
-def _tap_beside(frames: Iterable[np.ndarray], windows: WindowEncoder, every: int) -> Iterator[np.ndarray]:
-    """What `_tap` does, but `windows` takes its pictures in a thread beside whoever takes the others.
-
-    Ends when `windows` has taken all; what it raises comes out here.
+    Exceptions of the thread are raised here. Ends when `windows` has processed all frames.
     """
-    waiting: deque[Future[None]] = deque()
+    queued: deque[Future[None]] = deque()
     with ThreadPoolExecutor(1, "windows") as pool:
         try:
-            for number, picture in enumerate(frames):
-                if number % every == 0:
-                    waiting.append(pool.submit(windows.push, picture))
-                    if len(waiting) > AHEAD:
-                        waiting.popleft().result()
-                yield picture
-            for taken in waiting:
-                taken.result()
+            for number, frame in enumerate(frames):
+                if number % every == 0 and parallel:
+                    queued.append(pool.submit(windows.push, frame))
+                    if len(queued) > MAX_QUEUED:
+                        queued.popleft().result()
+                elif number % every == 0:
+                    windows.push(frame)
+                yield frame
+            for future in queued:
+                future.result()
         finally:
             pool.shutdown(cancel_futures=True)

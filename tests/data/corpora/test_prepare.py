@@ -63,7 +63,7 @@ def test_one_bad_video_does_not_stop_the_rest(videos, prepared):
     assert set(reasons) == {"silent film.mp4", "black.mp4", "empty.mp4", "text.mp4", "cut.mp4"}
     for name, reason in reasons.items():
         assert name in reason and "\n" not in reason and ": " in reason
-    assert "nobody was found" in reasons["black.mp4"] and "0 bytes" in reasons["empty.mp4"]
+    assert "no person was found" in reasons["black.mp4"] and "0 bytes" in reasons["empty.mp4"]
 
 
 AWKWARD = [b"x" * 246, "舞".encode() * 83, b"caf\xe9", b"2024-05-01T12:30:05", b"a,(b)=[c]@{d}'e"]

@@ -10,9 +10,9 @@ from pn_diffusion_plugin.data.features.camera import (
     CameraMotion,
     CutDetector,
     background_step,
-    join,
+    compose,
+    invert,
     steady,
-    undo,
 )
 
 SIZE = 160
@@ -78,10 +78,10 @@ def test_the_dancer_is_not_taken_for_the_background() -> None:
 
 def test_steps_join_and_undo() -> None:
     turn = np.array([[0.9, -0.1, 0.3], [0.1, 0.9, -0.2]])
-    np.testing.assert_allclose(join(undo(turn), turn), IDENTITY, atol=1e-12)
+    np.testing.assert_allclose(compose(invert(turn), turn), IDENTITY, atol=1e-12)
     shift = np.array([[1.0, 0.0, 0.5], [0.0, 1.0, 0.0]])
     place = np.array([0.2, 0.4])
-    both = join(shift, turn)
+    both = compose(shift, turn)
     np.testing.assert_allclose(
         both[:, :2] @ place + both[:, 2], turn[:, :2] @ place + turn[:, 2] + (0.5, 0), atol=1e-12
     )

@@ -8,9 +8,9 @@ import pytest
 
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, clip_dance, clip_plan
 from pn_diffusion_plugin.data.corpora.mini.render import DancerRenderer
-from pn_diffusion_plugin.data.features.blazepose import Area, BlazePose
+from pn_diffusion_plugin.data.features.blazepose import BlazePose, Region
 from pn_diffusion_plugin.data.features.dancers import Track, parse_dancer, rank
-from pn_diffusion_plugin.data.features.pose import PoseExtractor, retime
+from pn_diffusion_plugin.data.features.pose import PoseExtractor, resample_times
 from pn_diffusion_plugin.errors import UserError, VideoError
 
 SPEC = MiniSpec(train=1, valid=1, test=2, seconds=1.2)
@@ -51,7 +51,9 @@ def test_the_choice_tells_who_is_followed_all_the_time(pair: np.ndarray) -> None
 
 
 def test_somebody_who_is_not_there_is_told(solo: np.ndarray) -> None:
-    with pytest.raises(VideoError, match=r"at most 1 were seen .*dancer 3 is nobody, give 1 to 1"):
+    with pytest.raises(
+        VideoError, match=r"at most 1 people were found .*dancer 3 does not exist, give 1 to 1"
+    ):
         PoseExtractor(dancer=3).extract(solo[:13], 25, name="solo.mp4")
 
 
@@ -80,7 +82,7 @@ def test_a_moving_camera_does_not_move_the_dancer(solo: np.ndarray) -> None:
 def person(x: float, side: float, pictures: int) -> Track:
     track = Track()
     for number in range(pictures):
-        track.see(number, np.zeros((33, 3), np.float32), Area(x, 0.5, side, None))
+        track.add(number, np.zeros((33, 3), np.float32), Region(x, 0.5, side, None))
     return track
 
 
@@ -100,11 +102,11 @@ def test_choices_are_read_and_nonsense_refused() -> None:
             parse_dancer(wrong)
 
 
-def test_everybody_in_a_picture_is_seen(pair: np.ndarray) -> None:
-    with BlazePose() as eyes:
-        areas = eyes.people(np.ascontiguousarray(pair[0]), closer=True)
-        (close,) = eyes.people(np.ascontiguousarray(pair[0, :, 256:]))
-    left, right = ([area for area in areas if (area.x > 1) == right] for right in (False, True))
+def test_all_people_in_a_frame_are_detected(pair: np.ndarray) -> None:
+    with BlazePose() as networks:
+        regions = networks.people(np.ascontiguousarray(pair[0]), crops=True)
+        (close,) = networks.people(np.ascontiguousarray(pair[0, :, 256:]))
+    left, right = ([area for area in regions if (area.x > 1) == right] for right in (False, True))
     assert left and right  # of a picture two heights wide
     assert left[0].side > right[0].side
     assert min(abs(area.x - 1 - close.x) + abs(area.side - close.side) for area in right) < 0.02
@@ -116,7 +118,7 @@ def test_steady_movements_stay_steady_at_any_rate_of_pictures(source: float) -> 
     times = np.round(wanted * source) / source  # the nearest picture
     keypoints = np.zeros((50, 33, 3), np.float32)
     keypoints[..., 0] = 0.3 * times[:, None]
-    moved, detected = retime(keypoints, np.ones(50, bool), times, 25)
+    moved, detected = resample_times(keypoints, np.ones(50, bool), times, 25)
     inside = times[-1] - 1e-6 > wanted
     np.testing.assert_allclose(moved[inside, 0, 0], 0.3 * wanted[inside], atol=1e-5)
     assert detected.all()
@@ -128,9 +130,9 @@ def test_pictures_at_the_wanted_times_are_left_alone_and_long_holds_stay_holds()
     keypoints = np.random.default_rng(0).random((10, 33, 3)).astype(np.float32)
     detected = np.arange(10) != 4
     times = np.arange(10) / 25
-    assert retime(keypoints, detected, times, 25)[0] is keypoints
+    assert resample_times(keypoints, detected, times, 25)[0] is keypoints
     held = np.array([0, 0, 0, 0, 0, 0, 0, 0, 8, 9]) / 25  # a picture that stood for 0.3 s
-    found, _ = retime(keypoints[np.array([0] * 8 + [8, 9])], np.ones(10, bool), held, 25)
+    found, _ = resample_times(keypoints[np.array([0] * 8 + [8, 9])], np.ones(10, bool), held, 25)
     np.testing.assert_array_equal(found[:8], np.broadcast_to(keypoints[0], (8, 33, 3)))
 
 
@@ -138,5 +140,5 @@ def test_what_was_not_found_stays_masked_at_another_rate() -> None:
     times = np.round(np.arange(20) / 25 * 30) / 30
     detected = np.ones(20, bool)
     detected[8] = False
-    _, found = retime(np.zeros((20, 33, 3), np.float32), detected, times, 25)
+    _, found = resample_times(np.zeros((20, 33, 3), np.float32), detected, times, 25)
     assert not found[8] and found[:7].all() and found[10:].all()

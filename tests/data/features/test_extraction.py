@@ -16,7 +16,7 @@ from mean_colour import SPEC, MeanColour
 from torch import Tensor
 
 from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
-from pn_diffusion_plugin.data.features.extraction import AHEAD, _tap_beside, extract_features
+from pn_diffusion_plugin.data.features.extraction import MAX_QUEUED, _tap, extract_features
 from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
 from pn_diffusion_plugin.data.features.pose import PoseExtractor
 from pn_diffusion_plugin.data.features.visual import (
@@ -36,7 +36,7 @@ for _ in read_frames(sys.argv[1], 30, size=640):
 EXTRACT = """
 from mean_colour import SPEC, MeanColour
 from pn_diffusion_plugin.data.features.extraction import extract_features
-extract_features(sys.argv[1], SPEC, encoder=MeanColour(), beside=True)
+extract_features(sys.argv[1], SPEC, encoder=MeanColour(), parallel=True)
 """
 
 
@@ -109,7 +109,7 @@ def test_bad_videos_and_encoders_are_told(pose: PoseExtractor, video: Path, tmp_
         extract_features(tmp_path / "none.mp4", SPEC, pose, MeanColour())
     empty = tmp_path / "empty.mp4"
     write_video(empty, np.zeros((5, 64, 64, 3), np.uint8), 25)
-    with pytest.raises(VideoError, match=r"nobody was found in the 0\.2 s of .*empty\.mp4"):
+    with pytest.raises(VideoError, match=r"no person was found in the 0\.2 s of .*empty\.mp4"):
         extract_features(empty, SPEC, pose, MeanColour())
     with pytest.raises(UserError, match="mean_colour"):
         extract_features(video, FeatureSpec(), pose, MeanColour())
@@ -134,13 +134,13 @@ def test_side_by_side_gives_the_same_and_leaves_no_thread(
     video: Path, pose: PoseExtractor, features: Features
 ) -> None:
     before = threading.active_count()
-    assert extract_features(video, SPEC, pose, MeanColour(), beside=True) == features
+    assert extract_features(video, SPEC, pose, MeanColour(), parallel=True) == features
     assert threading.active_count() == before
 
 
 def test_what_breaks_in_the_other_thread_comes_out(video: Path, pose: PoseExtractor) -> None:
     with pytest.raises(RuntimeError, match="out of memory"):
-        extract_features(video, SPEC, pose, Failing(), beside=True)
+        extract_features(video, SPEC, pose, Failing(), parallel=True)
 
 
 def test_decoding_waits_for_a_slow_encoder() -> None:
@@ -155,15 +155,15 @@ def test_decoding_waits_for_a_slow_encoder() -> None:
     def pictures() -> Iterator[np.ndarray]:
         for _ in range(200):
             made.append(None)
-            if len(made) == AHEAD + 8:  # no room for more until the first window of 8 is done
+            if len(made) == MAX_QUEUED + 8:  # no room for more until the first window of 8 is done
                 release.set()
             yield np.zeros((8, 8, 3), np.uint8)
 
     windows = WindowEncoder(Slow(), window_indices(200, 8, 8))
-    taken = _tap_beside(pictures(), windows, 1)
+    taken = _tap(pictures(), windows, 1, parallel=True)
     for number, _ in enumerate(taken):
-        if number == AHEAD:
-            assert len(made) == AHEAD + 1
+        if number == MAX_QUEUED:
+            assert len(made) == MAX_QUEUED + 1
     assert windows.finish().shape == (25, 24)
 
 

@@ -86,7 +86,7 @@ def test_one_dancer_alone_is_what_mediapipes_own_solution_finds(
 
 def test_nobody_is_told(pose: PoseExtractor) -> None:
     frames = np.zeros((5, 64, 64, 3), np.uint8)
-    with pytest.raises(VideoError, match=r"nobody was found in the 0\.2 s of empty\.mp4: give a video"):
+    with pytest.raises(VideoError, match=r"no person was found in the 0\.2 s of empty\.mp4: give a video"):
         pose.extract(frames, 25, name="empty.mp4")
 
 
@@ -135,4 +135,4 @@ except ValueError as error:
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stderr.strip() == "a true complaint"
-    assert "nobody was found" in done.stdout
+    assert "no person was found" in done.stdout

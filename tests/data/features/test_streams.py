@@ -24,7 +24,7 @@ from pn_diffusion_plugin.data.corpora.prepare import prepare_folder
 from pn_diffusion_plugin.data.features import streams
 from pn_diffusion_plugin.data.features.extraction import extract_features
 from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec, load_features, save_features
-from pn_diffusion_plugin.data.video import read_frames
+from pn_diffusion_plugin.data.video.read import read_frames
 from pn_diffusion_plugin.errors import CorpusError, FeatureFileError, UserError
 from pn_diffusion_plugin.models.builders import build_conditioner, build_dual_diffusion
 from pn_diffusion_plugin.modules.dance_streams import DanceStreams

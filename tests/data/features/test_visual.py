@@ -109,7 +109,7 @@ def test_both_directions_in_one_pass_with_few_pictures_in_memory(count: int) -> 
 def test_too_few_pictures_are_noticed() -> None:
     windows = WindowEncoder(MeanColour(4), window_indices(8, 4, 4))
     windows.push(grey(1)[0])
-    with pytest.raises(ValueError, match="1 pictures came, the windows ask for 8"):
+    with pytest.raises(ValueError, match="got 1 frames, the windows need 8"):
         windows.finish()
 
 

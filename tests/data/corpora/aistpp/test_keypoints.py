@@ -137,7 +137,7 @@ def test_videos_without_annotations_are_told(annotations):
         with pytest.raises(VideoError, match="has no published keypoints"):
             pose.extract(pictures(3), 25.0, name=name)
     write_keypoints(annotations, SEQUENCE, np.full((9, 10, 17, 3), np.nan))
-    with pytest.raises(VideoError, match="nobody was found"):
+    with pytest.raises(VideoError, match="no person was found"):
         pose.extract(pictures(3), 25.0, name=VIDEO)
     write_keypoints(annotations, SEQUENCE, np.ones((9, 10, 25, 3)))
     with pytest.raises(CorpusError, match=r"shape \(9, 10, 25, 3\), not \(9, frames, 17, 3\)"):
