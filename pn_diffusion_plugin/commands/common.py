@@ -144,7 +144,8 @@ def finish(result: Mapping[str, Any], failed: bool = False) -> None:
 
 def print_json(result: Mapping[str, Any]) -> None:
     """A result or error for machines."""
-    print(json_module.dumps(result, ensure_ascii=False, indent=1, default=str))
+    text = json_module.dumps(result, ensure_ascii=False, indent=1, default=str)
+    print(text.encode("utf-8", "backslashreplace").decode())  # a file name need not be UTF-8
 
 
 def command_line() -> str:

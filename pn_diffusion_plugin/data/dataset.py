@@ -32,16 +32,15 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class DanceSegmentInfo(AudioInfo):
-    """A segment of music with what is known of its clip, and its dance.
+    """A segment of music with its dance and the description of its clip.
 
     Attributes:
         name, song, choreography, dancer, genre, bpm, split: see `DanceInfo`.
-        video: path of the clip's video, which may no longer be there.
+        video: path of the clip's video, which may not exist any more.
         features: path of the clip's feature file.
         clip_seconds: length of the whole clip (s).
-        beats: times of the music's beats in seconds of the *segment*, or None where nobody gave them.
-        dance: name of a stream (`dance`, `dance_reverse`) → `DanceCondition` with B = 1;
-            empty where the dataset was told to leave the dance out.
+        beats: times of the music's beats in seconds of the *segment*, or None if unknown.
+        dance: name (`dance`, `dance_reverse`) → `DanceCondition` with B = 1; empty with `load_features=False`.
     """
 
     name: str | None = None
@@ -59,18 +58,17 @@ class DanceSegmentInfo(AudioInfo):
 
     @property
     def dance_reverse(self) -> DanceCondition:
-        """The negative stream: the video played backward over the same seconds."""
+        """The negative condition."""
         return self.dance[NEGATIVE]
 
     def to_condition_attributes(self) -> DanceAttributes:
-        """What conditioners see: the dance, and genre and bpm as texts."""
+        """Attributes for conditioners: the dance, and genre and bpm as text."""
         bpm = None if self.bpm is None else f"{self.bpm:g}"
         return DanceAttributes(text={"genre": self.genre, "bpm": bpm}, dance=dict(self.dance))
 
 
 class FeatureCache:
-    """Features of clips, kept open (memory-mapped) until they are more than `max_bytes`; the least recently used
-    go first."""
+    """Least-recently-used cache of memory-mapped feature files, up to `max_bytes`."""
 
     def __init__(self, max_bytes: int, expect: FeatureSpec | None = None):
         self.max_bytes = max_bytes
@@ -79,7 +77,7 @@ class FeatureCache:
         self._clips: OrderedDict[str, Features] = OrderedDict()
 
     def __call__(self, path: str | Path) -> Features:
-        """Features in the file `path`. Raises FeatureFileError as `load_features` does."""
+        """Features in the file `path`. Raises FeatureFileError, see `load_features`."""
         key = str(path)
         if key in self._clips:
             self._clips.move_to_end(key)
@@ -92,7 +90,11 @@ class FeatureCache:
         return features
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "bytes": 0, "_clips": OrderedDict()}  # Loader processes start empty.
+        return {
+            **self.__dict__,
+            "bytes": 0,
+            "_clips": OrderedDict(),
+        }  # loader processes start with an empty cache
 
 
 class DanceDataset(InfoAudioDataset):
@@ -101,28 +103,27 @@ class DanceDataset(InfoAudioDataset):
     Build it with `DanceDataset.from_meta("CORPUS/egs/train", …)`; batch it with
     `collate_fn=dataset.collater`.
 
-    * `shuffle=True` (training): audiocraft's random draws of clip and moment, `num_samples` an epoch; with
+    * `shuffle=True` (training): clip and start are drawn at random as audiocraft does, `num_samples` per epoch; with
       `start_epoch(epoch)` they are the same in every run.
-    * `shuffle=False` (valid, test): fixed segments; first the beginning of every clip in the manifest's
-      order, then every clip's next `segment_duration` seconds, as far as they are whole, and so on; at most
-      `num_samples`.
+    * `shuffle=False` (valid, test): fixed segments; first the beginning of every clip in the order of the manifest,
+      then the next `segment_duration` seconds of every clip that is long enough, and so on; at most `num_samples`.
     * `segment_duration=None`: whole clips.
 
     Args:
         meta: audiocraft's list of clips.
-        segment_duration: seconds of a segment; shorter clips are padded with silence (`info.n_frames` tells).
-        min_segment_ratio: a random segment holds at least this share of real sound. Differs from audiocraft
-            (0.5), since padding would teach that music stops while the dance goes on.
-        load_features: False leaves the dance out (training of the mel autoencoder needs none).
-        expect: refuse feature files made otherwise, with the reason.
-        negative_cue: what the stream `dance_reverse` holds: `reversed` (the same seconds backward), `shifted`
-            or `mismatched`; see `negatives`. What is random about the last two depends on epoch and index alone.
-        augment: how keypoints are changed, by `seed`, epoch and index alone; None: not at all.
-        seed: of the changes.
-        start_every: random segments begin at multiples of so many seconds; None: anywhere.
-        cache_bytes: features that are kept open; they are memory-mapped, so loader processes share them.
-        kwargs: as `audiocraft.data.audio_dataset.AudioDataset`. Unlike there the default is mono at 22 050
-            Hz with `return_info=True`.
+        segment_duration: length of a segment (s); shorter clips are padded with silence (see `info.n_frames`).
+        min_segment_ratio: smallest share of a random segment that is not padding. audiocraft's default is 0.5; padding
+            would teach the model that music stops while the dance continues.
+        load_features: False omits the dance (the mel autoencoder does not need it).
+        expect: required settings of the feature files.
+        negative_cue: content of `dance_reverse`: `reversed` (the same seconds backward), `shifted` or `mismatched`; see
+            `negatives`. Random draws depend only on epoch and index.
+        augment: augmentation of the keypoints, drawn from `seed`, epoch and index only; None: none.
+        seed: of the augmentation.
+        start_every: random segments begin at multiples of this (s); None: anywhere.
+        cache_bytes: size of the cache of memory-mapped feature files, which loader processes share.
+        kwargs: of `audiocraft.data.audio_dataset.AudioDataset`; the defaults here are mono, 22 050 Hz and
+            `return_info=True`.
     """
 
     def __init__(
@@ -144,15 +145,15 @@ class DanceDataset(InfoAudioDataset):
             raise UserError(f"negative_cue={negative_cue!r}: give one of {', '.join(NEGATIVE_CUES)}")
         kwargs = {"sample_rate": 22050, "channels": 1, "return_info": True, **kwargs}
         if not meta:
-            raise CorpusError("the dataset got no clips: name a manifest that lists some")
+            raise CorpusError("the dataset has no clips: give a manifest that lists some")
         super().__init__(
             meta, segment_duration=segment_duration, min_segment_ratio=min_segment_ratio, **kwargs
         )
         if start_every is not None and not start_every > 0:
-            raise UserError(f"start_every={start_every}: give seconds greater than 0, or null for any moment")
+            raise UserError(f"start_every={start_every}: give seconds greater than 0, or null for any start")
         self.load_features = load_features
         self.start_every = start_every
-        #: Gives what stands for a segment's sound, and its number of real samples; None: the sound itself.
+        #: Replaces the sound of a segment, e.g. by its latent; returns it with the number of unpadded samples.
         self.latents: Callable[[AudioMeta, float], tuple[torch.Tensor, int]] | None = None
         self.negative_cue = negative_cue
         self.augment, self.seed = augment, seed
@@ -170,11 +171,11 @@ class DanceDataset(InfoAudioDataset):
         """The dataset of a manifest: a `data.jsonl` or its folder, e.g. `CORPUS/egs/train`.
 
         Args:
-            root: of several manifests, e.g. of different corpora, all the clips together.
-            clips: the first so many of each manifest; None: all.
+            root: one manifest, or several, e.g. of different corpora, whose clips are concatenated.
+            clips: use only the first clips of each manifest; None: all.
 
         Raises:
-            CorpusError: there is no such manifest, it is damaged, or lists no clip.
+            CorpusError: a manifest is missing, damaged or lists no clip.
         """
         roots = [root] if isinstance(root, str | Path) else root
         return cls(
@@ -207,42 +208,42 @@ class DanceDataset(InfoAudioDataset):
 
     @property
     def current_epoch(self) -> int | None:
-        """What `start_epoch` was told, in every loader process."""
+        """The epoch set by `start_epoch`, in every loader process."""
         epoch = int(self._epoch)
         return None if epoch < 0 else epoch
 
     @current_epoch.setter
     def current_epoch(self, epoch: int | None) -> None:
-        # Shared memory: loader processes that outlive an epoch see the next one's number. (audiocraft sets None.)
+        # In shared memory, so that persistent loader processes see the next epoch. (audiocraft sets None.)
         if not hasattr(self, "_epoch"):
             self._epoch = torch.full((), -1).share_memory_()
         self._epoch.fill_(-1 if epoch is None else epoch)
 
     def segment(self, index: int) -> tuple[AudioMeta, float]:
-        """Clip and second at which segment `index` begins: a fixed one, or audiocraft's draw of them."""
+        """Clip and start (s) of segment `index`: fixed, or drawn exactly as audiocraft's `AudioDataset` does."""
         if self.segments:
             return self.segments[index]
         rng = torch.Generator()
         epoch = self.current_epoch
-        # Seeded as audiocraft does.
+        # Seeded like audiocraft's AudioDataset.__getitem__, whose draw cannot be called separately.
         rng.manual_seed(
             index
             + self.num_samples * (random.randint(0, 2**24) if epoch is None else epoch + self.shuffle_seed)
         )
         meta = self.sample_file(index, rng)
-        where = torch.rand(1, generator=rng).item()
+        fraction = torch.rand(1, generator=rng).item()
         if self.start_every is None:
-            return meta, where * self._last_start(meta)
+            return meta, fraction * self._last_start(meta)
         starts = self.starts(meta)
-        return meta, starts[int(where * len(starts))]
+        return meta, starts[int(fraction * len(starts))]
 
     def starts(self, meta: AudioMeta) -> list[float]:
-        """All the seconds at which segments of a clip may begin. Raises UserError when that is anywhere."""
+        """All possible starts of segments of a clip (s). Raises UserError if they can be anywhere."""
         if self.segments:
             return [start for clip, start in self.segments if clip.path == meta.path]
         if self.start_every is None:
             raise UserError(
-                "start_every=null lets segments begin anywhere, too many places to cache: give it in seconds"
+                "with start_every=null segments begin anywhere and cannot be cached: give it in seconds"
             )
         return [
             k * self.start_every for k in range(int(self._last_start(meta) / self.start_every + 1e-6) + 1)
@@ -253,12 +254,9 @@ class DanceDataset(InfoAudioDataset):
         return max(0.0, meta.duration - self.segment_duration * self.min_segment_ratio)
 
     def read(self, meta: AudioMeta, start: float) -> tuple[torch.Tensor, int]:
-        """Sound (1, N) of a segment, padded with silence, and how many of its samples are real."""
+        """Sound (1, N) of a segment, padded with silence, and the number of unpadded samples."""
         assert self.segment_duration is not None
-        if Path(meta.path).suffix in (
-            ".wav",
-            ".flac",
-        ):  # audiocraft opens FFmpeg for every segment: ten times slower
+        if Path(meta.path).suffix in (".wav", ".flac"):  # audiocraft's FFmpeg is ten times slower
             rate = soundfile.info(meta.path).samplerate
             samples, rate = soundfile.read(
                 meta.path,
@@ -277,7 +275,7 @@ class DanceDataset(InfoAudioDataset):
         return wav, n_frames
 
     def _clip(self, audio: str) -> tuple[DanceInfo, CorpusPaths]:
-        """What is known of the clip whose sound is the file `audio`."""
+        """Description and corpus of the clip with the sound file `audio`."""
         if audio not in self._infos:
             root = corpus_root(audio)
             self._infos[audio] = DanceInfo.load(Path(audio).with_suffix(".json"), root), CorpusPaths(root)
@@ -289,9 +287,9 @@ class DanceDataset(InfoAudioDataset):
         seconds = (
             info.total_frames / info.sample_rate if self.segment_duration is None else self.segment_duration
         )
-        known = {item.name: getattr(info, item.name) for item in fields(AudioInfo)}
+        common = {item.name: getattr(info, item.name) for item in fields(AudioInfo)}
         segment = DanceSegmentInfo(
-            **known,
+            **common,
             name=clip.name,
             song=clip.song,
             choreography=clip.choreography,
@@ -314,11 +312,11 @@ class DanceDataset(InfoAudioDataset):
 
     @property
     def _drawn_epoch(self) -> int | None:
-        """Of which epoch the draws are; None: of none, as audiocraft's without `start_epoch`, never to be repeated."""
+        """Epoch that random draws depend on; None: not reproducible, as in audiocraft without `start_epoch`."""
         return self.current_epoch if self.shuffle else 0
 
     def _change(self, index: int) -> Change | None:
-        """How the keypoints of a segment are changed."""
+        """The augmentation of a segment."""
         if self.augment is None:
             return None
         epoch = self._drawn_epoch
@@ -329,7 +327,7 @@ class DanceDataset(InfoAudioDataset):
     def _other_negative(
         self, segment: DanceSegmentInfo, seconds: float, index: int, change: Change | None
     ) -> DanceCondition:
-        """The negative dance of a segment where it is not the reversed one, changed as the positive one."""
+        """The negative of a segment for `shifted` and `mismatched`, with the augmentation of its positive."""
         epoch = self._drawn_epoch
         rng = np.random.default_rng() if epoch is None else np.random.default_rng([epoch, index])
         if self.negative_cue == "shifted":
@@ -345,7 +343,7 @@ class DanceDataset(InfoAudioDataset):
     def _other_song(
         self, segment: DanceSegmentInfo, rng: np.random.Generator
     ) -> tuple[DanceInfo, CorpusPaths]:
-        """A clip with another song than the segment's, drawn from the manifest.
+        """Draw a clip with another song than the segment's from the manifest.
 
         Raises:
             CorpusError: there is none.
@@ -361,7 +359,7 @@ class DanceDataset(InfoAudioDataset):
 
 
 def _sequential_segments(meta: list[AudioMeta], seconds: float) -> list[tuple[AudioMeta, float]]:
-    """All whole segments, round by round: every clip's first (padded if need be), every clip's second, …"""
+    """All whole segments: the first one of every clip (padded if necessary), then the second ones, …"""
     counts = [max(1, int((clip.duration + 1e-3) / seconds)) for clip in meta]
     return [
         (clip, number * seconds)

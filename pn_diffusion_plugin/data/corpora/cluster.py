@@ -1,4 +1,4 @@
-"""Features extracted by the jobs of a cluster: one a shard, and then one that chooses the splits."""
+"""Prepare a corpus with jobs of a cluster: one per shard, then one that chooses the splits."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Cluster:
-    """What a job asks for.
+    """Resources of a job.
 
     Attributes:
-        name: submitit's name of the cluster: slurm, local (processes of this machine) or debug (this process).
+        name: submitit's name of the cluster: slurm, local (processes on this machine) or debug (this process).
         partition, account: of SLURM; None: its defaults.
-        minutes: longest time of a job; one that is stopped before it is done is started again and goes on.
-        memory_gb: a job's.
-        cpus: of a job, and its worker processes.
-        options: anything else that `sbatch` takes, without the dashes: {"constraint": "fast", …}.
+        minutes: time limit of a job; an unfinished job is queued again and continues.
+        memory_gb: memory of a job.
+        cpus: cores of a job, which is also its number of worker processes.
+        options: further options of `sbatch` without dashes: {"constraint": "fast", …}.
     """
 
     name: str = "slurm"
@@ -43,31 +43,35 @@ class Cluster:
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def executor(self, folder: Path) -> submitit.AutoExecutor:
-        """What submits jobs; their scripts, results and logs go to `folder`.
+        """The submitit executor; scripts, results and logs of the jobs go to `folder`.
 
         Raises:
-            UserError: there is no such cluster here.
+            UserError: SLURM is not available.
         """
         if self.name == "slurm" and not all(map(shutil.which, ("sbatch", "srun"))):
             raise UserError(
-                "this machine cannot submit SLURM jobs (there is no sbatch or no srun): call prepare on a login "
-                "node, or by hand on each machine with --shards N --shard-index I"
+                "this machine cannot submit SLURM jobs (sbatch or srun is missing): run prepare on a login node, or "
+                "on each machine with --shards N --shard-index I"
             )
         executor = submitit.AutoExecutor(folder=folder, cluster=self.name)
-        asked: dict[str, Any] = {"name": "pn-prepare", "timeout_min": self.minutes, "mem_gb": self.memory_gb}
-        asked |= {"cpus_per_task": self.cpus, "tasks_per_node": 1}
+        parameters: dict[str, Any] = {
+            "name": "pn-prepare",
+            "timeout_min": self.minutes,
+            "mem_gb": self.memory_gb,
+        }
+        parameters |= {"cpus_per_task": self.cpus, "tasks_per_node": 1}
         if self.name == "slurm":
             named = {"slurm_partition": self.partition, "slurm_account": self.account}
-            asked |= {key: value for key, value in named.items() if value is not None}
-            asked["slurm_additional_parameters"] = dict(self.options)
-        executor.update_parameters(**asked)
+            parameters |= {key: value for key, value in named.items() if value is not None}
+            parameters["slurm_additional_parameters"] = dict(self.options)
+        executor.update_parameters(**parameters)
         return executor
 
 
 class PrepareJob(submitit.helpers.Checkpointable):
-    """`prepare_folder` in a job that may be stopped and started again: it goes on where it was.
+    """`prepare_folder` as a job that can be interrupted and resumed.
 
-    Returns the report, or the sentence that says why there is none (an exception would come back as a traceback).
+    Returns the report, or an error message (an exception would be returned as a traceback).
     """
 
     def __init__(self, src: Path, dst: Path, options: Mapping[str, Any]) -> None:
@@ -88,26 +92,26 @@ def prepare_on_cluster(
     folder: Path | None = None,
     **options: Any,
 ) -> PrepareReport:
-    """`prepare_folder(src, dst, **options)` by `shards` jobs and a last one; waits for them.
+    """Run `prepare_folder(src, dst, **options)` as `shards` jobs and a final one, and wait for them.
 
-    The same files come out. What a job that failed has left is made by the last one. Both folders must be seen by all
-    machines under the same names.
+    The result is the same. The final job makes the clips that failed jobs have left. Both folders must have the same
+    paths on all machines.
 
     Args:
-        folder: for the jobs' scripts and logs; `submitit` in the folder of outputs if None.
+        folder: for scripts and logs of the jobs; None: `submitit` in the output folder.
 
     Returns:
-        The last job's report, in which the clips of all jobs are done.
+        The report of the final job, with the clips of all jobs as done.
 
     Raises:
-        UserError: as `prepare_folder`, or no such cluster.
-        CorpusError: the last job failed.
+        UserError: see `prepare_folder`, or SLURM is not available.
+        CorpusError: the final job failed.
     """
-    parse_dancer(options.get("dancer", "prominent"))  # told here once, not by every job
+    parse_dancer(options.get("dancer", "prominent"))  # raise an error before jobs are submitted
     src, dst = Path(src).absolute(), Path(dst).absolute()
     cluster = Cluster() if cluster is None else cluster
     executor = cluster.executor(folder or paths.outputs_dir() / "submitit" / dst.name)
-    # A job need not start in this folder.
+    # a job may start in another folder
     absolute = {
         name: value.absolute() if isinstance(value, Path) else value for name, value in options.items()
     }
@@ -132,10 +136,10 @@ def prepare_on_cluster(
 
 
 def _outcome(job: submitit.Job[Any]) -> PrepareReport | str:
-    """What a job gave, or why it gave nothing."""
+    """The report of a job, or an error message."""
     try:
         return job.result()
-    except Exception as error:  # killed, out of memory, no result: submitit has one kind for all
+    except Exception as error:  # killed, out of memory, no result
         last = str(error).strip().splitlines()
         return (
             f"job {job.job_id} failed ({last[-1] if last else type(error).__name__}): see {job.paths.stderr}"

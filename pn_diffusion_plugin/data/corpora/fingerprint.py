@@ -1,12 +1,11 @@
-"""Which clips play the same recording: landmarks of the spectrogram, after Wang (2003).
+"""Find clips with the same recording by landmarks of the spectrogram, after Wang (2003).
 
 A landmark is a pair of nearby spectral peaks: (frequency of the first, frequency step, time between them).
-It does not depend on level, on where the clip begins, or on an encoder's losses. Two clips match if many of
-their landmarks are equal at one and the same time shift. (A. Wang, "An industrial-strength audio search
-algorithm", ISMIR 2003.)
+It does not depend on level, start of the clip or lossy encoding. Two clips match if many of their landmarks are equal
+at the same time shift. (A. Wang, "An industrial-strength audio search algorithm", ISMIR 2003.)
 
-It finds the same recording under another cut (as far as the cuts overlap), level or encoding. It does not
-find another performance, another tempo or key, or two cuts that share no second of sound: label such songs.
+It finds the same recording with another cut (if the cuts overlap), level or encoding. It does not find another
+performance, tempo or key, or two cuts without common sound: label such songs.
 """
 
 from __future__ import annotations
@@ -23,15 +22,15 @@ HOP_LENGTH = 512  # 23 ms
 MAX_BIN = 400  # 4.3 kHz: above that encoders differ
 PEAK_BINS, PEAK_FRAMES = 9, 7  # a peak is the largest within ± these
 PEAKS_A_SECOND = 40
-FLOOR_DB = 60.0  # peaks further than this below the loudest are left out
+FLOOR_DB = 60.0  # peaks further than this below the loudest are ignored
 FAN_OUT = 6  # landmarks that begin at one peak
 MAX_STEP = 64  # largest frequency step of a landmark, bins
 MAX_FRAMES = 63  # longest landmark, frames (1.5 s)
 MIN_COMMON = 20  # landmarks that two clips must share at one shift …
 MIN_SHARE = 0.1  # … and the share of those within their overlap
-# Occurrences of a landmark that are compared with each other: what stands everywhere tells nothing.
+# Occurrences of a landmark that are compared with each other: very frequent ones carry no information.
 _WINDOW = 96
-# Landmarks compared with others at a time: bounds the memory (100 to 200 MB), changes nothing in the result.
+# Landmarks compared at a time: limits memory (100 to 200 MB), without effect on the result.
 _BLOCK = 50_000
 
 
@@ -43,7 +42,7 @@ def fingerprint(wav: np.ndarray, sample_rate: int) -> np.ndarray:
         sample_rate: in Hz.
 
     Returns:
-        (n, 2) int32: landmark and the frame at which it begins, in order of time; n = 0 for silence.
+        (n, 2) int32: landmark and the frame at which it begins, sorted by time; n = 0 for silence.
     """
     if sample_rate != SAMPLE_RATE:
         wav = librosa.resample(np.asarray(wav, np.float32), orig_sr=sample_rate, target_sr=SAMPLE_RATE)
@@ -66,7 +65,7 @@ def fingerprint(wav: np.ndarray, sample_rate: int) -> np.ndarray:
 
 
 def _peaks(wav: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(frames, bins) of the strongest local maxima of the spectrogram, in order of time."""
+    """(frames, bins) of the strongest local maxima of the spectrogram, sorted by time."""
     empty = np.zeros(0, int)
     if len(wav) < N_FFT or not np.any(wav):
         return empty, empty
@@ -85,7 +84,7 @@ def matching_pairs(prints: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
     """Pairs of clips whose sounds match.
 
     Args:
-        prints: clip → its `fingerprint`.
+        prints: clip → `fingerprint`.
 
     Returns:
         Sorted pairs of names, each pair once.
@@ -96,7 +95,7 @@ def matching_pairs(prints: Mapping[str, np.ndarray]) -> list[tuple[str, str]]:
 def similarities(prints: Mapping[str, np.ndarray]) -> list[tuple[str, str, float]]:
     """For clips with at least `MIN_COMMON` landmarks in common at one shift: (one, other, share in [0, 1]).
 
-    The share is of the landmarks of the sparser clip within the overlap that the shift means.
+    The share refers to the landmarks of the sparser clip within the overlap at that shift.
     """
     names = sorted(prints)
     sizes = [len(prints[name]) for name in names]
@@ -110,14 +109,14 @@ def similarities(prints: Mapping[str, np.ndarray]) -> list[tuple[str, str, float
 
     # Within a landmark clips ascend: one <= other. A shift is the frame of `other` in the time of `one`.
     span = int(frame.max()) + 2
-    rows = np.argsort(clip, kind="stable")  # of each clip together: a pair is counted within one block
+    rows = np.argsort(clip, kind="stable")  # grouped by clip: a pair is counted within one block
     found: dict[tuple[int, int], float] = {}
     for block in _blocks(sizes):
         of = rows[block]
         keys = []
         for distance in range(1, _WINDOW):
             of = of[of < len(landmark) - distance]
-            of = of[landmark[of] == landmark[of + distance]]  # a landmark's occurrences stand together
+            of = of[landmark[of] == landmark[of + distance]]  # occurrences of a landmark are adjacent
             same = of[clip[of] != clip[of + distance]]
             shift = frame[same] - frame[same + distance]
             keys.append((clip[same] * len(names) + clip[same + distance]) * (2 * span) + shift + span)
@@ -135,7 +134,7 @@ def similarities(prints: Mapping[str, np.ndarray]) -> list[tuple[str, str, float
 
 
 def _blocks(sizes: Sequence[int]) -> Iterator[slice]:
-    """Successive whole clips of about `_BLOCK` landmarks together, as parts of all landmarks."""
+    """Slices of all landmarks: successive whole clips of about `_BLOCK` landmarks together."""
     start = end = 0
     for size in sizes:
         end += size
@@ -147,7 +146,7 @@ def _blocks(sizes: Sequence[int]) -> Iterator[slice]:
 
 
 def _overlap(one: np.ndarray, other: np.ndarray, shift: int) -> int:
-    """Landmarks of the sparser of two clips while both sound, `other` beginning at frame `shift` of `one`."""
+    """Landmarks of the sparser clip in the overlap, if `other` begins at frame `shift` of `one`."""
     start, end = max(one[0, 1], other[0, 1] + shift), min(one[-1, 1], other[-1, 1] + shift)
     inside = [np.count_nonzero((row >= start) & (row <= end)) for row in (one[:, 1], other[:, 1] + shift)]
     return int(min(inside))

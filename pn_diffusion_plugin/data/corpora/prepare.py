@@ -299,15 +299,22 @@ def finish_corpus(
         labels: clip → current labels.
         report: report to update; None: a new one.
     """
+    from ..video.probe import LOWEST_FPS
+
     paths = CorpusPaths(Path(dst).absolute())
     report = PrepareReport() if report is None else report
     infos = {name: DanceInfo.load(paths.info(name)) for name in paths.clip_names()}
     current = {name: with_labels(info, (labels or {}).get(name)) for name, info in infos.items()}
-    report.warnings += [
-        f"{info.video} has a silent sound track: clip {name} is left out of all splits"
-        for name, info in infos.items()
-        if info.silent
-    ]
+    for name, info in infos.items():
+        if info.silent:
+            report.warnings.append(
+                f"{info.video} has a silent sound track: clip {name} is left out of all splits"
+            )
+        if info.fps < LOWEST_FPS:
+            report.warnings.append(
+                f"{info.video} has {info.fps:.2g} frames per second: the timing of moves cannot be read from fewer "
+                f"than {LOWEST_FPS:g}; give a video with a higher frame rate"
+            )
     clips = [
         SplitClip(
             name,

@@ -1,4 +1,4 @@
-"""Which videos of a published collection become a corpus, with what labels; and lists of files that a user has."""
+"""Selections of videos from published datasets, with labels and splits."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ class Selection:
     """Videos to be prepared.
 
     Attributes:
-        folder: that holds them.
-        videos: video → its labels; a split among them is obeyed.
-        origin: of the corpus.
-        sounds: video → sound file, where it is not the video's own.
-        extractor: makes the features; None: BlazePose and the visual encoder.
-        notes: sentences for the user, of what was left out and why.
+        folder: folder that contains them.
+        videos: video → labels, including the split.
+        origin: source of the corpus.
+        sounds: video → sound file that replaces its own sound track.
+        extractor: extracts the features; None: BlazePose and the visual encoder.
+        notes: messages for the user about omitted videos.
     """
 
     folder: Path
@@ -47,16 +47,16 @@ def prepare_selection(
     run: Callable[..., PrepareReport] | None = None,
     **options: Any,
 ) -> PrepareReport:
-    """Make the corpus `dst` of a selection, or go on with it.
+    """Make the corpus `dst` from a selection, or continue it.
 
     Args:
         selection: what to prepare.
         dst: folder of the corpus.
-        run: does the work, called as `prepare.prepare_folder` (which it is, if None).
-        options: as `prepare.prepare_folder`.
+        run: replaces `prepare.prepare_folder`, with the same arguments.
+        options: of `prepare.prepare_folder`.
 
     Raises:
-        CorpusError: nothing was selected, `dst` is of another origin, or as `prepare_folder`.
+        CorpusError: nothing was selected, `dst` has another origin, or see `prepare_folder`.
     """
     from .prepare import prepare_folder
 
@@ -85,7 +85,7 @@ def prepare_selection(
             **options,
         )
     finally:
-        # What came to nothing binds nobody; but other shards may be at their first clips.
+        # Without clips the origin is removed, unless other shards may be working on their first ones.
         if options.get("shard") is None and not CorpusPaths(root).clip_names():
             Origin.file(root).unlink(missing_ok=True)
             with contextlib.suppress(OSError):
@@ -95,38 +95,38 @@ def prepare_selection(
 def read_lists(
     lists: Iterable[str], names_in: Callable[[str], Iterable[Name]], example: str
 ) -> dict[Name, str]:
-    """Splits from lists of files that the user has, such as published ones.
+    """Read splits from lists of files, such as published ones.
 
     Args:
-        lists: "train=PATH", "valid=PATH", "test=PATH"; several of a split are put together. Every line may hold a
-            name, whatever stands around it (folders, suffixes, numbers of segments).
+        lists: "train=PATH", "valid=PATH", "test=PATH"; several lists of a split are joined. A line may contain a name
+            among other text (folders, suffixes, numbers of segments).
         names_in: finds the names in a line.
-        example: of a name, for messages.
+        example: example of a name for error messages.
 
     Raises:
-        CorpusError: a wrong entry, no such file, a list without names, or a name in two splits.
+        CorpusError: an invalid entry, a missing file, a list without names, or a name in two splits.
     """
     found: dict[Name, str] = {}
     for entry in lists:
         split, _, file = entry.partition("=")
         if split not in SPLITS or not file:
-            raise CorpusError(f"the list {entry!r} is of no split: write train=FILE, valid=FILE or test=FILE")
+            raise CorpusError(f"the list {entry!r} has no split: write train=FILE, valid=FILE or test=FILE")
         path = Path(file)
         if not path.is_file():
-            raise CorpusError(f"{path} does not exist: name the list of the files of {split}")
+            raise CorpusError(f"{path} does not exist: give the list of the files of {split}")
         names = {name for line in path.read_text(encoding="utf-8").splitlines() for name in names_in(line)}
         if not names:
-            raise CorpusError(f"{path} names no video such as {example}: give a list of names, one a line")
+            raise CorpusError(f"{path} lists no video such as {example}: give a list of names, one per line")
         for name in names:
             if found.setdefault(name, split) != split:
                 raise CorpusError(
-                    f"{name} is listed in {found[name]} and in {split}: take it out of one of them"
+                    f"{name} is listed in {found[name]} and in {split}: remove it from one of them"
                 )
     return found
 
 
 def count_notes(what: str, left_out: Sequence[Path]) -> list[str]:
-    """One sentence about files that were left out; none for none."""
+    """A message about omitted files; none if there are none."""
     if not left_out:
         return []
     return [f"{len(left_out)} videos {what}, e.g. {left_out[0].name}: left out"]

@@ -1,8 +1,8 @@
-"""Splits that share no song, and the check that says whether they do.
+"""Splits that share no song, and a check for leaks.
 
-Clips of one song form a group, and a group is never divided. Who belongs together is said by labels, else by
-fingerprints of the sound, else every file stands alone (`group_clips`). Groups then go to the splits by size
-and seed (`assign_splits`).
+Clips of one song form a group, which is never divided. Groups follow from labels, else from fingerprints of the sound;
+otherwise every file is a group of its own (`group_clips`). Groups are assigned to splits by size and seed
+(`assign_splits`).
 """
 
 from __future__ import annotations
@@ -20,8 +20,7 @@ DEFAULT_RATIOS: Ratios = (0.8, 0.1, 0.1)
 
 @dataclass(frozen=True)
 class SplitClip:
-    """A clip as the splitting sees it: its name, its song if labelled, its length, its split if somebody
-    chose it."""
+    """A clip to be assigned: name, length (s), and song and split if labelled."""
 
     name: str
     seconds: float
@@ -31,7 +30,7 @@ class SplitClip:
 
 @dataclass(frozen=True)
 class Assignment:
-    """Where a clip goes: its split, its song's name, and who told the song (`DanceInfo.song_source`)."""
+    """Split and song of a clip, and the source of the song (see `DanceInfo.song_source`)."""
 
     split: str
     song: str
@@ -41,17 +40,16 @@ class Assignment:
 def group_clips(
     clips: Sequence[SplitClip], same_sound: Iterable[tuple[str, str]] = (), compared: Iterable[str] = ()
 ) -> dict[str, tuple[str, str]]:
-    """Name the song of every clip: {clip: (song, source)}.
+    """Determine the song of every clip: {clip: (song, source)}.
 
     Args:
         clips: all clips of the corpus.
-        same_sound: pairs of clips whose sounds match. A pair in which both have labels is left alone: labels
-            are believed.
+        same_sound: pairs of clips whose sounds match. Pairs of two labelled clips are ignored: labels have priority.
         compared: clips whose sound was compared with all others.
 
     Returns:
-        The label and "label"; or, without one, the label of a clip with the same sound, else the first name
-        of the group, and "fingerprint"; or "file" where the sound could not be compared.
+        The label and "label"; or, without one, the label of a clip with the same sound, else the first name of the
+        group, and "fingerprint"; or "file" if the sound could not be compared.
 
     >>> clips = [SplitClip("a", 8.0, song="blue"), SplitClip("b", 8.0), SplitClip("c", 8.0)]
     >>> group_clips(clips, same_sound=[("a", "b")], compared=["a", "b", "c"])
@@ -82,7 +80,7 @@ def group_clips(
     groups = {}
     for clip in clips:
         root = find(clip.name)
-        # Two labels that unlabelled clips tie together are one song, whatever their names: one name for all.
+        # Two labels connected through unlabelled clips are one song: one name for all.
         song = group_label.get(root, root)
         source = "label" if clip.song else "fingerprint" if clip.name in by_sound else "file"
         groups[clip.name] = (song, source)
@@ -97,23 +95,23 @@ def assign_splits(
     seed: int = 0,
     previous: Mapping[str, str] | None = None,
 ) -> dict[str, Assignment]:
-    """Put every group of clips into one split.
+    """Assign every group of clips to one split.
 
-    A split that a clip asks for is obeyed to the letter (even if it divides a song: `check_splits` then says
-    so), and the rest of its song follows it. Other groups go, in an order drawn from `seed`, to the split
-    that lacks most seconds; with as many groups as splits none stays empty. If all clips ask for "train" or
-    "test", and both are there, songs are taken from "train" for "valid".
+    A labelled split is always used (even if it divides a song, which `check_splits` reports), and the rest of the song
+    follows it. Other groups are assigned, in a random order given by `seed`, to the split that lacks most seconds;
+    with at least as many groups as splits none stays empty. If all clips are labelled "train" or "test", and both
+    occur, songs of "train" are moved to "valid".
 
     Args:
         clips: all clips.
-        groups: their songs, from `group_clips`.
-        ratios: shares of the seconds for train, valid, test.
+        groups: result of `group_clips`.
+        ratios: shares of the total length for train, valid, test.
         seed: of the order.
-        previous: splits chosen by an earlier call, kept where nobody asks for another, so that a growing
-            corpus never moves a song from test to train.
+        previous: splits chosen by an earlier call, kept unless a label differs, so that a song of a growing corpus
+            never moves from test to train.
 
     Raises:
-        CorpusError: ratios that are no shares, or a clip that asks for a split of another name.
+        CorpusError: `ratios` are not shares, or a label is not the name of a split.
     """
     if min(ratios) < 0 or not abs(sum(ratios) - 1) < 1e-6 or ratios[0] == 0:
         raise CorpusError(
@@ -121,7 +119,7 @@ def assign_splits(
         )
     for clip in clips:
         if clip.split not in (None, *SPLITS):
-            raise CorpusError(f"{clip.name} asks for split {clip.split!r}: write one of {', '.join(SPLITS)}")
+            raise CorpusError(f"{clip.name} has split {clip.split!r}: write one of {', '.join(SPLITS)}")
 
     seconds: dict[str, float] = {}
     wanted: dict[str, set[str]] = {}
@@ -135,24 +133,24 @@ def assign_splits(
             kept.setdefault(song, set()).add(previous[clip.name])
     order = sorted(seconds, key=lambda song: hashlib.sha256(f"{seed}:{song}".encode()).hexdigest())
 
-    # The least harm: what was once trained on must not become a test.
+    # What was used for training must not become test data.
     chosen = {song: min(splits, key=SPLITS.index) for song, splits in kept.items()}
     chosen.update({song: min(splits, key=SPLITS.index) for song, splits in wanted.items()})
-    carved: set[str] = set()
+    moved: set[str] = set()
     free = [song for song in order if song not in chosen]
     if not free and {split for splits in wanted.values() for split in splits} == {"train", "test"}:
-        carved = _carve_valid(order, seconds, chosen, wanted, kept, ratios)
+        moved = _move_to_valid(order, seconds, chosen, wanted, kept, ratios)
     _fill(free, seconds, chosen, ratios)
 
     result = {}
     for clip in clips:
         song, source = groups[clip.name]
-        split = "valid" if song in carved else clip.split or chosen[song]
+        split = "valid" if song in moved else clip.split or chosen[song]
         result[clip.name] = Assignment(split, song, source)
     return result
 
 
-def _carve_valid(
+def _move_to_valid(
     order: Sequence[str],
     seconds: Mapping[str, float],
     chosen: Mapping[str, str],
@@ -160,22 +158,20 @@ def _carve_valid(
     kept: Mapping[str, set[str]],
     ratios: Ratios,
 ) -> set[str]:
-    """Songs of train that become valid, since nobody named any: about its share, never all."""
+    """Songs of train that become valid if no clip is labelled so: about its share, never all."""
     train = [song for song in order if chosen[song] == "train" and wanted.get(song, set()) <= {"train"}]
-    train.sort(
-        key=lambda song: "valid" not in kept.get(song, ())
-    )  # stable: those of the last time come first
+    train.sort(key=lambda song: "valid" not in kept.get(song, ()))  # stable: earlier choices come first
     target = sum(seconds[song] for song in train) * ratios[1] / (ratios[0] + ratios[1])
-    carved: set[str] = set()
+    moved: set[str] = set()
     for song in train[:-1]:
-        taken = sum(seconds[one] for one in carved)
-        if ratios[1] > 0 and (not carved or taken + seconds[song] <= target):
-            carved.add(song)
-    return carved
+        taken = sum(seconds[one] for one in moved)
+        if ratios[1] > 0 and (not moved or taken + seconds[song] <= target):
+            moved.add(song)
+    return moved
 
 
 def _fill(free: Sequence[str], seconds: Mapping[str, float], chosen: dict[str, str], ratios: Ratios) -> None:
-    """Give each free song to the split that lacks most seconds; leave none empty while songs are left."""
+    """Assign each free song to the split that lacks most seconds; fill empty splits with the last songs."""
     total = sum(seconds.values())
     have = {split: sum(seconds[song] for song, where in chosen.items() if where == split) for split in SPLITS}
     share = dict(zip(SPLITS, ratios, strict=True))
@@ -191,15 +187,15 @@ def _fill(free: Sequence[str], seconds: Mapping[str, float], chosen: dict[str, s
 
 
 def check_splits(infos: Iterable[DanceInfo], by: str = "song") -> str:
-    """Does any song stand in two splits?
+    """Check whether two splits share a song.
 
     Args:
         infos: all clips of the corpus, with `split`.
         by: the attribute that must not be shared: "song", "choreography" or "dancer".
 
     Returns:
-        "ok"; or "LEAKING: …" with the songs and where they stand; or "unknown: …" if clips have no song, or
-        one that nobody compared with others.
+        "ok"; or "LEAKING: …" with the songs and their splits; or "unknown: …" if clips have no song, or one that was
+        not compared with others.
     """
     infos = [info for info in infos if info.split]
     where: dict[str, set[str]] = {}

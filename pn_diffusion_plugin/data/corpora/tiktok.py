@@ -2,9 +2,9 @@
 
     000007_7_188.mp4      batch, song, video: several videos dance to one song
 
-Its authors publish names and links; the videos are the user's to get. Their published split keeps 43 of the songs for
-the test (`dataset/tiktok_*_segment.txt`); none of these is in the training list as far as it was read (songs 25 to 85
-whole). Ours divides the songs by size and seed (`splits.assign_splits`).
+The authors publish names and links; users have to obtain the videos. The published split uses 43 songs for the test
+(`dataset/tiktok_*_segment.txt`); none of them is in the part of the training list that was checked (songs 25 to 85).
+The split `ours` divides the songs by size and seed (`splits.assign_splits`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _NAME = re.compile(r"(?<![0-9_])(\d{6})_(\d{1,3})_(\d{1,3})(?!\d)")
 
 @dataclass(frozen=True, order=True)
 class TikTokName:
-    """What a name says."""
+    """The parts of a file name."""
 
     batch: str
     song: int
@@ -40,12 +40,12 @@ class TikTokName:
         return f"{self.batch}_{self.song}_{self.video}"
 
     def labels(self, split: str | None = None) -> Labels:
-        """As labels of a clip; who dances what is not told."""
+        """Labels of the clip; dancer and choreography are unknown."""
         return Labels(song=f"tiktok{self.song:03d}", split=split)
 
 
 def parse_name(text: str) -> TikTokName | None:
-    """What a name says, or None if it is none.
+    """Parse a name; None if it has another form.
 
     >>> parse_name("000007_7_188").song
     7
@@ -55,18 +55,18 @@ def parse_name(text: str) -> TikTokName | None:
 
 
 def names_in(text: str) -> Iterator[TikTokName]:
-    """The names within a line, whatever stands around them."""
+    """All names in a line."""
     for match in _NAME.finditer(text):
         yield TikTokName(match[1], int(match[2]), int(match[3]))
 
 
 def d2m_gan(name: TikTokName) -> str | None:
-    """D2M-GAN's split of a video."""
+    """The split of D2M-GAN."""
     return "test" if name.song in D2M_GAN_TEST_SONGS else "train"
 
 
 def _by_song(name: TikTokName) -> str | None:
-    return None  # the splitting of the finished corpus decides, by song
+    return None  # assigned when the corpus is finished
 
 
 RULES: dict[str, tuple[str, Callable[[TikTokName], str | None]]] = {
@@ -87,13 +87,13 @@ def select_tiktok(
 
     Args:
         src: folder with the videos.
-        dst: the corpus to be made, which may lie within `src`.
+        dst: folder of the corpus, which may be inside `src`.
         split: "ours" or "d2m-gan".
-        lists: lists of files instead, see `selection.read_lists`.
-        seed: of our split.
+        lists: lists of files instead of `split`, see `selection.read_lists`.
+        seed: of the split `ours`.
 
     Raises:
-        CorpusError: no such split, no such folder, or no video with such a name.
+        CorpusError: `split` or `src` does not exist, or no video has a name of the dataset.
     """
     src = Path(src).absolute()
     if split not in RULES:
@@ -109,7 +109,7 @@ def select_tiktok(
         if name is None:
             others.append(video)
         elif name in named:
-            raise CorpusError(f"{named[name]} and {video} have one name: name the folder that holds one copy")
+            raise CorpusError(f"{named[name]} and {video} have the same name: give a folder with one copy")
         else:
             named[name] = video
     if not named:

@@ -25,6 +25,7 @@ from pn_diffusion_plugin.data.corpora.prepare import PrepareReport, finish_corpu
 from pn_diffusion_plugin.data.features.feature_file import FeatureSpec, load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, load_manifest
 from pn_diffusion_plugin.data.video.sound import read_audio
+from pn_diffusion_plugin.data.video.write import write_video
 from pn_diffusion_plugin.errors import CorpusError, UserError
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -88,11 +89,13 @@ def test_names_links_and_sidecars_of_one_video_do_not_stop_the_rest(videos, tmp_
     assert str(src / "more" / "caf\\xe9.mp4") in videos_named
 
 
-def test_sound_with_nan_fails_and_silence_is_in_no_split(videos, tmp_path):
+def test_nan_fails_silence_is_in_no_split_and_low_rates_are_reported(videos, tmp_path):
     src, dst = tmp_path / "src", tmp_path / "corpus"
     src.mkdir()
-    for number in range(6):
+    for number in range(5):
         shutil.copy(videos / f"dance{number}.mp4", src)
+    slow = [np.full((32, 32, 3), grey, np.uint8) for grey in (200, 100, 150, 120)]
+    write_video(src / "dance5.mp4", slow, 2, np.random.default_rng(1).normal(0, 0.1, 2 * RATE), RATE)
     wav = np.random.default_rng(0).normal(0, 0.1, (2 * RATE, 1)).astype(np.float32)
     wav[RATE] = np.nan
     soundfile.write(tmp_path / "nan.wav", wav, RATE, subtype="FLOAT")
@@ -103,7 +106,9 @@ def test_sound_with_nan_fails_and_silence_is_in_no_split(videos, tmp_path):
         report = prepare(src, dst, sounds=sounds, splits=splits)
         ((failed, reason),) = report.failed
         assert failed.name == "dance0.mp4" and "nan.wav contains NaN" in reason
-        assert len(report.warnings) == 1 and "dance1.mp4 has a silent sound track" in report.warnings[0]
+        silent, slow = report.warnings
+        assert "dance1.mp4 has a silent sound track" in silent
+        assert "dance5.mp4 has 2 frames per second" in slow
         assert sum(report.splits.values()) == 4 and report.splits["test"] == 1
     assert DanceInfo.load(CorpusPaths(dst).info("dance1")).split is None
     assert report.leak_check == "ok"

@@ -86,5 +86,5 @@ def test_lists_and_mistakes(tmp_path):
     with pytest.raises(CorpusError, match="no video has a name such as 000007_7_188.mp4"):
         select_tiktok(tmp_path / "other")
     touch(tmp_path / "videos" / "copy", ["000000_0_0"])
-    with pytest.raises(CorpusError, match="have one name"):
+    with pytest.raises(CorpusError, match="have the same name"):
         select_tiktok(tmp_path / "videos")

@@ -1,11 +1,10 @@
-"""AIST++'s published 2D keypoints instead of BlazePose: COCO's 17 joints as BlazePose's 33.
+"""AIST++'s published 2D keypoints instead of BlazePose: the 17 joints of COCO as BlazePose's 33.
 
     keypoints2d/gBR_sBM_cAll_d04_mBR0_ch01.pkl: keypoints2d (9 cameras, N, 17, 3: x, y in pixels, score),
-    det_scores (9, N), timestamps (N,), at 60 frames a second
+    det_scores (9, N), timestamps (N,), at 60 frames per second
 
-The joints that COCO has keep their places. The others are put where they would be (`DERIVED`), with visibility 0:
-nobody saw them. A joint that the detector is not sure of (score below 0.15, AIST++'s own threshold) is interpolated in
-time, with visibility 0 too.
+Joints of COCO keep their positions. The others are derived from them (`DERIVED`), with visibility 0. A joint with a low
+score (below 0.15, AIST++'s own threshold) is interpolated in time, also with visibility 0.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ COCO_NAMES = (
     "right_elbow", "left_wrist", "right_wrist", "left_hip", "right_hip", "left_knee", "right_knee", "left_ankle",
     "right_ankle",
 )  # fmt: skip
-#: BlazePose joint → (joint, from, to, share): it lies at joint + share * (to - from).
+#: BlazePose joint → (joint, from, to, share): its position is joint + share * (to - from).
 DERIVED: dict[str, tuple[str, str, str, float]] = {}
 for _side, _other in (("left", "right"), ("right", "left")):
     _eyes = (f"{_side}_eye", f"{_side}_eye", f"{_other}_eye")
@@ -50,55 +49,58 @@ for _side, _other in (("left", "right"), ("right", "left")):
     DERIVED[f"{_side}_foot_index"] = (*_shin, 0.3)
 
 _MIN_SCORE = 0.15
-_MIN_JOINTS = 9  # of 17 that must be seen for the dancer to count as found
+_MIN_JOINTS = 9  # of 17: with fewer the dancer counts as not detected
 _FPS = 60.0
-_NEAR = 0.05  # s; a frame further than this from all annotated ones has no annotation
-_PICTURE = (1920, 1080)  # pixels of AIST's videos; the annotations are in these whatever size is at hand
-_OTHER_PICTURES = {"gJB_sBM_c07_d07_mJB3_ch05": (640, 480)}  # the one exception that AIST++'s authors name
+_MAX_DISTANCE = 0.05  # s; a frame further than this from all annotated ones has no annotation
+_SIZE = (
+    1920,
+    1080,
+)  # of AIST's original videos; annotations are in these pixels for any size of the video file
+_OTHER_SIZES = {"gJB_sBM_c07_d07_mJB3_ch05": (640, 480)}  # the exception documented by AIST++'s authors
 
 
 def to_blazepose(coco: np.ndarray) -> np.ndarray:
-    """COCO's joints as BlazePose's.
+    """Convert joints of COCO to those of BlazePose.
 
     Args:
         coco: (T, 17, 3) x, y in any unit, visibility.
 
     Returns:
-        (T, 33, 3); joints that COCO has not are derived, with visibility 0.
+        (T, 33, 3); joints that COCO does not have are derived, with visibility 0.
     """
-    where = {name: coco[:, index] for index, name in enumerate(COCO_NAMES)}
+    known = {name: coco[:, index] for index, name in enumerate(COCO_NAMES)}
     joints = np.zeros((len(coco), JOINTS, 3), np.float32)
     for index, name in enumerate(JOINT_NAMES):
-        if name in where:
-            joints[:, index] = where[name]
+        if name in known:
+            joints[:, index] = known[name]
         else:
             joint, start, end, share = DERIVED[name]
-            joints[:, index, :2] = where[joint][:, :2] + share * (where[end][:, :2] - where[start][:, :2])
+            joints[:, index, :2] = known[joint][:, :2] + share * (known[end][:, :2] - known[start][:, :2])
     return joints
 
 
 def resample(
     keypoints: np.ndarray, scores: np.ndarray, times: np.ndarray, fps: float, count: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Annotated frames to a constant rate.
+    """Resample annotated frames to a constant rate.
 
     Args:
-        keypoints: (N, 17, 3) x, y, score; not finite where nothing was found.
-        scores: (N,) of the dancer; 0 or not finite where nobody was found.
+        keypoints: (N, 17, 3) x, y, score; not finite where a joint was not detected.
+        scores: (N,) of the dancer; 0 or not finite where not detected.
         times: (N,) of the frames, seconds, increasing.
-        fps: wanted, Hz; frame k stands at k / fps.
-        count: frames wanted.
+        fps: requested rate, Hz; frame k shows the time k / fps.
+        count: number of requested frames.
 
     Returns:
-        (count, 17, 3) x, y interpolated between the frames in which the joint was seen, visibility; and (count,)
-        bool, whether the dancer was found.
+        (count, 17, 3) x, y interpolated between the frames in which the joint was detected, visibility; and (count,)
+        bool, whether the dancer was detected.
     """
     wanted = np.arange(count) / fps
     after = np.searchsorted(times, wanted).clip(1, max(len(times) - 1, 1))
     before = after - 1
     after = np.minimum(after, len(times) - 1)
     nearest = np.where(wanted - times[before] <= times[after] - wanted, before, after)
-    near = np.abs(times[nearest] - wanted) <= _NEAR
+    near = np.abs(times[nearest] - wanted) <= _MAX_DISTANCE
     sure = np.nan_to_num(keypoints[..., 2], nan=0.0)
     seen = np.isfinite(keypoints).all(axis=-1) & (sure >= _MIN_SCORE)
     found = (seen.sum(axis=1) >= _MIN_JOINTS) & (np.nan_to_num(scores, nan=0.0) > 0)
@@ -112,7 +114,7 @@ def resample(
         for axis in (0, 1):
             result[:, joint, axis] = np.interp(wanted, times[known], keypoints[known, joint, axis])
         result[:, joint, 2] = np.where(seen[nearest, joint] & near, sure[nearest, joint].clip(0, 1), 0)
-    if never and len(never) < keypoints.shape[1]:  # in the middle of the others, unseen
+    if never and len(never) < keypoints.shape[1]:  # at the mean of the others, invisible
         result[:, never, :2] = np.delete(result[..., :2], never, axis=1).mean(axis=1, keepdims=True)
     return result, found[nearest] & near
 
@@ -120,8 +122,8 @@ def resample(
 def frame_times(timestamps: np.ndarray | None, frames: int) -> np.ndarray:
     """Times of the annotated frames, (N,) seconds.
 
-    `timestamps` count frames, seconds, milliseconds or microseconds; which of them shows in their step, as the videos
-    have 60 frames a second. Without usable ones frame k stands at k / 60.
+    `timestamps` are in frames, seconds, milliseconds or microseconds; the unit follows from their step at 60 frames per
+    second. Without usable timestamps frame k has the time k / 60.
     """
     plain = np.arange(frames) / _FPS
     if timestamps is None or timestamps.shape != (frames,) or frames < 2:
@@ -138,10 +140,10 @@ def frame_times(timestamps: np.ndarray | None, frames: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class AistPose:
-    """The published keypoints in place of `pose.PoseExtractor`.
+    """The published keypoints as a `PoseSource`.
 
     Attributes:
-        annotations: folder with `keypoints2d` (and `cameras`, if at hand, for the sizes of the pictures).
+        annotations: folder with `keypoints2d` (and optionally `cameras`, for the frame sizes).
     """
 
     annotations: Path
@@ -149,7 +151,7 @@ class AistPose:
 
     @property
     def weights_sha256(self) -> str:
-        """Of the mapping of joints, which is all there is to know of them."""
+        """Hash of the mapping of joints."""
         return hashlib.sha256(json.dumps([COCO_NAMES, DERIVED, _MIN_SCORE]).encode()).hexdigest()
 
     def extract(
@@ -160,27 +162,27 @@ class AistPose:
         name: str = "the video",
         times: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
-        """As `PoseExtractor.extract`; `name` is the path of the video, whose name tells sequence and camera. The
-        annotations have their own times.
+        """See `PoseExtractor.extract`; `name` is the path of the video, which contains sequence and camera. `times` are
+        ignored, since the annotations have their own.
 
         Raises:
-            VideoError: the name is none of AIST's, or nobody was found in the whole video.
-            CorpusError: there are no annotations of it, or they cannot be read.
+            VideoError: the name is not one of AIST's, or the dancer was not detected in any frame.
+            CorpusError: the annotations are missing or cannot be read.
         """
         video = parse_name(Path(name).stem)
         if video is None or video.camera not in FIXED_CAMERAS:
             raise VideoError(
-                f"{name} has no published keypoints: take only AIST++'s videos, cameras c01 to c09"
+                f"{name} has no published keypoints: use only AIST++'s videos, cameras c01 to c09"
             )
         count = sum(1 for _ in frames)
         keypoints, scores, times = self._read(video)
         joints, detected = resample(keypoints, scores, times, fps, count)
         if not detected.any():
-            raise VideoError(f"nobody was found in {name} by AIST++'s annotations: leave it out")
+            raise VideoError(f"no person was found in {name} by AIST++'s annotations: omit it")
         return fill_gaps(to_blazepose(joints), detected), detected
 
     def _read(self, video: AistName) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """(N, 17, 3) x, y in shares of the picture, score; (N,) score of the dancer; (N,) times (s)."""
+        """(N, 17, 3) x, y relative to the frame, score; (N,) score of the dancer; (N,) times (s)."""
         path = self.annotations / "keypoints2d" / f"{video.sequence}.pkl"
         arrays = read_tree(path, CorpusError, "give the annotations as AIST++ distributes them")
         arrays = {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
@@ -194,20 +196,20 @@ class AistPose:
         ):
             shape = None if keypoints is None else keypoints.shape
             raise CorpusError(
-                f"{path} holds keypoints2d of shape {shape}, not (9, frames, 17, 3): give AIST++'s own annotations"
+                f"{path} has keypoints2d of shape {shape}, not (9, frames, 17, 3): give AIST++'s own annotations"
             )
         camera = FIXED_CAMERAS.index(video.camera)
-        size = np.array([*self._picture(video), 1.0])
+        size = np.array([*self._size(video), 1.0])
         frames = keypoints.shape[1]
         scores = arrays.get("det_scores")
         of_camera = np.ones(frames) if scores is None or scores.shape != (cameras, frames) else scores[camera]
         times = frame_times(arrays.get("timestamps"), frames)
         return keypoints[camera].astype(np.float64) / size, of_camera, times
 
-    def _picture(self, video: AistName) -> tuple[int, int]:
-        """(width, height) of the picture the pixels are of; from the calibration of the camera if it is at hand."""
-        if str(video) in _OTHER_PICTURES:
-            return _OTHER_PICTURES[str(video)]
+    def _size(self, video: AistName) -> tuple[int, int]:
+        """(width, height) of the frame in annotation pixels; from the camera calibration if available."""
+        if str(video) in _OTHER_SIZES:
+            return _OTHER_SIZES[str(video)]
         folder = self.annotations / "cameras"
         try:
             rows = [
@@ -220,12 +222,12 @@ class AistPose:
                     return int(width), int(height)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             pass
-        return _PICTURE
+        return _SIZE
 
 
 @dataclass(frozen=True)
 class AistExtractor:
-    """Makes features with the published keypoints: an `ExtractorFactory` for `prepare_folder`."""
+    """`ExtractorFactory` for `prepare_folder` that uses the published keypoints."""
 
     annotations: Path
 

@@ -1,11 +1,11 @@
-"""AIST++: what the name of a video says, and where its files are.
+"""AIST++: names of videos, and the files that belong to them.
 
     gBR_sBM_c01_d04_mBR0_ch01      genre, situation, camera, dancer, music, choreography
 
 The names are those of the AIST Dance Video Database (Tsuchida et al., ISMIR 2019), whose solo dances of the situations
 "basic" (sBM) and "advanced" (sFM) AIST++ (Li et al., arXiv 2101.08779) annotates. AIST++ names a sequence as its
 nine videos together, with `cAll` for the camera. Dances of several dancers (sGR, sSH, sCY, sBT) have other names and
-are left out: the model follows one dancer.
+are not used: the model follows one dancer.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GENRES = {
     "JS": "street jazz",
     "JB": "ballet jazz",
 }
-FIXED_CAMERAS = tuple(f"c{number:02d}" for number in range(1, 10))  # c10 moves about the dancer
+FIXED_CAMERAS = tuple(f"c{number:02d}" for number in range(1, 10))  # c10 moves
 FRONT = "c01"
 _NAME = re.compile(
     r"g(?P<genre>[A-Z]{2})_(?P<situation>sBM|sFM)_(?P<camera>c\d\d|cAll)_(?P<dancer>d\d\d)"
@@ -41,7 +41,7 @@ _SOUNDS = (".wav", ".flac", ".mp3", ".ogg")
 
 @dataclass(frozen=True, order=True)
 class AistName:
-    """What a name says; `camera` is "cAll" for a sequence. Fields as in the name: "BR", "sBM", "d04", "BR0"."""
+    """The parts of a name: "BR", "sBM", "c01", "d04", "BR0", "ch01"; `camera` is "cAll" for a sequence."""
 
     genre: str
     situation: str
@@ -55,18 +55,18 @@ class AistName:
 
     @property
     def sequence(self) -> str:
-        """The sequence the video belongs to, as AIST++'s annotations name it."""
+        """Name of the sequence of the video in the annotations."""
         return str(AistName(self.genre, self.situation, "cAll", self.dancer, self.music, self.choreography))
 
     @property
     def bpm(self) -> float:
-        """Beats a minute of the music: six songs a genre, 80 to 130, house 110 to 135."""
+        """Beats per minute of the music: six songs per genre, 80 to 130, house 110 to 135."""
         number = int(self.music[-1])
         return 110.0 + 5 * number if self.genre == "HO" else 80.0 + 10 * number
 
     def labels(self, split: str | None = None) -> Labels:
-        """As labels of a clip. A basic choreography is danced to all songs of its genre, by several dancers; the
-        advanced ones are numbered within their genre."""
+        """Labels of the clip. A basic choreography is danced to all songs of its genre, by several dancers; advanced
+        choreographies are numbered within their genre."""
         return Labels(
             song=f"m{self.music}",
             split=split,
@@ -78,7 +78,7 @@ class AistName:
 
 
 def parse_name(text: str) -> AistName | None:
-    """What a name says, or None if it is no name of a solo dance.
+    """Parse a name; None if it is not the name of a solo dance.
 
     >>> parse_name("gBR_sBM_c01_d04_mBR0_ch01").labels().choreography
     'gBR_sBM_ch01'
@@ -90,7 +90,7 @@ def parse_name(text: str) -> AistName | None:
 
 
 def names_in(text: str) -> Iterator[AistName]:
-    """The names within a line, e.g. of a published list of files (whatever stands around them)."""
+    """All names in a text, e.g. a line of a published list of files."""
     for match in _NAME.finditer(text):
         name = parse_name(match[0])
         if name is not None:
@@ -98,10 +98,10 @@ def names_in(text: str) -> Iterator[AistName]:
 
 
 def name_videos(videos: Sequence[Path]) -> tuple[dict[AistName, Path], list[Path]]:
-    """The videos with names of solo dances, and those without.
+    """Separate the videos with names of solo dances from the others.
 
     Raises:
-        CorpusError: no video has such a name, or they stand in several folders.
+        CorpusError: no video has such a name, or they are in several folders.
     """
     named: dict[AistName, Path] = {}
     others = []
@@ -112,20 +112,20 @@ def name_videos(videos: Sequence[Path]) -> tuple[dict[AistName, Path], list[Path
         elif name in named or (named and video.parent != next(iter(named.values())).parent):
             first = next(iter(named.values()))
             raise CorpusError(
-                f"AIST videos stand in {first.parent} and in {video.parent}: name the folder that holds one copy"
+                f"AIST videos are in {first.parent} and in {video.parent}: give a folder with one copy"
             )
         else:
             named[name] = video
     if not named:
         raise CorpusError(
-            f"no video has a name of AIST's solo dances, such as gBR_sBM_c01_d04_mBR0_ch01.mp4 (the first is "
-            f"{videos[0].name}): name the folder of the videos as AIST distributes them"
+            f"no video has the name of a solo dance of AIST, such as gBR_sBM_c01_d04_mBR0_ch01.mp4 (the first is "
+            f"{videos[0].name}): give the folder of the videos as AIST distributes them"
         )
     return named, others
 
 
 def find_annotations(folder: Path) -> Path | None:
-    """AIST++'s annotations in `folder` or below: the folder that holds `keypoints2d`; None where there are none."""
+    """The folder that contains `keypoints2d`, in `folder` or below; None if there is none."""
     if (folder / "keypoints2d").is_dir():
         return folder
     found = sorted(path.parent for path in folder.rglob("keypoints2d") if path.is_dir())
@@ -133,7 +133,7 @@ def find_annotations(folder: Path) -> Path | None:
 
 
 def ignored_sequences(annotations: Path) -> set[str]:
-    """Sequences whose annotations AIST++'s authors warn of (`ignore_list.txt`)."""
+    """Sequences with wrong annotations according to AIST++'s authors (`ignore_list.txt`)."""
     found = set()
     for file in (annotations / "ignore_list.txt", annotations / "splits" / "ignore_list.txt"):
         if file.is_file():
@@ -142,15 +142,15 @@ def ignored_sequences(annotations: Path) -> set[str]:
 
 
 def find_music(names: Mapping[AistName, Path] | Iterable[AistName], folder: Path) -> dict[AistName, Path]:
-    """Sound files of single dances in `folder`: named as the video, or as the sequence (for all its cameras).
+    """Sound files of single dances in `folder`, with the name of the video or of the sequence (for all its cameras).
 
-    A song as AIST distributes it (`mBR0.wav`) cannot be used: nobody says where in it the dance begins.
+    Songs as AIST distributes them (`mBR0.wav`) cannot be used, since the start of the dance in them is unknown.
 
     Raises:
-        CorpusError: there is no file for any of them.
+        CorpusError: no file matches any dance.
     """
     if not folder.is_dir():
-        raise CorpusError(f"{folder} is not a folder: name the folder that holds the music")
+        raise CorpusError(f"{folder} is not a folder: give the folder with the music")
     files = {
         path.stem: path
         for path in sorted(folder.rglob("*"))
@@ -164,12 +164,12 @@ def find_music(names: Mapping[AistName, Path] | Iterable[AistName], folder: Path
     if not found:
         songs = sum(re.fullmatch(r"m[A-Z]{2}\d", stem) is not None for stem in files)
         why = (
-            f"; its {songs} whole songs cannot be used, as nobody says where in them a dance begins"
+            f"; its {songs} whole songs cannot be used, since the start of the dances in them is unknown"
             if songs
             else ""
         )
         raise CorpusError(
-            f"{folder} holds no music named as a video or sequence, e.g. {next(iter(names))}.wav{why}: "
-            "leave the music out to use the videos' own sound"
+            f"{folder} contains no music named as a video or sequence, e.g. {next(iter(names))}.wav{why}: "
+            "omit the music to use the sound of the videos"
         )
     return found

@@ -1,4 +1,4 @@
-"""From AIST's folders of videos, music and annotations to the selection that becomes a corpus."""
+"""Select the videos of AIST++ from folders of videos, music and annotations."""
 
 from __future__ import annotations
 
@@ -36,23 +36,21 @@ def select_aistpp(
     music: str | Path | None = None,
     seed: int = 0,
 ) -> Selection:
-    """Choose the videos of AIST++ that a split has, with the labels that their names give.
+    """Select the videos of a split of AIST++, with the labels contained in their names.
 
     Args:
-        src: folder with AIST's videos, and perhaps AIST++'s annotations.
-        dst: the corpus to be made, which may lie within `src`.
-        split: name of a rule in `aistpp_splits.RULES`.
-        lists: lists of files instead of a rule, see `selection.read_lists`; a sequence (`cAll`) stands for all of its
-            cameras.
+        src: folder with AIST's videos, and optionally AIST++'s annotations.
+        dst: folder of the corpus, which may be inside `src`.
+        split: name of a rule in `aistpp.splits.RULES`.
+        lists: lists of files instead of a rule, see `selection.read_lists`; a sequence (`cAll`) means all its cameras.
         cameras: only these ("c01"); None: those of the split.
-        keypoints: take the published 2D keypoints instead of BlazePose, and leave out the sequences whose
-            annotations their authors warn of.
-        annotations: folder of AIST++'s annotations, if it is not within `src`.
-        music: folder with the music of single dances (see `aistpp.find_music`); None: the videos' own sound.
-        seed: of our split.
+        keypoints: use the published 2D keypoints instead of BlazePose, and omit sequences with wrong annotations.
+        annotations: folder of AIST++'s annotations, if it is not inside `src`.
+        music: folder with the music of single dances (see `names.find_music`); None: the sound of the videos.
+        seed: of the split `ours`.
 
     Raises:
-        CorpusError: no such split, folder, camera, video or annotation.
+        CorpusError: a split, folder, camera, video or annotation does not exist.
     """
     src = Path(src).absolute()
     rule = rule_of(split)
@@ -61,25 +59,23 @@ def select_aistpp(
             raise CorpusError(f"there is no fixed camera {camera!r}: choose from {', '.join(FIXED_CAMERAS)}")
     named, others = name_videos(find_videos(src, None if dst is None else Path(dst)))
     notes = count_notes("have no name of a solo dance", others)
-    places: Path | None = None
+    keypoints_in: Path | None = None
     ignored: set[str] = set()
     if keypoints:
-        places = find_annotations(Path(annotations).absolute() if annotations is not None else src)
-        if places is None:
+        keypoints_in = find_annotations(Path(annotations).absolute() if annotations is not None else src)
+        if keypoints_in is None:
             raise CorpusError(
-                f"{annotations or src} holds no folder keypoints2d: name the folder of AIST++'s annotations"
+                f"{annotations or src} contains no folder keypoints2d: give the folder of AIST++'s annotations"
             )
-        ignored = ignored_sequences(places)
+        ignored = ignored_sequences(keypoints_in)
     elif annotations is not None:
-        raise CorpusError(
-            f"annotations are given ({annotations}) and not used: ask for keypoints, or leave them out"
-        )
+        raise CorpusError(f"annotations are given ({annotations}) but not used: add keypoints, or omit them")
 
     splits = _splits(list(named), split, lists, cameras, seed)
     chosen = {name: where for name, where in splits.items() if name.sequence not in ignored}
     notes += count_notes("belong to no split", [named[name] for name in sorted(set(named) - set(splits))])
     notes += count_notes(
-        "have annotations that AIST++'s authors warn of",
+        "have wrong annotations according to AIST++'s authors",
         [named[name] for name in sorted(set(splits) - set(chosen))],
     )
     sounds = {} if music is None else find_music(chosen, Path(music))
@@ -98,7 +94,7 @@ def select_aistpp(
             disjoint=("song",) if lists else rule.disjoint,
             leak=None if lists else rule.leak,
         ),
-        extractor=None if places is None else AistExtractor(places),
+        extractor=None if keypoints_in is None else AistExtractor(keypoints_in),
         notes=notes,
     )
 
@@ -119,8 +115,8 @@ def _splits(
     rule = rule_of(split)
     if cameras is not None and rule.fixed_cameras and not set(cameras) <= set(rule.cameras):
         raise CorpusError(
-            f"the published split {split} names the cameras {', '.join(rule.cameras)} only: "
-            "leave the cameras out, or choose the split crossmodal or ours"
+            f"the published split {split} uses only the cameras {', '.join(rule.cameras)}: "
+            "omit the cameras, or choose the split crossmodal or ours"
         )
     for name in names:
         where = rule.assign(name, seed) if name.camera in (cameras or rule.cameras) else None

@@ -162,10 +162,10 @@ def test_lists_of_the_user_go_before_rules(tmp_path):
     [
         ({"split": "best"}, "no split 'best' of AIST"),
         ({"cameras": ["c10"]}, "no fixed camera 'c10'"),
-        ({"split": "cdcd", "cameras": ["c02"]}, "published split cdcd names the cameras c01 only"),
-        ({"keypoints": True}, "holds no folder keypoints2d"),
+        ({"split": "cdcd", "cameras": ["c02"]}, "published split cdcd uses only the cameras c01"),
+        ({"keypoints": True}, "contains no folder keypoints2d"),
         ({"annotations": "x"}, "annotations are given"),
-        ({"lists": ["dev=x"]}, "'dev=x' is of no split"),
+        ({"lists": ["dev=x"]}, "'dev=x' has no split"),
         ({"lists": ["test=nowhere.txt"]}, "nowhere.txt does not exist"),
         ({"music": "nowhere"}, "nowhere is not a folder"),
     ],
@@ -178,11 +178,11 @@ def test_mistakes_are_told(tmp_path, options, message):
 
 def test_folders_that_are_none_of_aist_are_told(tmp_path):
     touch(tmp_path / "a", ["dance"])
-    with pytest.raises(CorpusError, match="no video has a name of AIST's solo dances"):
+    with pytest.raises(CorpusError, match="no video has the name of a solo dance of AIST"):
         select_aistpp(tmp_path)
     for place in ("10M", "2M"):
         touch(tmp_path / "b" / place, ["gBR_sFM_c01_d04_mBR1_ch02"])
-    with pytest.raises(CorpusError, match="10M and in .*2M: name the folder that holds one copy"):
+    with pytest.raises(CorpusError, match="10M and in .*2M: give a folder with one copy"):
         select_aistpp(tmp_path / "b")
 
 
