@@ -21,6 +21,10 @@ class UserError(ValueError):
         super().__init__(line if len(line) <= 900 else f"{line[:600]} … {line[-250:]}")
 
 
+class PNDiffusionWarning(UserWarning):
+    """Something that works, but hardly as the user meant it; the command line prints it on stderr."""
+
+
 class VideoError(UserError):
     """A video file that cannot be used."""
 

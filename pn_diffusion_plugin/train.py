@@ -21,14 +21,16 @@ import omegaconf
 import torch
 from audiocraft.environment import AudioCraftEnvironment
 from audiocraft.utils.cluster import get_slurm_parameters
-from dora import XP, get_xp, hydra_main
+from dora import XP, get_xp
 
 from . import paths
-from ._compat import ensure_ffmpeg
+from ._compat import ensure_ffmpeg, hydra_main
 from .errors import UserError, explain
 from .solvers import describe
 from .solvers import get_solver as build_solver
 from .solvers.distributed import on_rank_zero, patient_group
+from .solvers.prerequisites import ensure_experiment as ensure_experiment
+from .solvers.prerequisites import set_entry_point
 from .utils.files import exclusive
 
 logger = logging.getLogger(__name__)
@@ -168,6 +170,7 @@ def _run_alone(cfg: omegaconf.DictConfig) -> Any:
     return solver.run()
 
 
+set_entry_point(main)
 main.dora.grid_package = "grids" if paths.IN_CHECKOUT else "pn_diffusion_plugin._grids"
 main.dora.dir = paths.resolve(AudioCraftEnvironment.get_dora_dir())
 main._base_cfg.slurm = get_slurm_parameters(main._base_cfg.slurm)

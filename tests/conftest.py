@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import random
 import sys
@@ -129,10 +128,3 @@ def make_solver(
             return get_solver(xp.cfg)
 
         yield make
-
-
-@pytest.fixture(autouse=True)
-def logging_as_it_was() -> Iterator[None]:
-    """The command `pn-diffusion` silences warnings of its process; the next test wants to see them."""
-    yield
-    logging.disable(logging.NOTSET)

@@ -44,7 +44,6 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
 
     with warnings.catch_warnings():
         yield run
-    logging.disable(logging.NOTSET)
     reset_mode()
 
 
@@ -476,3 +475,88 @@ def test_the_version_is_told(command: Command) -> None:
 def test_wrong_usage_is_exit_code_2(command: Command) -> None:
     code, _, err = command("generate")
     assert code == 2 and "Missing" in err
+
+
+def warnings_of(err: str) -> list[str]:
+    return [line for line in err.splitlines() if line.startswith("warning: ")]
+
+
+def distilled(command: Command, folder: Path) -> str:
+    config = {"distill": {"rounds": [4, 2]}, "sampling.sampler": "ddim", "sampling.steps": 2, "sampling.guidance": 1}
+    model = tiny_model(config).save_pretrained(folder / "model")
+    video = write_clip(folder / "dance.mp4", 2.6)
+    return command("generate", video, "-o", folder / "out.mp4", "-c", model, "--steps", 5)[2]
+
+
+def unknown_rows(command: Command, folder: Path) -> str:
+    write_clip(folder / "videos" / "a.mp4")
+    (folder / "labels.csv").write_text("file,song\na.mp4,x\nb.mp4,x\n")
+    arguments = ("--metadata", folder / "labels.csv", "--jobs", "0")
+    return command("prepare", "folder", folder / "videos", folder / "corpus", *arguments)[2]
+
+
+def failing_metric(command: Command, folder: Path) -> str:
+    for name in ("reference", "generated"):
+        beats(folder / name / "a.wav", 0.5, seconds=2.0)
+    folders = ("--reference", folder / "reference", "--generated", folder / "generated")
+    more = ("--metrics", "rvm", "--set", "metrics.rvm.n_fft=-1", "-o", folder / "report.json")
+    return command("evaluate", *folders, *more)[2]
+
+
+def failed_shards(command: Command, folder: Path) -> str:
+    """SLURM takes every job and none is run."""
+    programs = folder / "bin"
+    programs.mkdir()
+    answers = {"sbatch": "Submitted batch job 7", "sacct": "JobID|State\n7|FAILED\n7_0|FAILED", "srun": ""}
+    for name, output in answers.items():
+        (programs / name).write_text(f"#!/bin/sh\nprintf '{output}\n'\n")
+        (programs / name).chmod(0o755)
+    write_clip(folder / "videos" / "a.mp4")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+        return command("prepare", "folder", folder / "videos", folder / "corpus", "--shards", "1", "--slurm")[2]
+
+
+@pytest.mark.parametrize(
+    ("run", "warning"),
+    [
+        (distilled, "this model was distilled for ddim, 2 steps"),
+        (unknown_rows, "labels.csv names 1 videos that are not there, e.g. b.mp4"),
+        (failing_metric, "rvm failed"),
+        (failed_shards, "Shard 0-of-1: job 7 failed"),
+    ],
+)
+def test_warnings_of_every_command_are_on_stderr(
+    command: Command, tmp_path: Path, run: Callable[[Command, Path], str], warning: str
+) -> None:
+    found = warnings_of(run(command, tmp_path))
+    assert len(found) == 1 and warning in found[0]
+
+
+WARN = """
+import logging, sys, warnings
+from pn_diffusion_plugin.commands import common
+from pn_diffusion_plugin.errors import PNDiffusionWarning
+common.set_mode(quiet="quiet" in sys.argv)
+for name in ("pn_diffusion_plugin.data.somewhere", "library", "library.part"):
+    logging.getLogger(name).warning("logged by %s", name)
+warnings.warn("of the plugin", PNDiffusionWarning)
+warnings.warn("of a library", UserWarning)
+logging.getLogger("library").error("an error")
+"""
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_only_the_packages_own_warnings_are_printed(quiet: bool) -> None:
+    arguments = [sys.executable, "-c", WARN, *(["quiet"] if quiet else [])]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    ours = ["warning: logged by pn_diffusion_plugin.data.somewhere", "warning: of the plugin"]
+    assert done.stdout == ""
+    assert done.stderr.splitlines() == ([] if quiet else ours) + ["error: an error"]
+
+
+def test_the_package_can_be_run_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "pn_diffusion_plugin", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == f"pn-diffusion {pn_diffusion_plugin.__version__}\n"

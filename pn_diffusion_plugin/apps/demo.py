@@ -24,7 +24,6 @@ from ..metrics.report import render_markdown, write_report
 from ..models.io.checkpoint import resolve_checkpoint
 from ..models.io.training_card import read_card
 from ..models.pn_diffusion import PNDiffusion
-from ..solvers.prerequisites import ensure_experiment
 from ..utils.files import atomic_path
 from ..utils.progress import progress_bar
 
@@ -59,6 +58,8 @@ def run_demo(
     console.print("1/3 corpus: dances → videos → features")
     prepare_mini(corpus, jobs=jobs)
     if from_scratch:
+        from ..train import ensure_experiment
+
         console.print("2/3 training autoencoder and PN-Diffusion from scratch")
         source, label = str(ensure_experiment(SCRATCH)), "PN-Diffusion, trained here from scratch"
     else:

@@ -10,7 +10,7 @@ from .. import paths
 from ..data.corpora.generated.plan import GeneratedSpec
 from ..data.corpora.generated.prepare import prepare_generated
 from ..data.corpora.mini.prepare import prepare_mini
-from ..solvers.prerequisites import ensure_experiment
+from ..train import ensure_experiment
 from .export import Words, export_model
 
 MODEL = ["solver=pn_diffusion/bundled", "dset=dance/bundled"]

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from ..errors import UserError
+from ..errors import PNDiffusionWarning, UserError
 from ..utils.progress import stderr
 
 _PANEL = "Of every command"
@@ -59,20 +59,41 @@ def reset_mode() -> None:
 def set_mode(json: bool = False, quiet: bool = False, debug: bool = False) -> None:
     """Turn on what was asked for, before or after the command's name; nothing is turned off again.
 
-    Warnings of libraries are not shown without `debug`: a user can do nothing about them.
+    Without `debug`, warnings of other packages are not shown: a user can do nothing about them. This package's own are
+    printed on stderr, one line each.
     """
     mode.json |= json
     mode.quiet |= quiet
     mode.debug |= debug
     stderr.quiet = mode.quiet
     if mode.debug:
-        logging.disable(logging.NOTSET)
         logging.basicConfig(level=logging.DEBUG, force=True)
         warnings.resetwarnings()
-    else:
-        logging.basicConfig(level=logging.WARNING)
-        logging.disable(logging.WARNING)
-        warnings.filterwarnings("ignore")
+        return
+    for library in ("TRANSFORMERS", "DIFFUSERS"):  # which print with handlers of their own
+        os.environ.setdefault(f"{library}_VERBOSITY", "error")
+    if _WARNINGS not in logging.root.handlers:
+        logging.root.addHandler(_WARNINGS)
+    warnings.filterwarnings("ignore")
+    warnings.filterwarnings("always", category=PNDiffusionWarning)
+    warnings.showwarning = _show_warning
+
+
+class _PackageWarnings(logging.Handler):
+    """Print this package's warnings, and the errors of all packages."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.levelno >= logging.ERROR:
+            complain(f"error: {record.getMessage()}")
+        elif record.levelno >= logging.WARNING and record.name.split(".")[0] == __name__.split(".")[0]:
+            warn(record.getMessage())
+
+
+_WARNINGS = _PackageWarnings()
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> None:
+    warn(str(message))
 
 
 def with_common_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -116,6 +137,11 @@ def _stdout_on_stderr() -> Iterator[None]:
 def say(text: str) -> None:
     """Tell people what happens, on stderr."""
     stderr.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def warn(text: str) -> None:
+    """Print a warning on stderr, unless `--quiet`."""
+    say(f"warning: {text}")
 
 
 def complain(text: str) -> None:

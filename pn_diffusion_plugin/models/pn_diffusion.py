@@ -20,7 +20,7 @@ from ..data.condition import NEGATIVE, POSITIVE, DanceCondition, dance_condition
 from ..data.features.feature_file import Features
 from ..data.negatives import shifted_dance
 from ..data.video.probe import probe
-from ..errors import CheckpointError, UserError
+from ..errors import CheckpointError, PNDiffusionWarning, UserError
 from ..modules.guidance import Guidance, guided_together
 from ..modules.sampling import clip_generators, sample
 from ..modules.windows import window_starts, windowed
@@ -177,6 +177,7 @@ class PNDiffusion:
             warnings.warn(
                 f"this model was distilled for ddim, {steps} steps and guidance 1, and is asked for "
                 f"{wanted.sampler}, {wanted.steps} and {wanted.guidance:g}: expect worse music",
+                PNDiffusionWarning,
                 stacklevel=2,
             )
         if wanted.vocoder != self.params.vocoder:

@@ -18,6 +18,8 @@ import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 from torch.nn import functional
 
+from ..errors import PNDiffusionWarning
+
 PREDICTIONS = ("epsilon", "v")
 NEGATIVE_LATENTS = ("mirrored", "shared")
 BETA_SCHEDULES = {"linear": "linear", "scaled_linear": "scaled_linear", "cosine": "squaredcos_cap_v2"}
@@ -235,6 +237,7 @@ class BiDirectionalObjective:
             warnings.warn(
                 f"alpha={alpha} with negative_latent='shared': the two streams cancel where their conditions "
                 "are alike and sampling collapses; give alpha > 0.5",
+                PNDiffusionWarning,
                 stacklevel=2,
             )
         self.schedule = schedule

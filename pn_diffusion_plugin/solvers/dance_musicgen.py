@@ -22,9 +22,8 @@ from ..models.musicgen.builders import build_dance_lm, build_lm_sequence
 from ..models.musicgen.codec import Codec, load_codec
 from ..models.musicgen.dance_musicgen import DanceMusicGen
 from .base import PluginSolver
-from .distributed import on_rank_zero
 from .loaders import build_dance_loaders
-from .prerequisites import ensure_experiment
+from .prerequisites import ensure_trained
 from .statistics import fit_statistics
 
 
@@ -64,12 +63,7 @@ class DanceMusicGenSolver(PluginSolver, MusicGenSolver):
 
     def _load_codec(self) -> Codec:
         """The frozen codec, trained first where `codec.checkpoint` is auto and it is missing."""
-        self.codec_source: str = self.cfg.codec.checkpoint
-        if self.codec_source == "auto":
-            overrides = list(self.cfg.codec.overrides)
-            if not any(item.startswith("device=") for item in overrides):
-                overrides.append(f"device={self.cfg.device}")  # no part of the codec's signature
-            self.codec_source = str(on_rank_zero(lambda: ensure_experiment(overrides)))
+        self.codec_source = ensure_trained(self.config, "codec", ())
         return load_codec(self.codec_source, self.cfg.codec.codebooks, self.device)
 
     def modules_to_compile(self) -> Iterable[torch.nn.Module]:

@@ -12,7 +12,7 @@ from torch import nn
 
 from ..data.dataset import DanceDataset
 from ..data.latents import LatentStore
-from .distributed import wait_for_all
+from .distributed import on_rank_zero, wait_for_all
 
 Encode = Callable[[torch.Tensor], torch.Tensor]
 
@@ -50,7 +50,10 @@ def use_latents(
     """
     starts = {meta.path: dataset.starts(meta) for meta in dataset.meta}
     clips = [meta for meta in dataset.meta if starts[meta.path]]
-    missing = [meta for meta in clips if not store.add(meta, starts[meta.path])]
+    found = [store.add(meta, starts[meta.path]) for meta in clips]
+    # One list for all workers: files that one has written by now are not missing from another's.
+    found = on_rank_zero(lambda: found)
+    missing = [meta for meta, there in zip(clips, found, strict=True) if not there]
     mine = missing[flashy.distrib.rank() :: flashy.distrib.world_size()]
     if missing:
         logger.info(

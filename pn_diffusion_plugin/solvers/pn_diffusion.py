@@ -34,9 +34,9 @@ from ..paths import resolve
 from .base import PluginSolver
 from .diagnostics import ClipAverages, update_by_timestep
 from .distributed import Share
-from .frozen_vae import load_frozen_vae, made_first, own_mel, told
 from .latent_cache import use_latents, weights_hash, worth_caching
 from .loaders import build_dance_loaders
+from .prerequisites import drop_null_keys, ensure_trained, load_frozen_vae
 from .statistics import fit_statistics, training_features
 
 
@@ -47,11 +47,6 @@ class Draws(NamedTuple):
     eps: torch.Tensor  # noise (B, C, F, L)
     posterior: torch.Tensor  # of the autoencoder's posterior (B, C, F, L)
     dropped: torch.Tensor  # clips that lose their dance (B,) of bool
-
-
-def vocoder_overrides(config: builders.Config) -> list[str]:
-    """Overrides of the run that trains the vocoder: those of the configuration, and this experiment's own mel."""
-    return own_mel(list(config["vocoder"]["overrides"]), config, ("mel",))
 
 
 class PNDiffusionSolver(PluginSolver):
@@ -99,8 +94,7 @@ class PNDiffusionSolver(PluginSolver):
         self.vocoder_source: str | None = None
         if builders.vocoder_name(self.config) == "griffin_lim":
             return None
-        overrides = vocoder_overrides(self.config)
-        self.vocoder_source = made_first(self.cfg.vocoder.checkpoint, overrides, self.cfg.device)
+        self.vocoder_source = ensure_trained(self.config, "vocoder", ("mel",))
         vocoder = load_vocoder(self.vocoder_source)
         if self.cfg.vocoder.refinement is not None:
             vocoder = replace(vocoder, refinement=self.cfg.vocoder.refinement)
@@ -128,7 +122,7 @@ class PNDiffusionSolver(PluginSolver):
         if mode not in ("auto", True, False):
             raise UserError(f"latents.cache={mode}: give auto, true or false")
         recipe = {
-            **{key: told(self.config[key]) for key in ("sample_rate", "mel", "mel_vae")},
+            **{key: drop_null_keys(self.config[key]) for key in ("sample_rate", "mel", "mel_vae")},
             "weights": weights_hash(self.vae),
             "samples": self.sequence.samples,
             "padded_samples": self.sequence.padded_samples,
@@ -275,12 +269,13 @@ class PNDiffusionSolver(PluginSolver):
 
     @torch.no_grad()
     def generate(self) -> None:
-        """Store music for some clips beside the reference, in audiocraft's sample folder."""
+        """Store music for some clips beside the reference, in audiocraft's sample folder; seeds as `evaluate`."""
         self.model.eval()
         manager = SampleManager(self.xp, map_reference_to_sample_id=True)
         model = self.inference()
+        clip, workers = flashy.distrib.rank(), flashy.distrib.world_size()  # as `ShareSampler` deals them out
         for wav, infos in self.dataloaders["generate"]:
-            made = model.generate_from_conditions(
-                [info.dance for info in infos], seeds=[self.cfg.seed] * len(infos)
-            )
+            seeds = [self.cfg.seed + clip + workers * i for i in range(len(infos))]
+            made = model.generate_from_conditions([info.dance for info in infos], seeds)
+            clip += workers * len(infos)
             manager.add_samples(torch.stack(made), self.epoch, ground_truth_wavs=wav)

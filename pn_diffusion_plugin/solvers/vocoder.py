@@ -30,8 +30,8 @@ from ..models.vocoders.trained import load_vocoder
 from ..modules.mel import MelSpectrogram
 from ..modules.spectral import MultiSpectralConvergence
 from .base import PluginSolver
-from .frozen_vae import load_frozen_vae
 from .loaders import build_dance_loaders
+from .prerequisites import load_frozen_vae
 
 INPUTS = ("mel", "autoencoded")
 

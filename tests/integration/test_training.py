@@ -28,6 +28,7 @@ from tiny_experiment import (
     without_times,
 )
 
+from pn_diffusion_plugin._compat import hydra_override
 from pn_diffusion_plugin.utils.files import exclusive
 
 pytestmark = pytest.mark.integration
@@ -86,6 +87,26 @@ def test_two_workers_train_together(tiny_corpus: Path, tmp_path: Path) -> None:
         assert train["loss"] == pytest.approx(expected, rel=1e-4)
         assert train["lr"] <= 1e-3
     assert "evaluate" in history(folder)[-1]
+
+
+@pytest.mark.slow
+def test_folders_of_any_name(tiny_corpus: Path, tmp_path: Path) -> None:
+    """Corpus, outputs and experiments; the autoencoder's run is started by this one."""
+    place = tmp_path / "é 舞 (a), b=c 'd' + @ {e} [f]"
+    shutil.copytree(tiny_corpus, place / "corpus")
+    for manifest in place.rglob("data.jsonl"):
+        text = manifest.read_text(encoding="utf-8")
+        moved = text.replace(str(tiny_corpus), json.dumps(str(place / "corpus"))[1:-1])
+        manifest.write_text(moved, encoding="utf-8")
+    corpus = hydra_override("datasource.root", str(place / "corpus"))
+    small = [item for item in overrides(tiny_corpus) if not item.startswith(("datasource.root=", "vae.overrides="))]
+    quick = ["solver=mel_vae", "segment_seconds=2.56", "optim.epochs=1", "optim.updates_per_epoch=2"]
+    small += [f"vae.overrides={json.dumps(quick)}", "optim.epochs=1"]
+    environment = {"PN_DIFFUSION_OUTPUTS": str(place / "outputs"), "AUDIOCRAFT_DORA_DIR": str(place / "dora")}
+    result = run(program("dora"), "run", *small, corpus, **environment)
+    assert result.returncode == 0, result.stderr[-3000:]
+    (folder,), (vae,) = (experiments(place / "dora", solver) for solver in ("pn_diffusion", "mel_vae"))
+    assert stages(folder) == stages(vae) == [{"train", "valid", "evaluate", "generate"}]
 
 
 def test_killed_at_a_random_moment_it_ends_with_the_same_result(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 import soundfile
 import torch
+from latent_worker import ORDERS, fill
+from torch import multiprocessing
 
 from pn_diffusion_plugin.errors import UserError
 from pn_diffusion_plugin.solvers.latent_cache import weights_hash
@@ -109,3 +113,14 @@ def test_segments_that_begin_anywhere_cannot_be_cached(make_solver: MakeSolver, 
 def test_an_unknown_mode_is_named(make_solver: MakeSolver) -> None:
     with pytest.raises(UserError, match="latents.cache=sometimes"):
         make_solver("pn_diffusion", "latents.cache=sometimes")
+
+
+def test_two_workers_fill_an_empty_cache_whoever_is_first(tiny_corpus: Path, tmp_path: Path) -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port = listener.getsockname()[1]
+    multiprocessing.spawn(fill, (port, str(tiny_corpus), str(tmp_path)), nprocs=2)
+    ranks = [json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2)]
+    for number in range(len(ORDERS)):
+        assert [rank[number]["encoded"] for rank in ranks] == [3, 3], ORDERS[number]
+        assert [rank[number]["readable"] for rank in ranks] == [6 * 4] * 2, ORDERS[number]

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from pn_diffusion_plugin.data.condition import NEGATIVE, POSITIVE
@@ -249,6 +251,22 @@ def test_an_experiment_resumes_and_is_continued_by_others(make_solver: MakeSolve
         other.restore()
         assert other.epoch == 1
         assert all(torch.equal(value, kept[name]) for name, value in other.model.state_dict().items())
+
+
+@pytest.mark.parametrize("batch_size", [1, 2])
+def test_generate_gives_clip_i_the_seed_of_evaluate(make_solver: MakeSolver, batch_size: int) -> None:
+    """`seed + i`, however many clips a batch has: equal dances get different music."""
+    solver = make_solver("pn_diffusion", f"+dataset.generate.batch_size={batch_size}")
+    solver.run_stage("generate", solver.generate)
+    dances = [info.dance for _, infos in solver.dataloaders["generate"] for info in infos]
+    seeds = range(solver.cfg.seed, solver.cfg.seed + len(dances))
+    expected = solver.inference().generate_from_conditions(dances, seeds)
+    found = [soundfile.read(path)[0] for path in (solver.folder / "samples" / "1").glob("*.wav")]
+    assert len(found) == len(dances) == 4
+    for wav in expected:
+        wanted = wav[0].numpy() / np.abs(wav[0].numpy()).max()
+        errors = [np.abs(one / np.abs(one).max() - wanted[: len(one)]).max() for one in found]
+        assert sorted(errors)[0] < 1e-2 < sorted(errors)[1]
 
 
 def test_stages_run_by_themselves(make_solver: MakeSolver) -> None:

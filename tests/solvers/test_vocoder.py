@@ -14,7 +14,6 @@ from pn_diffusion_plugin.errors import UserError
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.models.vocoders.trained import load_vocoder
 from pn_diffusion_plugin.solvers.distributed import Share
-from pn_diffusion_plugin.solvers.pn_diffusion import vocoder_overrides
 
 MakeSolver = Callable[..., Any]
 
@@ -196,13 +195,6 @@ def test_from_nothing_to_a_model_that_sounds_with_it(make_solver: MakeSolver) ->
     finer.restore()
     for name, value in kept.state.items():
         assert torch.equal(finer.model.state_dict()[name], value)
-
-
-def test_the_vocoder_that_is_trained_first_has_the_experiments_mel(make_solver: MakeSolver) -> None:
-    solver = make_solver("pn_diffusion")
-    overrides = vocoder_overrides(solver.config)
-    assert overrides[0] == "solver=vocoder" and "mel.n_mels=16" in overrides
-    assert not any(item.startswith("mel_vae.") for item in overrides)
 
 
 def test_mistakes_are_told(make_solver: MakeSolver) -> None:
