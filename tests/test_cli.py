@@ -106,7 +106,7 @@ BAD_VIDEOS = {
     "empty": "is empty",
     "text": "not a media file",
     "truncated": "cut off|damaged",
-    "picture": "picture",
+    "picture": "is an image",
     "sound": "has no video stream",
 }
 
@@ -521,7 +521,7 @@ def failed_shards(command: Command, folder: Path) -> str:
     ("run", "warning"),
     [
         (distilled, "this model was distilled for ddim, 2 steps"),
-        (unknown_rows, "labels.csv names 1 videos that are not there, e.g. b.mp4"),
+        (unknown_rows, "labels.csv lists 1 videos that do not exist, e.g. b.mp4"),
         (failing_metric, "rvm failed"),
         (failed_shards, "Shard 0-of-1: job 7 failed"),
     ],
