@@ -87,38 +87,42 @@ def jobs(device: Any, tiny: bool) -> list[Job]:
         return Job("extraction", name, partial(rows.extraction_row, device, tiny, precision, windows))
 
     published_clip = partial(rows.published_sampling_row, device, tiny, 2 if tiny else 20)
-    compiled = "bfloat16, compiled"
+    compiled, graphs = "bfloat16, compiled", "bfloat16, compiled, CUDA graphs"
     todo = [
         limit("bfloat16"),
+        limit("launch"),
         training("paper", "published"),
         training("paper", "bfloat16"),
         training("paper", "float32"),
+        training("paper", compiled, most=75),
+        training("paper", graphs, most=60),
         *(training(size, "bfloat16") for size in ("ours", "real", "bundled")),
+        training("bundled", graphs, most=60),
         Job("sampling", "published procedure", published_clip),
         sampling("paper", 4, "bfloat16"),
         extraction("float32", 32),
         check("float16 gradient scaler"),
         check("bfloat16 autocast"),
-        check("process group of one rank"),
         limit("copy"),
+        check("process group of one rank"),
     ]
     if tiny:
-        return todo
+        return [job for job in todo if "compiled" not in job.name]
     return [
         *todo,
         sampling("paper", 20, "bfloat16"),
         extraction("float16", 32),
         *(training(size, "float32") for size in ("ours", "real", "bundled")),
         check("torch.compile"),
-        training("paper", compiled, most=75),
-        limit("TF32"),
-        limit("float32"),
         training("bundled", "bfloat16", clips=512),
         extraction("float16", 1),
         sampling("ours", 20, "bfloat16"),
         sampling("paper", 20, "float32"),
         sampling("paper", 4, "bfloat16", clips=16),
+        limit("TF32"),
+        limit("float32"),
         training("paper", "TF32"),
+        *(training(size, graphs) for size in ("ours", "real")),
         *(training(size, compiled) for size in ("bundled", "ours", "real")),
     ]
 
@@ -229,6 +233,8 @@ def report(results: dict[str, Any]) -> str:
     ]
     if "copy" in limits:
         measured.append(f"copy, read and written, {limits['copy']['bytes_per_second'] / 1e12:.3g} TB/s")
+    if "launch" in limits:
+        measured.append(f"launch of a kernel {limits['launch']['launch_seconds'] * 1e6:.3g} µs")
     if measured:
         text.append(f"Measured limits (product of random 8192 × 8192 matrices): {'; '.join(measured)}.")
     if training := of("training"):
@@ -307,6 +313,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tiny", action="store_true", help="tiny models, also on a CPU")
     parser.add_argument("--device", help="default: cuda; with --tiny cpu")
     parser.add_argument(
+        "--resume", action="store_true", help="keep the rows of accelerator.json that this card has"
+    )
+    parser.add_argument(
         "--from", type=Path, dest="stored", metavar="JSON", help="write the page of a stored run"
     )
     parser.add_argument(
@@ -330,16 +339,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         ["python benchmarks/accelerator.py", *(sys.argv[1:] if arguments is None else arguments)]
     )
     results: dict[str, Any] = {"command": command, "tiny": args.tiny, "machine": machine(device), "rows": []}
+    path = output / "accelerator.json"
+    if args.resume and path.exists():
+        stored = json.loads(path.read_text())
+        if all(stored["machine"][key] == results["machine"][key] for key in ("card", "torch")):
+            results["rows"] = [row for row in stored["rows"] if "failed" not in row]
+            results["command"] = f"{stored['command']}`, `{command}"
 
     def finished(row: dict[str, Any]) -> None:
         results["rows"].append(row)
-        (output / "accelerator.json").write_text(json.dumps(results, indent=1) + "\n")
+        path.write_text(json.dumps(results, indent=1) + "\n")
         insert(output / "README.md", report(results))
         values = {key: value for key, value in row.items() if key not in ("section", "job", "name")}
         passed = time.monotonic() - began
         print(f"{passed:6.1f} s  {row['section']}: {row['job']}: {json.dumps(values)}", flush=True)
 
-    todo = jobs(device, args.tiny)
+    done = {(row["section"], row["job"]) for row in results["rows"]}
+    todo = [job for job in jobs(device, args.tiny) if (job.section, job.name) not in done]
     print(f"{time.monotonic() - began:6.1f} s  imported; {len(todo)} rows", flush=True)
     measure(todo, began + 60 * args.minutes, finished, device)
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import gc
 import statistics
-import tempfile
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -106,7 +107,15 @@ def peak_gb(device: torch.device) -> float | None:
 
 def limit_row(name: str, device: torch.device, tiny: bool) -> Row:
     """FLOP/s of a product of two random square matrices in `bfloat16`, `TF32` or `float32`; bytes a second of a `copy`,
-    bytes read plus bytes written."""
+    read plus written; seconds of a kernel `launch`, the shortest time of an operation."""
+    if name == "launch":
+        value = torch.zeros(1, device=device)
+
+        def launch() -> None:
+            for _ in range(1000):
+                value.add_(1)
+
+        return {"name": name, "launch_seconds": seconds_of(launch, device, 0 if tiny else 0.2) / 1000}
     if name == "copy":
         size = 2**16 if tiny else 2**32
         source = torch.randint(255, (size,), dtype=torch.uint8, device=device)
@@ -190,11 +199,11 @@ class Update:
 
     Args:
         precision: `float32`, or the type of autocast.
-        compiled: compile the U-Net, as `compile.use` does.
+        compiled: mode in which the U-Net is compiled, as with `compile.use` and `compile.mode`; None: eager.
     """
 
     def __init__(
-        self, config: builders.Config, device: torch.device, clips: int, precision: str, compiled: bool
+        self, config: builders.Config, device: torch.device, clips: int, precision: str, compiled: str | None
     ) -> None:
         self.config, self.device = config, device
         self.dual = build(config, device).train()
@@ -217,8 +226,8 @@ class Update:
         self.autocast: AbstractContextManager[Any] = torch.autocast(
             device.type, torch.bfloat16, enabled=precision == "bfloat16"
         )
-        if compiled:
-            self.denoiser.unet.compile()
+        if compiled is not None:
+            self.denoiser.unet.compile(mode=compiled)
         self.inputs(clips)
 
     def inputs(self, clips: int) -> None:
@@ -264,19 +273,21 @@ def training_row(
 
     Args:
         size: of `SIZES`.
-        procedure: `published`, `float32`, `TF32`, `bfloat16` or `bfloat16, compiled`.
+        procedure: `published`, `float32`, `TF32` or `bfloat16`, the last also with `, compiled` or
+            `, compiled, CUDA graphs`.
         clips: of an update; None: the configuration's batch.
         flops: of a clip by size and kind of procedure, counted once and kept here.
     """
     config = configuration(size, tiny)
     clips = clips or config["dataset"]["batch_size"]
     flops = {} if flops is None else flops
-    published, compiled = procedure == "published", procedure.endswith("compiled")
+    published, compiled = procedure == "published", "compiled" in procedure
     update: PublishedUpdate | Update
     if published:
         update = PublishedUpdate(config, device, clips)
     else:
-        update = Update(config, device, clips, procedure.partition(",")[0], compiled)
+        mode = "reduce-overhead" if "CUDA graphs" in procedure else "default" if compiled else None
+        update = Update(config, device, clips, procedure.partition(",")[0], mode)
     counted = f"{size}, {'published' if published else 'ours'}"
     if counted not in flops:
         update.inputs(2)  # attention is counted by its products, which take more memory than the kernel
@@ -370,17 +381,24 @@ def extraction_row(device: torch.device, tiny: bool, precision: str, windows: in
     }
 
 
+PROCESS_GROUP = """
+import sys, tempfile, torch
+with tempfile.TemporaryDirectory() as folder:
+    torch.distributed.init_process_group(sys.argv[1], f"file://{folder}/store", rank=0, world_size=1)
+    values = torch.arange(4.0, device=sys.argv[2])
+    torch.distributed.all_reduce(values)
+    assert values.tolist() == [0, 1, 2, 3]
+    torch.distributed.destroy_process_group()
+"""
+
+
 def check_process_group(device: torch.device, tiny: bool) -> str:
-    """A process group of one rank sums a tensor."""
+    """A process group of one rank sums a tensor; in a process of its own, since a fault can hang it."""
     backend = "nccl" if device.type == "cuda" else "gloo"
-    with tempfile.TemporaryDirectory() as folder:
-        torch.distributed.init_process_group(backend, f"file://{folder}/store", rank=0, world_size=1)
-    try:
-        values = torch.arange(4.0, device=device)
-        torch.distributed.all_reduce(values)
-        assert values.tolist() == [0, 1, 2, 3]
-    finally:
-        torch.distributed.destroy_process_group()
+    command = [sys.executable, "-c", PROCESS_GROUP, backend, device.type]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if done.returncode:
+        raise RuntimeError((done.stderr.strip().splitlines() or ["no message"])[-1])
     return backend
 
 
@@ -411,9 +429,9 @@ def check_bfloat16(device: torch.device, tiny: bool) -> str:
     losses = []
     cpu = torch.device("cpu")
     state = {name: value.cpu() for name, value in build(config, device).state_dict().items()}
-    first = Update(config, cpu, 2, "float32", False)
+    first = Update(config, cpu, 2, "float32", None)
     for at, precision in ((cpu, "float32"), (device, "float32"), (device, "bfloat16")):
-        update = Update(config, at, 2, precision, False)
+        update = Update(config, at, 2, precision, None)
         update.dual.load_state_dict(state)
         update.z0 = first.z0.to(at)
         update.dances = {name: dance.to(at) for name, dance in first.dances.items()}
