@@ -80,10 +80,10 @@ def main() -> None:
         app(standalone_mode=True)
     except Exception as error:
         sentence = explain(error)
+        if mode.json:
+            print_json({"error": sentence or f"{type(error).__name__}: {error}"})
         if sentence is None or mode.debug:
             raise
-        if mode.json:
-            print_json({"error": sentence})
         console = Console(stderr=True)
         console.print("[red]error:[/red] ", end="")
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)

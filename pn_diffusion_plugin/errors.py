@@ -94,3 +94,8 @@ def explain(error: BaseException) -> str | None:
         name = getattr(error, "filename", None)
         return f"{name}: {_SYSTEM[code]}" if name else _SYSTEM[code]
     return str(error) if isinstance(error, OSError) else None
+
+
+def failure_text(source: object, error: BaseException) -> str:
+    """One sentence for what went wrong with one of several inputs, an unexpected error too."""
+    return explain(error) or f"{source} failed with {type(error).__name__}: {error}"

@@ -6,14 +6,16 @@ that fails does not stop the others.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 from ..data.corpora.folder import find_videos
 from ..data.features.dancers import parse_dancer
-from ..errors import UserError
+from ..errors import UserError, is_about_the_disk
 from ..models.pipeline import Edit, FeatureModel, Take, Video2Features, Video2Video
+from ..utils.files import check_writable, fit_name
 
 VIDEO, WAV = (".mp4",), (".wav", ".flac")
 
@@ -29,10 +31,15 @@ def plan_takes(
     Raises:
         UserError: a name that cannot be written, two videos of one name, or a take that would replace its video.
     """
+    for target in (output, wav):
+        if target == Path("-"):
+            raise UserError("'-' (standard output) is not supported: give the name of a file or folder")
     named: dict[Path, Path] = {}  # video → its place in an output folder
     for path in videos:
         if path.is_dir():
-            exclude = None if output.resolve() == path.resolve() else output  # results of an earlier call
+            exclude = (
+                None if os.path.realpath(output) == os.path.realpath(path) else output
+            )  # results of an earlier call
             named |= {found: found.relative_to(path) for found in find_videos(path, exclude)}
         else:
             named[path] = Path(path.name)
@@ -49,11 +56,11 @@ def plan_takes(
 
 
 def _check_files(takes: Sequence[Take]) -> None:
-    """Raise UserError unless every take has files of its own, none of which is a dance."""
-    dances = {take.video.resolve(): take.video for take in takes}
+    """Raise UserError unless every take has files of its own that can be written, none of which is a dance."""
+    dances = {os.path.realpath(take.video) for take in takes}
     owner: dict[Path, Path] = {}
     for take in takes:
-        if take.output.resolve() in dances:
+        if os.path.realpath(take.output) in dances:
             raise UserError(f"{take.output} is the dance itself: give another name or folder with -o")
         other = owner.setdefault(take.output, take.video)
         if other != take.video:
@@ -61,14 +68,16 @@ def _check_files(takes: Sequence[Take]) -> None:
                 f"{other} and {take.video} would both become {take.output}: rename one, or make their music "
                 "in two calls with different folders"
             )
+        for file in take.files:
+            check_writable(file)
 
 
 def _placer(target: Path, suffixes: tuple[str, ...], many: bool) -> Callable[[Path, str], Path]:
     """From a video's place and a take's suffix to the file that is written for it."""
     if target.suffix.lower() in suffixes and not many and not target.is_dir():
-        return lambda name, more: target.with_name(f"{target.stem}{more}{target.suffix}")
+        return lambda name, more: target.with_name(fit_name(target.stem, f"{more}{target.suffix}"))
     if target.is_dir() and target.suffix.lower() not in suffixes or not target.suffix:
-        return lambda name, more: target / name.parent / f"{name.stem}{more}{suffixes[0]}"
+        return lambda name, more: target / name.parent / fit_name(name.stem, f"{more}{suffixes[0]}")
     if many and target.suffix.lower() in suffixes:
         raise UserError(f"{target} is one file and there may be several videos: give the name of a folder")
     raise UserError(
@@ -84,7 +93,7 @@ def generate_takes(
     visual_weights: Path | None = None,
     progress: Callable[[Path, str, float, float], None] | None = None,
     dancer: str | int = "prominent",
-) -> Iterator[tuple[Path, list[Take], UserError | None]]:
+) -> Iterator[tuple[Path, list[Take], Exception | None]]:
     """Generate takes; yields each video with the takes that were written and, where one failed, the error.
 
     Args:
@@ -103,10 +112,12 @@ def generate_takes(
     for video, takes_of_video in by_video.items():
         report = None if progress is None else partial(progress, video)
         written: list[Take] = []
-        failed: UserError | None = None
+        failed: Exception | None = None
         try:
             for music in pipeline(takes_of_video, edit, dancer, report):
                 written.append(music.take)
-        except UserError as error:
+        except Exception as error:  # whatever is wrong with one video, the others get their music
+            if is_about_the_disk(error):
+                raise
             failed = error
         yield video, written, failed

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .common import check_output, command_line, finish, show
+from .common import check_output, command_line, complain, finish, show
 
 
 def evaluate(
@@ -76,4 +76,7 @@ def evaluate(
     )
     write_report(report, output)
     show(render_markdown(report))
-    finish(report)
+    left_out = report.get("left_out", {})
+    for reason in left_out.values():
+        complain(f"failed: {reason}")
+    finish(report, failed=bool(left_out))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from ..errors import UserError
+from ..errors import failure_text
 from ..utils.progress import progress_bar
 from .common import Dancer, complain, finish, say
 from .generation_options import with_generation_options
@@ -56,6 +57,13 @@ def generate(
         float | None,
         typer.Option(help="Leave the old sound beneath the music, so loud against it, e.g. -12."),
     ] = None,
+    compatible: Annotated[
+        bool,
+        typer.Option(
+            "--compatible",
+            help="Re-encode frames that some phones or browsers do not play, as H.264 (yuv420p).",
+        ),
+    ] = False,
     dancer: Dancer = "prominent",
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Leave out takes whose files are there.")
@@ -84,7 +92,9 @@ def generate(
     parse_dancer(dancer)  # what is wrong is told before a model is loaded
     takes = plan_takes(videos, output, wav, range(seed, seed + seeds))
     there = {take: skip_existing and all(file.is_file() for file in take.files) for take in takes}
-    failed = _unusable({take.video for take in takes if not there[take]})
+    warnings, failed = _look_at({take.video for take in takes if not there[take]}, compatible)
+    for warning in warnings:
+        complain(f"warning: {warning}")
     todo = [take for take in takes if not there[take] and take.video not in failed]
     made: list[Take] = []
     if todo:
@@ -92,7 +102,7 @@ def generate(
 
         model = PNDiffusion.get_pretrained(checkpoint, device)
         model.set_generation_params(**params)
-        edit = Edit(start, end, keep_audio_db)
+        edit = Edit(start, end, keep_audio_db, compatible)
         number = {video: n for n, video in enumerate(dict.fromkeys(take.video for take in todo), 1)}
         with progress_bar() as bar:
 
@@ -116,26 +126,30 @@ def generate(
                     say("wrote " + " and ".join(map(str, take.files)))
     if failed and len({take.video for take in takes}) == 1:
         raise next(iter(failed.values()))
-    for error in failed.values():
-        complain(f"failed: {error}")
+    for video, error in failed.items():
+        complain(f"failed: {failure_text(video, error)}")
     if skipped := [take for take in takes if there[take]]:
         say(f"{len(skipped)} takes were there")
     result = {
         "made": [vars(take) for take in made],
         "skipped": [vars(take) for take in skipped],
-        "failed": [{"video": video, "reason": str(error)} for video, error in failed.items()],
+        "failed": [{"video": video, "reason": failure_text(video, error)} for video, error in failed.items()],
+        "warnings": warnings,
     }
     finish(result, failed=bool(failed))
 
 
-def _unusable(videos: set[Path]) -> dict[Path, UserError]:
-    """Videos that cannot be used and why: told before a model is loaded."""
+def _look_at(videos: set[Path], compatible: bool) -> tuple[list[str], dict[Path, Exception]]:
+    """What is to be said of videos before a model is loaded: warnings, and which cannot be used and why."""
     from ..data.video.probe import probe
 
-    failed = {}
+    warnings: list[str] = []
+    failed: dict[Path, Exception] = {}
     for video in sorted(videos):
         try:
-            probe(video)
-        except UserError as error:
+            info = probe(video)
+        except Exception as error:
             failed[video] = error
-    return failed
+        else:
+            warnings += (replace(info, playback=None) if compatible else info).warnings(video)
+    return warnings, failed

@@ -23,6 +23,8 @@ import mir_eval
 import numpy as np
 from numpy.typing import NDArray
 
+from ..utils.sound import to_mono
+
 Times = NDArray[np.float64]
 
 SAMPLE_RATE = 22050
@@ -175,10 +177,10 @@ class MusicEvents:
 
 
 def as_mono(wav: object) -> NDArray[np.float32]:
-    """(N,) float32 of a wav (N,) or (C, N), channels averaged; not finite or of more axes → ValueError."""
+    """(N,) float32 of a wav (N,) or (C, N), channels mixed by `to_mono`; not finite or of more axes → ValueError."""
     array = np.asarray(wav, dtype=np.float32)
     if array.ndim == 2:
-        array = array.mean(axis=0)
+        array = to_mono(array)
     if array.ndim != 1:
         raise ValueError(f"a sound must be (N,) or (C, N), not {array.shape}")
     if not np.isfinite(array).all():

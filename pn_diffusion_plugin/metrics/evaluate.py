@@ -159,6 +159,9 @@ def evaluate_folders(
 ) -> dict[str, Any]:
     """Pair sound files by name, score them and return the report.
 
+    Clips with a file that is unreadable, silent (the reference) or too short are scored in no row; the report names
+    them with the reason under `left_out`.
+
     Args:
         reference: folder of reference music. Beside `<name>.wav` there may be `<name>.json` with `beats`
             (seconds) and `song`.
@@ -174,8 +177,7 @@ def evaluate_folders(
         leak_check: None: what the search in the training music says, "unknown" without any.
         labels, seed, split, command, seeds, quality, settings: see `evaluate_systems`.
     Raises:
-        UserError: see `evaluate_systems`; a folder without sound, a file without its partner, of another kind,
-            unreadable or too short.
+        UserError: see `evaluate_systems`; a folder without sound, a file without its partner, no clip left.
     """
     settings = settings or Settings()
     beat_tracker(
@@ -186,14 +188,21 @@ def evaluate_folders(
     )
     if ceiling is not None:
         folders["ceiling"] = ceiling
-    clips = read_clips(reference, folders, videos=videos, features=features, partial=partial)
+    left_out: dict[str, str] = {}
+    clips = read_clips(
+        reference, folders, videos=videos, features=features, partial=partial, left_out=left_out
+    )
+    sounds = read_systems(clips, folders, left_out)
+    clips = [clip for clip in clips if clip.name not in left_out]
+    if not clips:
+        raise UserError(f"no clip can be scored; the first: {next(iter(left_out.values()))}")
     learnt = None if training is None else read_training(training)
     if leak_check is None:
         nothing = "unknown: nothing is known of the training clips"
         leak_check = nothing if learnt is None else leaks(clips, learnt)
-    return evaluate_systems(
+    report = evaluate_systems(
         clips,
-        read_systems(clips, folders),
+        {system: {clip.name: of[clip.name] for clip in clips} for system, of in sounds.items()},
         labels,
         seed=seed,
         split=split,
@@ -204,3 +213,4 @@ def evaluate_folders(
         settings=settings,
         training=None if learnt is None else learnt.clips,
     )
+    return {**report, "left_out": left_out} if left_out else report

@@ -5,8 +5,9 @@ A name is a file's path below its folder, without the suffix: `a/b.wav` is `a/b`
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..data.corpora.folder import VIDEO_SUFFIXES
 from ..errors import AudioError, UserError
-from ..utils.sound import read_sound_file
+from ..utils.sound import SILENCE, read_sound_file
 from .beats import SAMPLE_RATE, Times, as_mono, as_times, resample
 from .dance import dance_beats, kinematic_beats
 from .scoring import EvaluationClip, fit_length
@@ -88,11 +89,13 @@ def read_clips(
     videos: str | Path | None = None,
     features: str | Path | None = None,
     partial: bool = False,
+    left_out: dict[str, str] | None = None,
 ) -> list[EvaluationClip]:
     """The reference clips for which there is music, with annotated beats, song and kinematic beats where
     known.
 
-    Arguments and errors as in `evaluate_folders`.
+    Arguments and errors as in `evaluate_folders`. Clips with a file that cannot be used are left out, and their names
+    and the reasons added to `left_out`; None: the first is raised.
     """
     references = find_files(reference, AUDIO_SUFFIXES, "reference music")
     found = {
@@ -114,47 +117,70 @@ def read_clips(
         names = [name for name in names if name in files]
     if not names:
         raise UserError(f"no clip of {reference} has music in every folder: the file names must be the same")
-    dances = _dances(names, videos, features)
-    clips = []
+    beats_of, partners = _dances(names, videos, features)
+    clips: list[EvaluationClip] = []
     for name in names:
-        beats, song = read_annotation(references[name].with_suffix(".json"))
-        wav = read_sound(references[name])
-        if not wav.size:
-            raise AudioError(f"{references[name]} holds no sound: give a reference that does")
-        clips.append(EvaluationClip(name, wav, SAMPLE_RATE, beats, dances.get(name), song))
+        with _leave_out(name, left_out):
+            beats, song = read_annotation(references[name].with_suffix(".json"))
+            wav = read_sound(references[name])
+            if not np.abs(wav).max(initial=0.0) > SILENCE:
+                raise AudioError(f"{references[name]} holds no sound: give a reference that does")
+            dance = beats_of(partners[name]) if name in partners else None
+            clips.append(EvaluationClip(name, wav, SAMPLE_RATE, beats, dance, song))
     return clips
 
 
+@contextlib.contextmanager
+def _leave_out(name: str, left_out: dict[str, str] | None) -> Iterator[None]:
+    """Add clip `name` and the reason to `left_out` where the block cannot read its files; None: raise."""
+    try:
+        yield
+    except UserError as error:
+        if left_out is None:
+            raise
+        left_out[name] = str(error)
+
+
 def read_systems(
-    clips: Sequence[EvaluationClip], systems: Mapping[str, str | Path]
+    clips: Sequence[EvaluationClip],
+    systems: Mapping[str, str | Path],
+    left_out: dict[str, str] | None = None,
 ) -> dict[str, dict[str, NDArray[np.float32]]]:
-    """System name → clip name → sound (N,), cut to its reference; a shorter one is a UserError naming it."""
+    """System name → clip name → sound (N,), cut to its reference; `left_out` as in `read_clips`.
+
+    Raises:
+        UserError: a sound is unreadable or shorter than its reference, and `left_out` is None.
+    """
     sounds: dict[str, dict[str, NDArray[np.float32]]] = {}
     for system, folder in systems.items():
         files = find_files(folder, AUDIO_SUFFIXES, "generated music")
-        sounds[system] = {c.name: fit_length(read_sound(files[c.name]), c, str(files[c.name])) for c in clips}
+        sounds[system] = {}
+        for clip in clips:
+            with _leave_out(clip.name, left_out):
+                path = files[clip.name]
+                sounds[system][clip.name] = fit_length(read_sound(path), clip, str(path))
     return sounds
 
 
-def _dances(names: Sequence[str], videos: str | Path | None, features: str | Path | None) -> dict[str, Times]:
-    """Kinematic beats of each clip from its feature file, else its video; empty when neither is given."""
+def _dances(
+    names: Sequence[str], videos: str | Path | None, features: str | Path | None
+) -> tuple[Callable[[Path], Times], dict[str, Path]]:
+    """How kinematic beats are read, and the file of each clip: its feature file, else its video, else none."""
     if features is not None:
-        return {
-            n: features_beats(p) for n, p in _partners(names, features, (".safetensors",), "feature file")
-        }
+        return features_beats, _partners(names, features, (".safetensors",), "feature file")
     if videos is not None:
-        return {n: video_beats(p) for n, p in _partners(names, videos, VIDEO_SUFFIXES, "video")}
-    return {}
+        return video_beats, _partners(names, videos, VIDEO_SUFFIXES, "video")
+    return features_beats, {}
 
 
 def _partners(
     names: Sequence[str], folder: str | Path, suffixes: Collection[str], kind: str
-) -> list[tuple[str, Path]]:
+) -> dict[str, Path]:
     files = find_files(folder, suffixes, f"{kind}s")
     for name in names:
         if name not in files:
             raise UserError(f"{folder} has no {kind} called {name}: add it, or leave the clip out")
-    return [(name, files[name]) for name in names]
+    return {name: files[name] for name in names}
 
 
 def features_beats(path: str | Path) -> Times:

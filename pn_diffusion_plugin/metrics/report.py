@@ -75,6 +75,8 @@ def render_markdown(report: Mapping[str, Any]) -> str:
     missing = [f"- {line}" for line in not_run_lines(rows)]
     if missing:
         parts += ["## Not run", "\n".join(missing)]
+    if report.get("left_out"):
+        parts += ["## Left out", "\n".join(f"- {name}: {why}" for name, why in report["left_out"].items())]
     return "\n\n".join(parts) + "\n"
 
 

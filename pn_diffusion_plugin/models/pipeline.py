@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from ..data.video.cut import cut_video, part_seconds
@@ -23,7 +22,8 @@ from ..data.video.mux import mux
 from ..data.video.probe import VideoInfo, probe
 from ..data.video.sound import fit_length, mix_beneath, read_audio
 from ..errors import AudioError, UserError
-from ..utils.files import atomic_path, sha256_file
+from ..utils.files import sha256_file
+from ..utils.sound import write_sound_file
 from .validation import check_length
 
 if TYPE_CHECKING:
@@ -249,8 +249,7 @@ class Video2Video(Video2Wave):
             for number, (take, wave) in enumerate(zip(takes, waves, strict=True)):
                 report(WRITE, number, len(takes))
                 if take.wav is not None:
-                    with atomic_path(take.wav) as temporary:
-                        soundfile.write(temporary, wave, rate)
+                    write_sound_file(take.wav, wave, rate)
                 sound = wave
                 if old is not None and edit.keep_audio_db is not None:
                     sound = mix_beneath(wave, fit_length(old, len(wave)), edit.keep_audio_db)

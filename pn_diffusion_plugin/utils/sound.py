@@ -1,12 +1,18 @@
-"""Sound files read block by block, and channels mixed to one."""
+"""Sound files read block by block and written whole, and channels mixed to one."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+from .files import atomic_path
+
+SILENCE = 1e-3
+"""A sound whose samples are all smaller is silent (-60 dBFS): nothing can be learnt from it or compared with it."""
 
 _BLOCK = 1 << 16  # frames
 _RATES = range(1000, 768_001)  # Hz; a damaged header says others, and resampling would make hours of a second
@@ -79,7 +85,7 @@ def read_sound_file(path: str | Path, seconds: float | None = None) -> tuple[NDA
     import soundfile
 
     blocks = []
-    with soundfile.SoundFile(path) as file:
+    with soundfile.SoundFile(os.fsencode(path)) as file:  # a str must be UTF-8
         if file.samplerate not in _RATES:
             raise OSError(f"its sample rate is {file.samplerate} Hz")
         left = None if seconds is None else round(seconds * file.samplerate)
@@ -90,3 +96,13 @@ def read_sound_file(path: str | Path, seconds: float | None = None) -> tuple[NDA
             blocks.append(block)
             left = None if left is None else left - len(block)
         return np.concatenate([np.zeros((0, file.channels), np.float32), *blocks]), int(file.samplerate)
+
+
+def write_sound_file(
+    path: str | Path, wav: NDArray[np.generic], sample_rate: int, subtype: str | None = None
+) -> None:
+    """Write samples (N,) or (N, C) as the kind of file that the suffix of `path` names, atomically."""
+    import soundfile
+
+    with atomic_path(path) as temporary:
+        soundfile.write(os.fsencode(temporary), wav, sample_rate, subtype=subtype)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,24 @@ def test_a_place_that_cannot_be_written_is_named(
 ) -> None:
     with pytest.raises(UserError, match=message):
         plan_takes([dances], tmp_path / output, None if wav is None else tmp_path / wav)
+
+
+@pytest.mark.parametrize("output", ["/dev/null", "notes.txt/out.mp4", "-"])
+def test_a_place_that_cannot_be_written_is_found_before_the_work(
+    dances: Path, output: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(dances)
+    with pytest.raises(UserError, match="give"):
+        plan_takes([Path("a.mp4")], Path(output))
+    with pytest.raises(UserError, match="give"):
+        plan_takes([Path("a.mp4")], Path("out.mp4"), Path(output))
+
+
+def test_takes_of_long_names_have_names_of_their_own(tmp_path: Path) -> None:
+    videos = [tmp_path / f"{'舞' * 82}{last}.mp4" for last in "踊舞"]
+    takes = plan_takes(videos, tmp_path / "out", tmp_path / "wavs", range(2))
+    files = [file.name for take in takes for file in take.files]
+    assert len(set(files)) == 8 and all(len(os.fsencode(name)) <= 255 for name in files)
 
 
 def test_every_setting_of_the_sampler_is_an_option() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from ffmpeg import ffmpeg
 from tiny_experiment import REPOSITORY, program, run
 from tiny_model import tiny_model
 
@@ -91,6 +92,46 @@ def test_what_is_there_is_not_made_again(made: tuple[Path, Path, dict], model: P
         lost.name,
         "mini-train-0000_seed6.wav",
     }
+
+
+def test_hard_names_and_one_failure_do_not_end_a_folder(model: Path, dances: Path, tmp_path: Path) -> None:
+    """A name of 253 bytes of which one is not UTF-8, a link to its own folder, places with a colon, a file that is no
+    video, and frames that need encoding."""
+    name = os.fsdecode(b"\xe9" + "舞".encode() * 82)
+    folder = tmp_path / "dances"
+    folder.mkdir()
+    ffmpeg(
+        "-i",
+        dances / "mini-train-0000.mp4",
+        "-c:v",
+        "libx264",
+        "-pix_fmt",
+        "yuv444p",
+        "-an",
+        folder / "a.mp4",
+    )
+    (folder / "a.mp4").rename(folder / f"{name}.mp4")
+    (folder / "text.mp4").write_text("no video")
+    (folder / "loop").symlink_to(folder)
+    result = subprocess.run(
+        [
+            program("pn-diffusion"), "generate", "dances", "-o", "12:30", "--wav", "w:1", "--seeds", "2",
+            "--compatible", "-c", str(model), "--json",
+        ],
+        cwd=tmp_path, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )  # fmt: skip
+    assert result.returncode == 1 and "Traceback" not in result.stderr, result.stderr
+    told = json.loads(result.stdout)
+    assert [Path(failed["video"]).name for failed in told["failed"]] == ["text.mp4"]
+    assert told["warnings"] == []
+    made = [(Path(take["output"]), Path(take["wav"])) for take in told["made"]]
+    assert sorted(os.listdir(tmp_path / "12:30")) == sorted(output.name for output, _ in made)
+    assert len(made) == 2 and len({output.name for output, _ in made}) == 2
+    for output, wav in made:
+        assert output.name.startswith(name[:60])
+        info = probe(tmp_path / output)
+        assert info.has_audio and info.playback is None
+        assert (tmp_path / wav).is_file()
 
 
 def test_a_part_keeps_its_old_sound(model: Path, dances: Path, tmp_path: Path) -> None:

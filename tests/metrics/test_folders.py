@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,11 @@ import pytest
 import soundfile
 
 from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, save_features
-from pn_diffusion_plugin.errors import AudioError, UserError
+from pn_diffusion_plugin.errors import UserError
 from pn_diffusion_plugin.metrics.evaluate import evaluate_folders
 from pn_diffusion_plugin.metrics.folders import read_annotation, read_clips, read_sound, read_systems
 from pn_diffusion_plugin.metrics.nulls import click_track
+from pn_diffusion_plugin.metrics.report import render_markdown
 from pn_diffusion_plugin.metrics.scoring import score_systems
 
 RATE = 22050
@@ -69,12 +71,43 @@ def test_several_systems_and_the_ceiling(folders) -> None:
     assert metrics_of(report, "ceiling")["onset_f50"]["mean"] == 1
 
 
-def test_a_shorter_file_is_named(folders) -> None:
+def ruin(reference: Path, generated: Path, name: str, kind: str) -> None:
+    path = (reference if kind in ("silent", "empty", "no json") else generated) / f"{name}.wav"
+    if kind == "short":
+        write(path, 0.5, seconds=3)
+    elif kind == "not finite":
+        soundfile.write(path, np.full(RATE * 4, np.nan, np.float32), RATE, subtype="FLOAT")
+    elif kind == "no json":
+        path.with_suffix(".json").write_text("{")
+    elif kind in ("silent", "empty"):
+        soundfile.write(path, np.zeros(RATE * 4 if kind == "silent" else 0), RATE)
+    else:
+        path.write_bytes(b"RIFFnonsense")
+
+
+@pytest.mark.parametrize(
+    ("kind", "reason"),
+    [
+        ("short", r"generated/b\.wav lasts 3\.000 s, less than its reference of 4\.000 s"),
+        ("not finite", r"generated/b\.wav cannot be read as sound .*not finite"),
+        ("damaged", r"generated/b\.wav cannot be read as sound"),
+        ("silent", r"reference/b\.wav holds no sound"),
+        ("empty", r"reference/b\.wav holds no sound"),
+        ("no json", r"reference/b\.json is not a JSON file"),
+    ],
+)
+def test_a_clip_that_cannot_be_scored_is_named_and_the_others_are_scored(
+    folders, kind: str, reason: str
+) -> None:
     reference, generated = folders
-    write(generated / "b.wav", 0.5, seconds=3)
-    with pytest.raises(
-        UserError, match=r"generated/b\.wav lasts 3\.000 s, less than its reference of 4\.000 s"
-    ):
+    ruin(reference, generated, "b", kind)
+    report = evaluate_folders(reference, {"ours": generated, "theirs": generated})
+    assert report["clips"] == 2 and list(report["left_out"]) == ["b"]
+    assert re.search(reason, report["left_out"]["b"]) and "## Left out" in render_markdown(report)
+    assert metrics_of(report, "ours")["onset_f50"]["n"] == 2
+    for name in ("a", "sub/c"):
+        ruin(reference, generated, name, kind)
+    with pytest.raises(UserError, match="no clip can be scored; the first: "):
         evaluate_folders(reference, generated)
 
 
@@ -87,17 +120,6 @@ def test_a_missing_partner_is_named_unless_partial(folders) -> None:
     write(generated / "z.wav", 0.5)
     with pytest.raises(UserError, match=r"z\.wav has no reference z"):
         evaluate_folders(reference, generated, partial=True)
-
-
-def test_unreadable_files_are_named(folders, tmp_path: Path) -> None:
-    reference, generated = folders
-    for content in (b"", b"RIFFnonsense"):
-        (generated / "a.wav").write_bytes(content)
-        with pytest.raises(AudioError, match=r"generated/a\.wav cannot be read as sound"):
-            evaluate_folders(reference, generated)
-    soundfile.write(reference / "a.wav", np.zeros(0), RATE)
-    with pytest.raises(AudioError, match=r"reference/a\.wav holds no sound"):
-        evaluate_folders(reference, generated)
 
 
 def test_wrong_folders_are_named(folders, tmp_path: Path) -> None:
@@ -137,9 +159,10 @@ def test_no_side_file_is_fine(tmp_path: Path) -> None:
 
 
 def test_sounds_are_mono_at_one_rate(tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "s.wav", np.stack([np.ones(44100), -np.ones(44100)], axis=1) * 0.5, 44100)
-    wav = read_sound(tmp_path / "s.wav")
-    assert wav.shape == (RATE,) and np.abs(wav).max() < 1e-3
+    for sign in (1, -1):  # an inverted channel does not cancel the other
+        soundfile.write(tmp_path / "s.wav", np.stack([np.ones(44100), sign * np.ones(44100)], axis=1) * 0.5, 44100)
+        wav = read_sound(tmp_path / "s.wav")
+        assert wav.shape == (RATE,) and np.abs(wav[1000:-1000]).mean() == pytest.approx(0.5, abs=1e-3)
 
 
 def test_alignment_from_feature_files(folders, tmp_path: Path) -> None:

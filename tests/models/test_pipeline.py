@@ -43,7 +43,9 @@ def test_takes_of_a_video_and_of_its_part(clip: Path, tmp_path: Path) -> None:
     assert seen[0][0] == "denoise"  # the features are in the cache
     part = Take(clip, 3, tmp_path / "part.mp4")
     (result,) = pipeline([part], Edit(start=0.2))
-    assert len(result.wave) == round(2.6 * rate) and probe(part.output).seconds == pytest.approx(2.6, abs=0.05)
+    assert len(result.wave) == round(2.6 * rate) and probe(part.output).seconds == pytest.approx(
+        2.6, abs=0.05
+    )
     assert not list(tmp_path.glob(".part-*"))
 
 
@@ -52,7 +54,7 @@ def test_takes_of_a_video_and_of_its_part(clip: Path, tmp_path: Path) -> None:
     [
         (Edit(start=1.0), "the part of .*mp4 is 1.80 s long and the model needs at least 2.56 s"),
         (Edit(start=2.0, end=1.0), "is empty"),
-        (Edit(end=9.0), "ends after the video"),
+        (Edit(end=9.0), "not within the video"),
     ],
 )
 def test_parts_that_cannot_be_used(clip: Path, tmp_path: Path, edit: Edit, message: str) -> None:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from ...utils.files import fit_name
 from .settings import Wish
 
 
@@ -51,7 +52,7 @@ def repeat_command(
 def take_name(video: str, seed: int, suffix: str) -> str:
     """File name of a take: `dance.mov`, 3, `mp4` → `dance_seed3.mp4`."""
     stem = video.rpartition(".")[0] or video
-    return f"{stem}_seed{seed}.{suffix}"
+    return fit_name(stem, f"_seed{seed}.{suffix}")
 
 
 def _number(value: Any) -> str:

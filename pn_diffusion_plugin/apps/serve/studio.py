@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from ...data.features.extraction import extract_features
@@ -20,12 +19,13 @@ from ...data.features.visual import VisualEncoder, build_visual_encoder
 from ...data.video.container import codec_name, open_media
 from ...data.video.cut import cut_video, encode_part
 from ...data.video.mux import mux
-from ...data.video.probe import VideoInfo, probe
+from ...data.video.probe import VideoInfo, playback_problem, probe
 from ...errors import UserError, VideoError
 from ...metrics.beats import SAMPLE_RATE as BEATS_RATE
 from ...metrics.beats import track_beats
 from ...models.pn_diffusion import PNDiffusion
-from ...utils.files import sha256_file
+from ...utils.files import fit_name, sha256_file
+from ...utils.sound import write_sound_file
 from .command import repeat_command, take_name
 from .jobs import Job, JobQueue
 from .pictures import Axis, take_picture
@@ -35,7 +35,7 @@ from .uploads import check_stretch, check_upload, without_folder
 from .workspace import Workspace
 
 _CLIPS_REMEMBERED = 16  # a minute of dance is half a megabyte of features
-_PLAYABLE = frozenset({"h264", "vp8", "vp9", "av1"})  # by every browser; of others a copy is made to look at
+_PLAYABLE = frozenset({"vp9", "av1"})  # by every browser; of others a copy is made to look at
 _SHOWN_SIDE = 1280
 
 FeatureKey = tuple[str, float | None, float | None, str | int, FeatureSpec]
@@ -156,7 +156,7 @@ class Studio:
         model.set_generation_params(**params)
         key = (sha256_file(video), wish.start, wish.end, wish.dancer, model.feature_spec)
         if wish.cuts:
-            part = video.with_name(f"part of {video.stem}.mp4")
+            part = video.with_name(fit_name(f"part of {video.stem}", ".mp4"))
             cut_video(video, part, wish.start or 0.0, wish.end)
             video = part
         features = self._remembered.get(key)
@@ -205,7 +205,7 @@ class Studio:
         """Write the files of a take into `folder`: `wav` (N,), under `video`, and a picture of both."""
         rate = self.models[wish.model].sample_rate
         files = {suffix: take_name(name, seed, suffix) for suffix in ("mp4", "wav", "png")}
-        soundfile.write(folder / files["wav"], wav, rate)
+        write_sound_file(folder / files["wav"], wav, rate)
         mux(video, wav, rate, folder / files["mp4"])
         return Take(
             seed=seed,
@@ -263,8 +263,9 @@ class _Watched:
 def _shown(folder: Path, take: str, wav: np.ndarray, sample_rate: int) -> str:
     """Name of a file of a take that every browser plays: the take itself, where its picture's codec is such."""
     with open_media(folder / take) as container:
-        if codec_name(container.streams.video[0]) in _PLAYABLE:
+        stream = container.streams.video[0]
+        if codec_name(stream) in _PLAYABLE or codec_name(stream) == "h264" and not playback_problem(stream):
             return take
-    name = f"shown_{take}"
+    name = fit_name(f"shown_{Path(take).stem}", ".mp4")
     encode_part(folder / take, folder / name, size=_SHOWN_SIDE, audio=wav, sample_rate=sample_rate)
     return name

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ...data.video.cut import part_seconds
 from ...data.video.probe import VideoInfo, probe
 from ...errors import UserError, VideoError
+from ...models.validation import check_length
 from .settings import ServeSettings
 
 MEGABYTE = 1e6
@@ -44,28 +46,18 @@ def check_upload(path: str | Path | None, settings: ServeSettings) -> VideoInfo:
 def check_stretch(
     name: str, info: VideoInfo, settings: ServeSettings, start: float | None, end: float | None, least: float
 ) -> tuple[float, float]:
-    """The (start, end) in seconds that is meant; None means an end of the video.
+    """The part of a video that is given music: (start, end) in seconds; None: an end of the video.
 
     Raises:
-        VideoError: not inside the video, longer than the page takes or shorter than the model's window `least`.
+        UserError: outside the video, longer than the page takes, or shorter than the model's window `least`.
     """
-    first, last = start or 0.0, info.seconds if end is None else end
-    if not 0 <= first < last or first >= info.seconds or last > info.seconds + 0.05:
-        raise VideoError(
-            f"{first:g} s to {last:g} s is asked for and {name} runs from 0 to {info.seconds:.2f} s: "
-            "give a stretch inside it"
-        )
-    last = min(last, info.seconds)
+    first, last = part_seconds(name, info, start, end)
     if last - first > settings.max_seconds:
         raise VideoError(
             f"{last - first:.0f} s of {name} is asked for and this page takes {settings.max_seconds:g} s: "
-            "choose a shorter stretch"
+            "choose a shorter part"
         )
-    if last - first < least:
-        raise VideoError(
-            f"{last - first:.2f} s of {name} is asked for and the model needs at least {least:g} s: "
-            "give a longer video or stretch"
-        )
+    check_length(f"the part of {name}" if (start, end) != (None, None) else name, last - first, least)
     return first, last
 
 

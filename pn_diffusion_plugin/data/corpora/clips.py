@@ -20,9 +20,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import soundfile
 
-from ...errors import AudioError, CorpusError, FeatureFileError, UserError, explain, is_about_the_disk
-from ...utils.files import atomic_path, sha256_file
-from ...utils.sound import read_sound_file, to_mono
+from ...errors import AudioError, CorpusError, FeatureFileError, failure_text, is_about_the_disk
+from ...utils.files import sha256_file
+from ...utils.sound import SILENCE, read_sound_file, to_mono, write_sound_file
 from ..manifest import CorpusPaths, DanceInfo
 from .folder import Labels, utf8_path
 from .locking import Run, worker_lock
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SILENCE = 1e-3  # peak of full scale (-60 dB): a sound track below it holds no music
 
 Extractor = Callable[[Path], "Features"]
 #: Creates an extractor in a worker process from the specification and a file of visual weights or None.
@@ -88,7 +87,7 @@ def is_complete(job: ClipJob) -> bool:
         info = DanceInfo.load(paths.info(job.name))
         if info.video_size != job.video.stat().st_size or info.video_sha256 != sha256_file(job.video):
             return False
-        sound = soundfile.info(paths.wav(job.name))
+        sound = soundfile.info(os.fsencode(paths.wav(job.name)))
         features = load_features(paths.features(job.name), job.spec)
     except (CorpusError, FeatureFileError, OSError, soundfile.LibsndfileError):
         return False
@@ -174,8 +173,7 @@ def write_clip(root: Path, info: DanceInfo, wav: np.ndarray, features: Features)
 
     paths = CorpusPaths(root)
     paths.info(info.name).unlink(missing_ok=True)
-    with atomic_path(paths.wav(info.name)) as temporary:
-        soundfile.write(temporary, to_16_bit(wav), info.sample_rate, subtype="PCM_16")
+    write_sound_file(paths.wav(info.name), to_16_bit(wav), info.sample_rate, subtype="PCM_16")
     save_features(paths.features(info.name), features)
     paths.fingerprint(info.name).unlink(missing_ok=True)
     info.save(paths.info(info.name))
@@ -236,19 +234,13 @@ def _run_job(job: ClipJob, make_extractor: Callable[[], Extractor]) -> Outcome:
         if _extract is None:
             _extract = make_extractor()
     except Exception as error:
-        return Outcome(_reason(error), fatal=True)
+        return Outcome(failure_text("the extractor", error), fatal=True)
     try:
         with worker_lock(job.run):
             return Outcome(frames=prepare_clip(job, _extract))
     except Exception as error:
-        return Outcome(_reason(error, job.video), fatal=is_about_the_disk(error))
-
-
-def _reason(error: Exception, video: Path | None = None) -> str:
-    if isinstance(error, UserError) or is_about_the_disk(error):
-        return str(explain(error))
-    logger.debug("unexpected error", exc_info=error)
-    return f"{video or 'the extractor'} failed with {type(error).__name__}: {error}"
+        logger.debug("%s failed", job.video, exc_info=error)
+        return Outcome(failure_text(job.video, error), fatal=is_about_the_disk(error))
 
 
 def prepare_clips(

@@ -8,6 +8,7 @@ manifests are made at the end from the JSON files of all clips.
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -403,7 +404,7 @@ def _fingerprint(paths: CorpusPaths, name: str) -> np.ndarray:
             stored = np.load(file, allow_pickle=False)
             if stored.dtype == np.int32 and stored.ndim == 2 and stored.shape[1] == 2:
                 return stored
-    wav, sample_rate = soundfile.read(paths.wav(name), dtype="float32")
+    wav, sample_rate = soundfile.read(os.fsencode(paths.wav(name)), dtype="float32")
     computed = fingerprint(wav, sample_rate)
     with atomic_path(file) as temporary:
         np.save(temporary, computed)

@@ -36,15 +36,10 @@ def part_seconds(
         UserError: the part is empty, or not within the video.
     """
     first, last = start or 0.0, info.seconds if end is None else end
-    if not 0 <= first < last or first >= info.seconds:
+    if not (0 <= first < last <= info.seconds + LENGTH_TOLERANCE and first < info.seconds):
         raise UserError(
-            f"the part from {first:g} s to {last:g} s of {video} ({info.seconds:.2f} s) is empty: "
-            "give a start before the end"
-        )
-    if last > info.seconds + LENGTH_TOLERANCE:
-        raise UserError(
-            f"the part from {first:g} s to {last:g} s of {video} ends after the video ({info.seconds:.2f} s): "
-            "give an earlier end"
+            f"the part from {first:g} s to {last:g} s of {video} is empty or not within the video (0 s to "
+            f"{info.seconds:.2f} s): give a start before the end, both within it"
         )
     return first, min(last, info.seconds)
 
@@ -125,10 +120,12 @@ def encode_part(
             if sound is not None:
                 sound.advance(last)
 
-        waiting: tuple[VideoFrame, float, float] | None = None  # till the next frame says how long it is shown
+        waiting: tuple[VideoFrame, float, float] | None = (
+            None  # till the next frame says how long it is shown
+        )
         for time, frame, aspect in decoded_frames(video, timing, start):
             at = time - start
-            after = waiting is not None and at >= seconds - lead(timing)
+            after = end is not None and waiting is not None and at >= seconds - lead(timing)
             if waiting is not None and at > lead(timing):
                 write(*waiting, seconds if after else at)
             waiting = None if after else (frame, aspect, max(at, 0.0))
@@ -193,9 +190,17 @@ class _Converter:
         with tempfile.NamedTemporaryFile(suffix=".cube") as table:
             if hdr:
                 write_table(table.name, ColorTrc(frame.color_trc))
-                steps[:0] = [("scale", {}), ("format", {"pix_fmts": "gbrp16"}), ("lut3d", {"file": table.name})]
+                steps[:0] = [
+                    ("scale", {}),
+                    ("format", {"pix_fmts": "gbrp16"}),
+                    ("lut3d", {"file": table.name}),
+                ]
             steps.append(("format", {"pix_fmts": "yuv420p"}))
-            turns = (("transpose", swap, {"dir": "cclock_flip"}), ("hflip", mirror_x, {}), ("vflip", mirror_y, {}))
+            turns = (
+                ("transpose", swap, {"dir": "cclock_flip"}),
+                ("hflip", mirror_x, {}),
+                ("vflip", mirror_y, {}),
+            )
             steps += [(name, options) for name, wanted, options in turns if wanted]
             graph = Graph()
             nodes = [graph.add("buffer", **source), *(graph.add(name, **options) for name, options in steps)]

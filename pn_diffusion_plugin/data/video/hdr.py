@@ -16,7 +16,13 @@ Array = NDArray[np.float64]
 
 SOURCE_PEAK, DISPLAY_PEAK = 1000.0, 203.0  # cd/m²
 _TABLE_SIZE = 33  # entries an axis
-_M1, _M2, _C1, _C2, _C3 = 2610 / 16384, 2523 / 32, 3424 / 4096, 2413 / 128, 2392 / 128  # of PQ (SMPTE ST 2084)
+_M1, _M2, _C1, _C2, _C3 = (
+    2610 / 16384,
+    2523 / 32,
+    3424 / 4096,
+    2413 / 128,
+    2392 / 128,
+)  # of PQ (SMPTE ST 2084)
 _A, _B, _C = 0.17883277, 0.28466892, 0.55991073  # of HLG (ITU-R BT.2100)
 _LUMINANCE = np.array([0.2627, 0.6780, 0.0593])  # BT.2020
 _TO_709 = np.array(

@@ -70,7 +70,9 @@ def _copy(
     sound.fit(timing.seconds)
     base = Fraction(stream.time_base or Fraction(1, 1000))
     zero = round(timing.zero / base)
-    tail = round((timing.seconds - timing.times[-1]) / base)  # of the last frame, in whatever order it is stored
+    tail = round(
+        (timing.seconds - timing.times[-1]) / base
+    )  # of the last frame, in whatever order it is stored
     packets = (packet for packet in source.demux(stream) if packet.size)
     for packet, dts in zip(packets, timing.dts.tolist(), strict=False):
         assert packet.pts is not None

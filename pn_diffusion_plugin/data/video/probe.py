@@ -181,7 +181,9 @@ def read_timing(path: Path) -> Timing:
     first, (last, tail) = ordered[0][0], ordered[-1]
     times = np.array([pts - first for pts, _ in ordered]) * float(base)
     frame_seconds = _frame_seconds(times, float(1 / rate))
-    if ordered == shown and tail:
+    if (
+        ordered == shown and tail * base > 0.5 * frame_seconds
+    ):  # a recorder's last frame lasts a tick of its clock
         seconds = float((last - first + tail) * base)
     else:  # with B-frames a packet's duration is that between decoding times: not of its frame, but right in their sum
         decoding = float((decoding_end - (decoding_start or 0)) * base) if len(shown) == len(packets) else 0.0

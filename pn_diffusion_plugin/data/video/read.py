@@ -49,7 +49,9 @@ def read_frames(
     wanted = start + np.arange(count) / fps + lead(timing)
     scaler = VideoReformatter()
     shown: VideoFrame | None = None
-    image: np.ndarray | None = None  # of `shown`, converted only if it is yielded: at 60 Hz most frames are not
+    image: np.ndarray | None = (
+        None  # of `shown`, converted only if it is yielded: at 60 Hz most frames are not
+    )
     given = 0
     for time, frame, aspect in decoded_frames(path, timing, start):
         while shown is not None and given < count and wanted[given] < time:
@@ -81,7 +83,9 @@ def lead(timing: Timing) -> float:
     return 0.5 * timing.frame_seconds - _TICK
 
 
-def decoded_frames(path: Path, timing: Timing, start: float = 0.0) -> Iterator[tuple[float, VideoFrame, float]]:
+def decoded_frames(
+    path: Path, timing: Timing, start: float = 0.0
+) -> Iterator[tuple[float, VideoFrame, float]]:
     """Every decodable frame, from the key frame before `start` on.
 
     Yields:

@@ -142,7 +142,7 @@ def test_wishes_that_cannot_be_are_told_at_once(studio: Studio, model: str, clip
     upload = send(studio, clip)
     for video, wish, told in (
         (upload, Wish("mini"), "there is no model mini here"),
-        (upload, Wish(model, end=99.0), "give a stretch inside it"),
+        (upload, Wish(model, end=99.0), "give a start before the end, both within it"),
         (clip, Wish(model), "not one that was sent here"),
         (None, Wish(model), "there is no video yet"),
     ):

@@ -74,16 +74,16 @@ def test_a_stretch_inside_the_video(
     "start, end, told",
     [
         (None, None, "30 s of a is asked for and this page takes 20 s"),
-        (-1.0, 10.0, "give a stretch inside it"),
-        (10.0, 10.0, "give a stretch inside it"),
-        (29.0, 31.0, "give a stretch inside it"),
-        (31.0, 40.0, "give a stretch inside it"),
-        (float("nan"), 10.0, "give a stretch inside it"),
-        (1.0, 4.0, "3.00 s of a is asked for and the model needs at least 5.2 s"),
+        (-1.0, 10.0, "give a start before the end, both within it"),
+        (10.0, 10.0, "give a start before the end, both within it"),
+        (29.0, 31.0, "give a start before the end, both within it"),
+        (31.0, 40.0, "give a start before the end, both within it"),
+        (float("nan"), 10.0, "give a start before the end, both within it"),
+        (1.0, 4.0, "the part of a is 3.00 s long and the model needs at least 5.2 s"),
     ],
 )
 def test_a_stretch_that_cannot_be(start: float | None, end: float | None, told: str) -> None:
-    with pytest.raises(VideoError, match=told):
+    with pytest.raises(UserError, match=told):
         check_stretch("a", INFO, SETTINGS, start, end, least=5.2)
 
 

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pn_diffusion_plugin.data.video.cut import cut_video
+from pn_diffusion_plugin.apps.serve.settings import ServeSettings
+from pn_diffusion_plugin.apps.serve.uploads import check_stretch
+from pn_diffusion_plugin.data.video.cut import cut_video, part_seconds
 from pn_diffusion_plugin.data.video.probe import probe
 from pn_diffusion_plugin.data.video.read import read_frames
 from pn_diffusion_plugin.data.video.sound import mix_beneath, read_audio
 from pn_diffusion_plugin.data.video.write import write_video
 from pn_diffusion_plugin.errors import UserError
+from pn_diffusion_plugin.models.validation import check_length
+from pn_diffusion_plugin.sequence import LENGTH_TOLERANCE
 
 FPS, RATE = 25, 22050
 
@@ -49,19 +53,30 @@ def test_a_part_of_a_silent_video_is_silent(clip: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("start", "end", "message"),
-    [
-        (1.0, 1.0, "is empty: give a start before the end"),
-        (3.0, None, "is empty"),
-        (0.0, 2.5, "ends after the video"),
-    ],
+    ("start", "end"), [(1.0, 1.0), (3.0, None), (0.0, 2.5), (-1.0, 1.0), (float("nan"), 1.0)]
 )
 def test_a_part_that_is_not_there_is_refused(
-    clip: Path, tmp_path: Path, start: float, end: float | None, message: str
+    clip: Path, tmp_path: Path, start: float, end: float | None
 ) -> None:
-    with pytest.raises(UserError, match=message):
+    with pytest.raises(UserError, match=r"not within the video \(0 s to 2\.00 s\): give a start"):
         cut_video(clip, tmp_path / "part.mp4", start, end)
     assert not list(tmp_path.iterdir())
+
+
+def test_one_tolerance_for_ends_after_the_video_and_parts_shorter_than_a_window(clip: Path) -> None:
+    """The command, the page and the Python class share it."""
+    info = probe(clip)
+    assert part_seconds(clip, info, None, 2 + 0.9 * LENGTH_TOLERANCE) == (0.0, info.seconds)
+    with pytest.raises(UserError):
+        part_seconds(clip, info, None, 2 + 1.1 * LENGTH_TOLERANCE)
+    check_length("clip", 2.0, 2 + 0.9 * LENGTH_TOLERANCE)
+    assert check_stretch("clip", info, ServeSettings(), None, None, 2 + 0.9 * LENGTH_TOLERANCE) == (0.0, 2.0)
+    for check in (
+        lambda window: check_length("clip", 2.0, window),
+        lambda window: check_stretch("clip", info, ServeSettings(), None, None, window),
+    ):
+        with pytest.raises(UserError, match="needs at least"):
+            check(2 + 1.1 * LENGTH_TOLERANCE)
 
 
 def test_the_sound_beneath_has_the_level_asked_for() -> None:

@@ -10,6 +10,7 @@ import av
 import av.logging
 import numpy as np
 import pytest
+from ffmpeg import BARS, ffmpeg
 
 from pn_diffusion_plugin.data.video.mux import mux
 from pn_diffusion_plugin.data.video.probe import probe
@@ -157,6 +158,23 @@ def test_stereo_is_averaged(tmp_path: Path) -> None:
     mono = clicks(1.0, (0.5,))
     write_video(tmp_path / "a.mp4", counting(25), 25, np.stack([mono, 0 * mono]), RATE, audio_codec="alac")
     np.testing.assert_allclose(read_audio(tmp_path / "a.mp4", RATE), mono / 2, atol=1e-4)
+
+
+def test_the_channels_of_a_track_are_mixed_by_their_names(tmp_path: Path) -> None:
+    """AAC stores the centre first; the layout says so."""
+    path = tmp_path / "a.mp4"
+    sources = [
+        f"-f lavfi -i sine=frequency={f}:sample_rate=44100:duration=1".split() for f in (200, 400, 600)
+    ]
+    ffmpeg(
+        *BARS, *sum(sources, []), "-filter_complex", "[1:a][2:a][3:a]join=inputs=3:channel_layout=5.1:"
+        "map=0.0-FL|1.0-FR|2.0-FC|0.0-LFE|0.0-BL|1.0-BR[a]", "-map", "0:v", "-map", "[a]", "-c:v", "libx264",
+        "-c:a", "aac", "-b:a", "512k", path,
+    )  # fmt: skip
+    wav = read_audio(path, 44100)
+    spectrum = np.abs(np.fft.rfft(wav, 44100)) * 2 / 44100
+    left = (1 + 0.5**0.5) / 2
+    np.testing.assert_allclose(spectrum[[200, 400, 600]] / 0.125, [left, left, 0.5**0.5], rtol=0.05)
 
 
 def test_sound_is_as_long_as_the_picture_whatever_was_given(tmp_path: Path) -> None:
