@@ -27,7 +27,7 @@ from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from .configs import composed
 from .counts import counting, parts_of
 from .procedure_sampling import STREAMS, ReferenceSampling
-from .procedure_training import ReferenceTraining
+from .procedure_training import ReferenceTraining, adamw
 
 Row = dict[str, Any]
 
@@ -212,15 +212,7 @@ class Update:
             self.vae = builders.build_vae(config)
         self.sequence = builders.build_sequence(config)
         self.objective = builders.build_objective(config, builders.build_schedule(config))
-        optim = config["optim"]
-        self.optimizer = torch.optim.AdamW(
-            self.dual.parameters(),
-            optim["lr"],
-            betas=tuple(optim["adam"]["betas"]),
-            eps=optim["adam"]["eps"],
-            weight_decay=optim["adam"]["weight_decay"],
-            fused=True,
-        )
+        self.optimizer = adamw(config, self.dual, fused=True)
         self.weights = list(self.dual.parameters())
         self.averages = [weight.detach().clone() for weight in self.weights]
         self.autocast: AbstractContextManager[Any] = torch.autocast(

@@ -32,7 +32,6 @@ LADDER: dict[str, dict[str, Any]] = {
     "ours, 20 steps, bfloat16": {"steps": 20, "precision": "bfloat16"},
     "ours, 20 steps, bfloat16, channels last": {"steps": 20, **FAST},
     "ours, 20 steps, bfloat16, channels last, compiled": {"steps": 20, **FAST, "compile": True},
-    "ours, 10 steps, bfloat16, channels last": {"steps": 10, **FAST},
     "ours, 4 steps, bfloat16, channels last": {"steps": 4, **FAST},
 }
 DENOISING, DECODING, INVERSION = "denoising", "decoding", "inversion"

@@ -8,9 +8,8 @@
   kinematic beats found by BlazePose with the music's beats, and with beats half a period late;
 - music: long-term spectrum (share of the energy in octaves, dB), crest factor, onsets a second; distance of every song
   to its nearest neighbour (`metrics/memorisation.py`; below 0.1 is a copy). `--real` adds the same of other music;
-- keypoints: errors of BlazePose's keypoints by joint, how well kinematic beats of true, found and estimated keypoints
-  match the music's beats, and how fast the three move; `--write` stores the errors for `prepare generated --keypoints`
-  (`corpora/generated/errors.json`). 6 s of one core a clip.
+- keypoints: alignment of the kinematic beats of true, found and estimated keypoints with the music's beats, and the
+  speed of the three; `--write` stores BlazePose's errors in `corpora/generated/errors.json`. 6 s of one core a clip.
 
 Writes `report.json`.
 """
@@ -144,7 +143,6 @@ def keypoints(count: int, write: bool) -> dict[str, Any]:
     """Errors of BlazePose's keypoints; alignment and speed of true, found and estimated ones."""
     from pn_diffusion_plugin.data.corpora.generated import estimate
     from pn_diffusion_plugin.data.features.pose import POSE_SIDE, PoseExtractor
-    from pn_diffusion_plugin.data.skeleton import JOINT_NAMES
     from pn_diffusion_plugin.data.video.read import read_frames
     from pn_diffusion_plugin.metrics.dance import dance_music_alignment, joint_speed, kinematic_beats
 
@@ -170,14 +168,6 @@ def keypoints(count: int, write: bool) -> dict[str, Any]:
             alignment = dance_music_alignment(dance, plan.score.beats())
             rows[name].append((*alignment, *np.percentile(speed, (10, 50, 90))))
     return {
-        "shared": float(errors.shared),
-        "offset, pose, jitter, reach (1/1000 body heights)": {
-            name: [
-                round(1000 * float(part[i]), 1)
-                for part in (errors.offset, errors.pose, errors.jitter, errors.reach)
-            ]
-            for i, name in enumerate(JOINT_NAMES)
-        },
         "dance to music, music to dance, speed (body heights/s, 10, 50, 90 %)": {
             name: np.nanmean(values, axis=0).round(3).tolist() for name, values in rows.items()
         },

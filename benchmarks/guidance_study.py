@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -158,14 +157,12 @@ def main() -> None:
     for label, source in named.items():
         if result["models"].get(label, {}).get("source") == source:
             continue
-        begin = time.monotonic()
         model = PNDiffusion.get_pretrained(source)
         window = model.sequence.seconds
         taken = clips if args.whole else [cut(c, (c.info.seconds - window) / 2, window) for c in clips]
         rows = run_model(model, taken, cells, args.evaluations, args.rescale)
-        result["models"][label] = {"source": source, "rows": rows, "seconds": time.monotonic() - begin}
+        result["models"][label] = {"source": source, "rows": rows}
         write_json(json_path, result)
-        print(f"{label}: {time.monotonic() - begin:.0f} s", flush=True)
     with atomic_path(args.output.with_suffix(".md")) as temporary:
         temporary.write_text(render(result), encoding="utf-8")
     print(render(result))

@@ -32,6 +32,13 @@ class Draws(NamedTuple):
     dropped: torch.Tensor  # clips trained without their dance, (B,) of bool
 
 
+def adamw(config: builders.Config, module: nn.Module, fused: bool) -> torch.optim.AdamW:
+    """The configured optimiser, with one kernel for all weights or one step a tensor."""
+    optim, adam = config["optim"], config["optim"]["adam"]
+    arguments = {"betas": tuple(adam["betas"]), "eps": adam["eps"], "weight_decay": adam["weight_decay"]}
+    return torch.optim.AdamW(module.parameters(), optim["lr"], **arguments, foreach=False, fused=fused)
+
+
 class ReferenceTraining:
     """The published training step.
 
@@ -48,18 +55,9 @@ class ReferenceTraining:
         self.device = next(dual.parameters()).device
         self.mel, self.sequence = builders.build_mel(config).to(self.device), builders.build_sequence(config)
         self.objective = builders.build_objective(config, builders.build_schedule(config))
-        optim, adam = config["optim"], config["optim"]["adam"]
-        self.optimizer = torch.optim.AdamW(
-            dual.parameters(),
-            optim["lr"],
-            betas=tuple(adam["betas"]),
-            eps=adam["eps"],
-            weight_decay=adam["weight_decay"],
-            foreach=False,
-            fused=False,
-        )
+        self.optimizer = adamw(config, dual, fused=False)
         self.lr_scheduler: Any = None
-        self.decay: float = optim["ema"]["decay"]
+        self.decay: float = config["optim"]["ema"]["decay"]
         self.average = {name: value.detach().clone() for name, value in dual.named_parameters()}
 
     def draw(self, clips: int, generator: torch.Generator | None = None) -> Draws:
