@@ -84,7 +84,11 @@ def run_model(
     systems: dict[str, dict[str, np.ndarray]] = {}
     for w, g in possible(model, cells):
         model.set_generation_params(
-            steps=evaluations // branches((w, g)), negative_guidance=w, guidance=g, guidance_rescale=rescale
+            steps=evaluations // branches((w, g)),
+            negative_guidance=w if g == 1 else 0.0,
+            negative_cfg=0.0 if g == 1 else w,
+            guidance=g,
+            guidance_rescale=rescale,
         )
         waves = model.generate_from_features(features, list(range(len(clips))))
         systems[name(w, g)] = {

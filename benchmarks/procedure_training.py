@@ -101,7 +101,7 @@ class ReferenceTraining:
         """f(z, t, c) of one stream; encodes its dance."""
         denoiser = self.dual.denoiser
         condition = self.dual.provider({name: tokenized[name]})[name]
-        if name == POSITIVE or self.objective.negative_latent == "mirrored":
+        if name == POSITIVE or self.objective.name == "mirrored":
             condition = denoiser.drop(condition, dropped)
         return denoiser(z, t, condition, branch=STREAMS.index(name))
 

@@ -106,7 +106,8 @@ def guidance(launcher: Launcher, batch_size: int, evaluations: int = 48) -> None
     for g in (1, 2, 4):
         for w in (0, 0.25, 0.5, 1, 2):
             steps = evaluations // (1 + (g != 1) + (w != 0))
-            sampling = {"guidance": g, "negative_guidance": w, "steps": steps}
+            negative = "negative_guidance" if g == 1 else "negative_cfg"
+            sampling = {"guidance": g, negative: w, "steps": steps}
             _evaluate(launcher, base, source, sampling)
 
 

@@ -74,7 +74,8 @@ def test_guidance_is_compared_at_equal_numbers_of_evaluations() -> None:
     base, *others = cells("mini.guidance")
     for sheep in others:
         cfg = sheep.xp.cfg
-        branches = 1 + (cfg.sampling.guidance != 1) + (cfg.sampling.negative_guidance != 0)
+        negative = cfg.sampling.negative_guidance + cfg.sampling.negative_cfg
+        branches = 1 + (cfg.sampling.guidance != 1) + (negative != 0)
         assert cfg.sampling.steps * branches == 48
         assert cfg.continue_from == f"//sig/{base.xp.sig}"
 

@@ -24,6 +24,7 @@ OPTIONS: dict[str, Any] = {
     "steps": _option(int, "Denoising steps."),
     "guidance": _option(float, "Classifier-free guidance; 1: off."),
     "negative_guidance": _option(float, "Push away from the negative dance; 0: off."),
+    "negative_cfg": _option(float, "The negative dance in classifier-free guidance; 0: off."),
     "guidance_rescale": _option(float, "Share of the contrast that guidance adds to be taken back, 0 to 1."),
     "guidance_from": _option(float, "Share of the timesteps at which guidance begins; 1: pure noise."),
     "guidance_until": _option(float, "… and ends, 0 to 1."),

@@ -6,6 +6,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from .condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
 from .dance_attributes import DanceAttributes
 from .features.feature_file import Features, load_features
 from .manifest import CorpusPaths, DanceInfo, corpus_root, load_manifest
-from .negatives import NEGATIVE_CUES, random_shift, shifted_dance
+from .negatives import TrainingSegment, get_cue
 
 if TYPE_CHECKING:
     from .features.feature_file import FeatureSpec
@@ -141,8 +142,6 @@ class DanceDataset(InfoAudioDataset):
         cache_bytes: int = 1 << 30,
         **kwargs: Any,
     ):
-        if negative_cue not in NEGATIVE_CUES:
-            raise UserError(f"negative_cue={negative_cue!r}: give one of {', '.join(NEGATIVE_CUES)}")
         kwargs = {"sample_rate": 22050, "channels": 1, "return_info": True, **kwargs}
         if not meta:
             raise CorpusError("the dataset has no clips: give a manifest that lists some")
@@ -155,7 +154,7 @@ class DanceDataset(InfoAudioDataset):
         self.start_every = start_every
         #: Replaces the sound of a segment, e.g. by its latent; returns it with the number of unpadded samples.
         self.latents: Callable[[AudioMeta, float], tuple[torch.Tensor, int]] | None = None
-        self.negative_cue = negative_cue
+        self.negative_cue = get_cue(negative_cue)
         self.augment, self.seed = augment, seed
         self._features = FeatureCache(cache_bytes, expect)
         self._infos: dict[str, tuple[DanceInfo, CorpusPaths]] = {}
@@ -303,11 +302,15 @@ class DanceDataset(InfoAudioDataset):
             beats=_beats_within(clip.beats, info.seek_time, seconds),
         )
         if self.load_features:
-            change = self._change(index)
-            pair = dance_conditions(self._features(features), info.seek_time, seconds, features, change)
-            segment.dance = {POSITIVE: pair[0], NEGATIVE: pair[1]}
-            if self.negative_cue != "reversed":
-                segment.dance[NEGATIVE] = self._other_negative(segment, seconds, index, change)
+            change, start = self._change(index), info.seek_time
+            of_clip = self._features(features)
+            positive, backward = dance_conditions(of_clip, start, seconds, features, change)
+            cue_segment = TrainingSegment(
+                of_clip, start, seconds, backward, features, change, partial(self._other_song, segment)
+            )
+            epoch = self._drawn_epoch
+            rng = np.random.default_rng(None if epoch is None else [epoch, index])
+            segment.dance = {POSITIVE: positive, NEGATIVE: self.negative_cue.for_training(cue_segment, rng)}
         return segment
 
     @property
@@ -324,26 +327,10 @@ class DanceDataset(InfoAudioDataset):
             return self.augment.change(int(np.random.default_rng().integers(2**63)))
         return self.augment.change(self.seed, epoch, index)
 
-    def _other_negative(
-        self, segment: DanceSegmentInfo, seconds: float, index: int, change: Change | None
-    ) -> DanceCondition:
-        """The negative of a segment for `shifted` and `mismatched`, with the augmentation of its positive."""
-        epoch = self._drawn_epoch
-        rng = np.random.default_rng() if epoch is None else np.random.default_rng([epoch, index])
-        if self.negative_cue == "shifted":
-            assert segment.features is not None
-            features = self._features(segment.features)
-            shift = random_shift(rng)
-            return shifted_dance(features, segment.seek_time, seconds, shift, segment.features, change)
-        clip, paths = self._other_song(segment, rng)
-        start = rng.uniform(0, max(clip.seconds - seconds, 0))
-        path = paths.features(clip.name)
-        return dance_conditions(self._features(path), start, seconds, path, change)[0]
-
     def _other_song(
         self, segment: DanceSegmentInfo, rng: np.random.Generator
-    ) -> tuple[DanceInfo, CorpusPaths]:
-        """Draw a clip with another song than the segment's from the manifest.
+    ) -> tuple[Features, float, Path]:
+        """Draw a clip of the manifest with another song than the segment's: features, seconds, feature file.
 
         Raises:
             CorpusError: there is none.
@@ -351,7 +338,8 @@ class DanceDataset(InfoAudioDataset):
         for number in rng.permutation(len(self.meta)):
             clip, paths = self._clip(self.meta[number].path)
             if clip.name != segment.name and (clip.song is None or clip.song != segment.song):
-                return clip, paths
+                path = paths.features(clip.name)
+                return self._features(path), clip.seconds, path
         raise CorpusError(
             f"all {len(self.meta)} clips of the manifest have the song of {segment.name}: negative_cue=mismatched "
             "needs another one"

@@ -14,13 +14,16 @@ import torch
 from ..data.features.feature_file import FeatureSpec
 from ..data.features.streams import stream_dim
 from ..data.features.visual import visual_dim
+from ..data.negatives import NEGATIVE_MUSIC, NegativeCue, get_cue
 from ..errors import UserError
 from ..modules.dance_encoder import DanceEncoder
 from ..modules.dance_streams import DanceEmbedder, DanceStreams
-from ..modules.diffusion import BiDirectionalObjective, NoiseSchedule
 from ..modules.mel import MelSpectrogram
+from ..modules.objective import Objective
+from ..modules.readings import get_reading
+from ..modules.schedule import NoiseSchedule
 from ..sequence import SequenceConfig
-from .dual import DualDiffusion, StoredDance
+from .dual import DualDiffusion, FixedNegative
 from .latent_diffusion import LatentDiffusion
 from .mel_vae import MelVAE
 from .vocoders.griffin_lim import VOCODERS, GriffinLim
@@ -80,11 +83,42 @@ def build_schedule(config: Config) -> NoiseSchedule:
     return NoiseSchedule(**config["diffusion"])
 
 
-def build_objective(config: Config, schedule: NoiseSchedule) -> BiDirectionalObjective:
-    """The bi-directional objective in the reading that `negative.latent` names."""
-    return BiDirectionalObjective(
-        schedule, alpha=config["negative"]["alpha"], negative_latent=config["negative"]["latent"]
-    )
+def build_objective(config: Config, schedule: NoiseSchedule) -> Objective:
+    """Training objective: the reading that `negative.latent` names.
+
+    Raises:
+        UserError: an unknown name, a weight outside its range, or keys of `negative` that exclude each other.
+    """
+    negative = config["negative"]
+    cue, music = build_cue(config), negative.get("music", "same")
+    try:
+        reading = get_reading(negative["latent"])
+        options = {key: negative[key] for key in reading.options if key in negative}
+        objective = reading(schedule, negative["alpha"], **options)
+    except ValueError as error:
+        raise UserError(f"the section negative of the configuration: {error}") from error
+    if music not in NEGATIVE_MUSIC:
+        raise UserError(f"negative.music={music!r}: give one of {', '.join(NEGATIVE_MUSIC)}")
+    if music == "reversed" and (cue.name != "reversed" or not reading.takes_negative_latent):
+        raise UserError(
+            f"negative.music=reversed with negative.cue={cue.name} and negative.latent={reading.name}: it is the music "
+            "of the reversed dance, for a reading with a negative latent; give cue=reversed and latent=mirrored"
+        )
+    if negative.get("branch_flag") and not reading.takes_branch_flag:
+        raise UserError(
+            f"negative.branch_flag=true with negative.latent={reading.name}, which trains the network as one branch: "
+            "give branch_flag=false"
+        )
+    return objective
+
+
+def build_cue(config: Config) -> NegativeCue:
+    """The negative cue that `negative.cue` names.
+
+    Raises:
+        UserError: for an unknown name.
+    """
+    return get_cue(config["negative"].get("cue", "reversed"))
 
 
 def build_conditioner(config: Config, device: torch.device | str = "cpu") -> DanceEmbedder:
@@ -127,12 +161,12 @@ def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> 
         **unet,
     )
     other_dance = None
-    if config["negative"].get("cue") == "mismatched":
+    if build_cue(config).needs_stored_dance:
         if spec.streams:
             raise UserError(
                 "negative.cue=mismatched does not support features.streams: use cue=reversed or cue=shifted"
             )
-        other_dance = StoredDance(
+        other_dance = FixedNegative(
             visual_windows=sequence.visual_windows,
             visual_dim=visual_dim(spec.visual_encoder),
             pose_frames=sequence.pose_frames,

@@ -1,4 +1,4 @@
-"""Provider and denoiser as one trainable module: what the solver optimises, averages and stores."""
+"""Condition provider and denoiser as one trainable module, which the solver optimises, averages and stores."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ from torch import nn
 
 from ..data.condition import NEGATIVE, POSITIVE, DanceCondition
 from ..modules.dance_streams import DanceStreams
-from ..modules.diffusion import DualSample
+from ..modules.objective import DualSample
 from .latent_diffusion import LatentDiffusion
 
 
-class StoredDance(nn.Module):
-    """A window's length of somebody's dance, kept with the weights.
-
-    What `negative.cue: mismatched` pushes away from when music is made: a clip's result must not depend on which
-    other dances happen to be at hand.
+class FixedNegative(nn.Module):
+    """One dance of a window's length, stored with the weights: the negative condition of sampling with
+    `negative.cue: mismatched`.
 
     Args:
         visual_windows, visual_dim, pose_frames, joints: sizes of the two streams.
-        visual_rate, motion_rate: visual windows and keypoint frames a second (Hz).
-        seconds: length.
+        visual_rate, motion_rate: visual windows and keypoint frames per second (Hz).
+        seconds: length (s).
     """
 
     visual: torch.Tensor
@@ -44,15 +42,15 @@ class StoredDance(nn.Module):
         self.rates, self.seconds = (visual_rate, motion_rate), seconds
         self.register_buffer("visual", torch.zeros(1, visual_windows, visual_dim))
         self.register_buffer("motion", torch.zeros(1, pose_frames, joints, 3))
-        self.register_buffer("detected", torch.zeros(1, pose_frames))  # audiocraft's EMA takes floats alone
+        self.register_buffer("detected", torch.zeros(1, pose_frames))  # float: audiocraft's EMA needs it
 
     def store(self, dance: DanceCondition) -> None:
-        """Keep this dance (B = 1)."""
+        """Store a dance (B = 1)."""
         for name in ("visual", "motion", "detected"):
             getattr(self, name).copy_(getattr(dance, name))
 
     def condition(self) -> DanceCondition:
-        """The dance, B = 1, on the CPU as those of clips are."""
+        """The dance as a condition (B = 1) on the CPU."""
         return DanceCondition(
             visual=self.visual.cpu(),
             motion=self.motion.cpu(),
@@ -68,19 +66,19 @@ class StoredDance(nn.Module):
 
 
 class DualDiffusion(nn.Module):
-    """The dance's encoder and the U-Net it conditions, trained jointly (the paper's motion stream is).
+    """Dance encoder and U-Net, trained jointly as in the paper.
 
     Args:
-        provider: gives the conditions of both streams.
-        denoiser: the one shared U-Net f.
-        other_dance: the dance that is the negative when music is made; None: made of the clip's own dance.
+        provider: encodes the dances of both streams.
+        denoiser: the U-Net f, shared by both streams.
+        other_dance: negative dance of sampling; None: the cue derives it from the clip's own dance.
     """
 
     def __init__(
         self,
         provider: DanceStreams,
         denoiser: LatentDiffusion,
-        other_dance: StoredDance | None = None,
+        other_dance: FixedNegative | None = None,
     ) -> None:
         super().__init__()
         self.provider = provider
@@ -90,15 +88,16 @@ class DualDiffusion(nn.Module):
     def forward(
         self, sample: DualSample, tokenized: dict[str, Any], dropped: dict[str, torch.Tensor] | None = None
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """Both streams' outputs in one batched pass of encoder and U-Net.
+        """Compute both streams' outputs in one batched pass of encoder and U-Net.
 
         Args:
-            sample: noisy latents of B clips; without a negative stream only the positive one is computed.
-            tokenized: of the provider, with the streams that `sample` has.
-            dropped: clips whose condition is left out, (B,) of bool a stream.
+            sample: noisy latents of B clips.
+            tokenized: dances from the provider, of the streams that `sample` uses.
+            dropped: clips whose condition is left out, (B,) bool by stream.
 
         Returns:
-            f(z⁺, t, c⁺) and f(z⁻, t, c⁻) or None, each (B, C, F, L).
+            f(z⁺, t, c⁺), and f(z⁻, t, c⁻) or None where the negative has no row of its own, (B, C, F, L) each. Where
+            `sample.negative_rows` is given, the first holds the one row of each clip.
         """
         conditions = self.provider(tokenized)
         for name, clips in (dropped or {}).items():
@@ -109,6 +108,14 @@ class DualDiffusion(nn.Module):
         if sample.z_negative is None:
             positive = self.denoiser(sample.z_positive, sample.t, conditions[POSITIVE], one_length=one_length)
             return positive, None
+        if sample.negative_rows is not None:
+            rows = sample.negative_rows
+            z = torch.where(rows[:, None, None, None], sample.z_negative, sample.z_positive)
+            embedding, mask = (
+                torch.where(rows.reshape(-1, *[1] * (negative.dim() - 1)), negative, positive)
+                for positive, negative in zip(conditions[POSITIVE], conditions[NEGATIVE], strict=True)
+            )
+            return self.denoiser(z, sample.t, (embedding, mask), rows.long(), one_length), None
         embedding, mask = (
             torch.cat(pair) for pair in zip(conditions[POSITIVE], conditions[NEGATIVE], strict=True)
         )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import UserError
 from ..modules.guidance import Guidance
@@ -12,21 +14,31 @@ from .validation import check_possible
 from .vocoders.griffin_lim import VOCODERS
 
 
+def upgrade_sampling(sampling: Mapping[str, Any]) -> dict[str, Any]:
+    """Section `sampling` of a configuration of any version, as today's keys.
+
+    Before there was `negative_cfg`, `negative_guidance` was h wherever guidance was not 1.
+    """
+    if "negative_cfg" in sampling or sampling.get("guidance", 1) == 1:
+        return dict(sampling)
+    return {**sampling, "negative_guidance": 0.0, "negative_cfg": sampling.get("negative_guidance", 0.0)}
+
+
 @dataclass(frozen=True)
 class GenerationParams:
     """How to sample.
 
     With P, N' and O the network's estimates under the dance, the negative dance and no dance (see
-    `modules.guidance`), g = `guidance` and w or h = `negative_guidance`, what is denoised with is
+    `modules.guidance`), g = `guidance`, h = `negative_cfg` and w = `negative_guidance`, the guided estimate is
 
-        P + w (P - N')                      where guidance is 1
-        O + g (P - O) - h (N' - O)          where it is not
+        O + g (P - O) - h (N' - O) + w (P - N')
 
     Attributes:
         sampler: `ddim`, `ddpm`, `dpm++` or `unipc`.
         steps: denoising steps.
         guidance: weight g of classifier-free guidance; 1: off.
-        negative_guidance: how far to push away from the negative dance; 0: off, its branch is not computed.
+        negative_guidance: weight w of the push away from the negative dance, without the branch "no dance"; 0: off.
+        negative_cfg: weight h of the negative dance in classifier-free guidance; 0: off.
         guidance_rescale: share in [0, 1] of a guided estimate brought back to the spread that P has.
         guidance_from, guidance_until: shares of the timesteps (1: pure noise) between which there is guidance, of
             either kind; elsewhere P alone is computed.
@@ -46,6 +58,7 @@ class GenerationParams:
     steps: int = 30
     guidance: float = 1.0
     negative_guidance: float = 0.0
+    negative_cfg: float = 0.0
     guidance_rescale: float = 0.0
     guidance_from: float = 1.0
     guidance_until: float = 0.0
@@ -66,12 +79,11 @@ class GenerationParams:
             negative_latent: its reading of the negative.
             timesteps: of its schedule.
         """
-        plain = self.guidance == 1
         interval = (self.guidance_until * timesteps, self.guidance_from * timesteps)
         return Guidance(
-            w=self.negative_guidance if plain else 0.0,
+            w=self.negative_guidance,
             g=self.guidance,
-            h=0.0 if plain else self.negative_guidance,
+            h=self.negative_cfg,
             negative_latent=negative_latent,
             rescale=self.guidance_rescale,
             timesteps=None if interval == (0, timesteps) else interval,
@@ -87,6 +99,7 @@ class GenerationParams:
             ("sampler", self.sampler in SAMPLERS, f"one of {', '.join(SAMPLERS)}"),
             ("steps", 1 <= self.steps <= most_steps, f"1 to {most_steps}"),
             ("negative_guidance", self.negative_guidance >= 0, "at least 0"),
+            ("negative_cfg", self.negative_cfg >= 0, "at least 0"),
             ("guidance_rescale", 0 <= self.guidance_rescale <= 1, "0 to 1"),
             ("guidance_from", 0 <= self.guidance_from <= 1, "0 to 1"),
             (

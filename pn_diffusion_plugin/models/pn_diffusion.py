@@ -18,17 +18,16 @@ from torch import nn
 
 from ..data.condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
 from ..data.features.feature_file import Features
-from ..data.negatives import shifted_dance
 from ..data.video.probe import probe
 from ..errors import CheckpointError, PNDiffusionWarning, UserError
-from ..modules.guidance import Guidance, guided_together
+from ..modules.guidance import Guidance, guided
 from ..modules.sampling import clip_generators, sample
 from ..modules.windows import window_starts, windowed
 from ..utils.progress import ProgressCallback
 from . import builders
 from .branches import KeptConditions, prepare_branches
 from .dual import DualDiffusion
-from .generation_params import GenerationParams
+from .generation_params import GenerationParams, upgrade_sampling
 from .inference import PRECISIONS, for_inference, weight_bytes
 from .io.checkpoint import Weights, built, load_weights, made_by_configuration, save_exported
 from .latent_diffusion import Condition, LatentDiffusion
@@ -78,10 +77,10 @@ class PNDiffusion:
         self.sequence = builders.build_sequence(config)
         self.feature_spec = builders.build_feature_spec(config)
         self.negative_latent: str = config["negative"]["latent"]
-        self.negative_cue: str = config["negative"].get("cue", "reversed")
+        self.negative_cue = builders.build_cue(config)
         self.trained_negative: bool = config["negative"]["alpha"] < 1
         self._fast: tuple[tuple[str, bool, bool], LatentDiffusion, MelVAE] | None = None
-        self.set_generation_params(**config["sampling"])
+        self.set_generation_params(**upgrade_sampling(config["sampling"]))
 
     @classmethod
     def get_pretrained(cls, name_or_path: str | Path, device: torch.device | str = "cpu") -> PNDiffusion:
@@ -157,11 +156,11 @@ class PNDiffusion:
                 "spacing is leading, which never sees the pure noise that a model with zero_terminal_snr "
                 "begins with: give trailing"
             )
-        if wanted.negative_guidance and not self.trained_negative:
-            raise UserError(
-                "negative_guidance needs a model trained with negatives, and this one has alpha = 1: "
-                "leave it at 0"
-            )
+        for name in ("negative_guidance", "negative_cfg"):
+            if getattr(wanted, name) and not self.trained_negative:
+                raise UserError(
+                    f"{name} needs a model trained with negatives, and this one has alpha = 1: leave it at 0"
+                )
         if wanted.guidance != 1 and not self.config["conditioning"]["dropout"]:
             raise UserError(
                 "guidance needs a model trained with conditioning.dropout, and this one never saw a clip "
@@ -300,24 +299,23 @@ class PNDiffusion:
         return self.params.guidance_rule(self.negative_latent, self.schedule.num_train_timesteps)
 
     def _streams(self) -> tuple[str, ...]:
-        return (POSITIVE, NEGATIVE) if self.params.negative_guidance else (POSITIVE,)
+        return (POSITIVE, NEGATIVE) if "negative" in self.guidance_rule().branches else (POSITIVE,)
 
     def _window_hop(self) -> int:
         return max(1, round(self.sequence.latent_columns * (1 - self.params.overlap)))
 
     def _window_conditions(self, features: Sequence[Features], starts: Sequence[int]) -> dict[str, Condition]:
         """Conditions of every window of every clip, windows first: each as in training."""
+        streams, seconds = self._streams(), self.sequence.seconds
+        stored = None if self.dual.other_dance is None else self.dual.other_dance.condition()
         dances = []
         for start in starts:
             for f in features:
                 at = start * self.sequence.column_seconds
-                positive, negative = dance_conditions(f, at, self.sequence.seconds)
-                if self.dual.other_dance is not None:
-                    negative = self.dual.other_dance.condition()
-                elif self.negative_cue == "shifted":
-                    negative = shifted_dance(f, at, self.sequence.seconds)
-                dances.append({POSITIVE: positive, NEGATIVE: negative})
-        streams = self._streams()
+                dance = {POSITIVE: dance_conditions(f, at, seconds)[0]}
+                if NEGATIVE in streams:
+                    dance[NEGATIVE] = self.negative_cue.for_sampling(f, at, seconds, stored)
+                dances.append(dance)
         return self.dual.provider(self.dual.provider.collate(dances, streams))
 
     def _latents(
@@ -372,7 +370,7 @@ class PNDiffusion:
                 on_step(evaluations)
 
         return sample(
-            guided_together(windowed(denoise_windows, window, hop, windows_per_call=per_call), guidance),
+            guided(windowed(denoise_windows, window, hop, windows_per_call=per_call), guidance),
             self.schedule,
             (len(seeds), denoiser.latent_channels, denoiser.latent_rows, columns),
             sampler=params.sampler,

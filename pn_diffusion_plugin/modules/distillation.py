@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import torch
 
-from .diffusion import NoiseSchedule
 from .sampling import sampling_timesteps
+from .schedule import NoiseSchedule
 from .windows import Denoiser
 
 CLEAN = -1

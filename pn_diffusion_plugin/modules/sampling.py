@@ -1,9 +1,9 @@
 """From noise to a clean latent, through diffusers' schedulers.
 
-A denoiser is a function of the noisy latent and the timestep only; conditions, guidance (``guided``) and
-windows (``windowed``) are wrapped around it beforehand. Every clip draws from its own generator, so that its
-latent depends neither on its place in the batch nor on the clips beside it. Latents are never clipped: a
-third of the values of a unit-variance latent lie outside [-1, 1].
+A denoiser is a function of the noisy latent and the timestep; conditions, guidance (`guidance.guided`) and windows
+(`windows.windowed`) are wrapped around it. Every clip has its own random generator, so that its latent does not depend
+on the other clips of the batch. Latents are not clipped: a third of the values of a unit-variance latent lie outside
+[-1, 1].
 """
 
 from __future__ import annotations
@@ -18,51 +18,35 @@ from diffusers.schedulers.scheduling_dpmsolver_multistep import DPMSolverMultist
 from diffusers.schedulers.scheduling_unipc_multistep import UniPCMultistepScheduler
 from diffusers.utils.torch_utils import randn_tensor
 
-from .diffusion import NoiseSchedule
-from .guidance import guided
-from .windows import Denoiser, WindowDenoiser, crossfade_weights, window_starts, windowed
-
-__all__ = [
-    "SAMPLERS",
-    "SPACINGS",
-    "Denoiser",
-    "SamplingStep",
-    "WindowDenoiser",
-    "clip_generators",
-    "crossfade_weights",
-    "guided",
-    "sample",
-    "sampling_timesteps",
-    "window_starts",
-    "windowed",
-]
+from .schedule import NoiseSchedule
+from .windows import Denoiser
 
 SAMPLERS = ("ddpm", "ddim", "dpm++", "unipc")
 SPACINGS = ("trailing", "leading")
-# sqrt(abar) of pure noise, at most, for the solvers that work with its logarithm: 4096 times more noise than latent.
+# Largest sqrt(abar) that stands for pure noise in solvers that need its logarithm: 4096 times more noise than latent.
 _LEAST_SIGNAL = 2.0**-12
 
 
 @dataclass(frozen=True)
 class SamplingStep:
-    """What a callback sees after each evaluation of the denoiser."""
+    """State passed to the callback after each evaluation of the denoiser."""
 
     index: int
     steps: int
     t: int
-    z: torch.Tensor  # noisy latent that went in (B, C, F, L)
-    z0: torch.Tensor  # clean latent that the denoiser's output means (B, C, F, L)
+    z: torch.Tensor  # noisy latent, the denoiser's input (B, C, F, L)
+    z0: torch.Tensor  # clean latent computed from the denoiser's output (B, C, F, L)
 
 
 def clip_generators(seeds: tp.Iterable[int]) -> list[torch.Generator]:
-    """One generator a clip, on the CPU, so that every device draws the same noise."""
+    """One generator per clip, on the CPU, so that the noise is the same on every device."""
     return [torch.Generator().manual_seed(seed) for seed in seeds]
 
 
 def sampling_timesteps(num_train_timesteps: int, steps: int, spacing: str = "trailing") -> list[int]:
-    """The timesteps at which a sampler asks the denoiser, noisiest first (arXiv 2305.08891, table 2).
+    """Timesteps at which a sampler evaluates the denoiser, noisiest first (arXiv 2305.08891, table 2).
 
-    ``trailing`` begins at the last timestep, pure noise, as the sampler does; ``leading`` ends at timestep 0.
+    ``trailing`` begins at the last timestep, i.e. pure noise; ``leading`` ends at timestep 0.
 
     >>> sampling_timesteps(1000, 4)
     [999, 749, 499, 249]
@@ -70,12 +54,12 @@ def sampling_timesteps(num_train_timesteps: int, steps: int, spacing: str = "tra
     [750, 500, 250, 0]
     """
     if not 1 <= steps <= num_train_timesteps:
-        raise ValueError(f"steps={steps}: give 1 to {num_train_timesteps}, the timesteps of the training")
+        raise ValueError(f"steps={steps}: give 1 to {num_train_timesteps}, the number of training timesteps")
     if spacing not in SPACINGS:
         raise ValueError(f"spacing={spacing!r}: give one of {', '.join(SPACINGS)}")
     if spacing == "leading":
         return [i * (num_train_timesteps // steps) for i in reversed(range(steps))]
-    # In integers: the rounding of a floating-point range can give a step too many.
+    # In integers: a floating-point range can return one step too many.
     return [(2 * num_train_timesteps * i + steps) // (2 * steps) - 1 for i in range(steps, 0, -1)]
 
 
@@ -96,14 +80,14 @@ def sample(
     """Denoise pure noise to clean latents.
 
     Args:
-        denoiser: (z (B, C, F, L), t (B,)) -> output of the schedule's prediction.
+        denoiser: (z (B, C, F, L), t (B,)) -> output of the schedule's prediction type.
         schedule: the one the denoiser was trained with.
         shape: (B, C, F, L).
         sampler: ``"ddpm"`` (arXiv 2006.11239), ``"ddim"`` (arXiv 2010.02502), ``"dpm++"`` (DPM-Solver++ of
             order 2, arXiv 2211.01095) or ``"unipc"`` (UniPC of order 2, arXiv 2302.04867).
         steps: evaluations of the denoiser, at most T.
-        generators: one a clip (``clip_generators``).
-        device: where the latents live.
+        generators: one per clip (``clip_generators``).
+        device: of the latents.
         callback: called after every evaluation.
         eta: noise of the DDIM sampler, from 0 (none) to 1 (as much as DDPM).
         spacing: ``"trailing"`` or ``"leading"``, see ``sampling_timesteps``.
@@ -112,19 +96,21 @@ def sample(
         z0 (B, C, F, L), float32.
 
     >>> schedule = NoiseSchedule(prediction="v", beta_schedule="cosine", zero_terminal_snr=True)
-    >>> def knows(z, t):  # that all music is silence: z0 = 0, so z is noise alone and v = signal * eps
+    >>> def silence(z, t):  # z0 = 0, so z is noise alone and v = signal * eps
     ...     signal, noise = schedule.signal_and_noise(t, z)
     ...     return signal / noise * z
-    >>> z0 = sample(knows, schedule, (2, 4, 16, 56), steps=4, generators=clip_generators([1, 2]))
+    >>> z0 = sample(silence, schedule, (2, 4, 16, 56), steps=4, generators=clip_generators([1, 2]))
     >>> bool(z0.abs().max() < 1e-4)
     True
     """
     if sampler not in SAMPLERS:
         raise ValueError(f"sampler={sampler!r}: give one of {', '.join(SAMPLERS)}")
     if len(generators) != shape[0]:
-        raise ValueError(f"{len(generators)} generators for {shape[0]} clips: give one a clip")
+        raise ValueError(f"{len(generators)} generators for {shape[0]} clips: give one per clip")
     if spacing == "leading" and schedule.zero_terminal_snr:
-        raise ValueError("spacing='leading' with zero_terminal_snr never sees pure noise: give 'trailing'")
+        raise ValueError(
+            "spacing='leading' with zero_terminal_snr does not begin at pure noise: give 'trailing'"
+        )
     timesteps = sampling_timesteps(schedule.num_train_timesteps, steps, spacing)
     device, noise = torch.device(device), list(generators)
     step = _stepper(schedule, timesteps, sampler, eta, noise)
@@ -141,14 +127,13 @@ def sample(
 def _stepper(
     schedule: NoiseSchedule, timesteps: list[int], sampler: str, eta: float, generators: list[torch.Generator]
 ) -> tp.Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]:
-    """(index of the step, output, z) -> the next z."""
+    """Return the sampler's update: (index of the step, output, z) -> next z."""
     if sampler in ("dpm++", "unipc"):
         return _multistep(schedule, timesteps, sampler)
 
-    # A schedule of only the timesteps that are visited. diffusers' DDIM takes the next timestep to be
-    # t - T // steps, which misses the visited ones (and, at the end, z0) whenever steps does not divide
-    # T. Given as abar and not as betas, because 1 - beta has no digits left where abar falls from 1e-2
-    # to 1e-9 in one step.
+    # A schedule of the visited timesteps only. diffusers' DDIM computes the next timestep as t - T // steps, which
+    # is not the next visited one (nor, at the end, z0) where steps does not divide T. Set as abar and not as betas:
+    # 1 - beta has no digits left where abar falls from 1e-2 to 1e-9 in one step.
     prediction_type = {"epsilon": "epsilon", "v": "v_prediction"}[schedule.prediction]
     kind = DDIMScheduler if sampler == "ddim" else DDPMScheduler
     solver: tp.Any = kind(
@@ -166,11 +151,11 @@ def _stepper(
 def _multistep(
     schedule: NoiseSchedule, timesteps: list[int], sampler: str
 ) -> tp.Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]:
-    """A step of order 2 in lambda = log(sqrt(abar) / sqrt(1 - abar)), from the clean latents of two steps.
+    """Second-order update in lambda = log(sqrt(abar) / sqrt(1 - abar)), from the clean latents of two steps.
 
-    Pure noise has lambda = -inf, which no difference quotient survives, so there the solver is told of a
-    little signal. What the network's output means is not left to the solver: it would read the first output,
-    too, as if that signal were in z. The first step, from one clean latent, is then DDIM's to 4 digits.
+    Pure noise has lambda = -inf, where difference quotients are undefined, so the solver gets a small signal level
+    instead. The network's output is converted to z0 here and not by the solver, which would use that signal level for
+    the first output too. The first step, from one clean latent, equals DDIM's to 4 digits.
     """
     kind = DPMSolverMultistepScheduler if sampler == "dpm++" else UniPCMultistepScheduler
     solver: tp.Any = kind(
@@ -178,7 +163,7 @@ def _multistep(
     )
     solver.set_timesteps(len(timesteps))
     abar = schedule.alphas_cumprod[timesteps].double()
-    if abar[0] == 0:  # still less than the timestep after it, or the solver divides by the nothing in between
+    if abar[0] == 0:  # keep it below the next timestep's, or the solver divides by 0
         abar[0] = min([_LEAST_SIGNAL**2, *(abar[1:2] / 4).tolist()])
     sigmas = ((1 - abar) / abar).sqrt()
     solver.timesteps = torch.tensor(timesteps)

@@ -24,10 +24,11 @@ class ClipAverages:
         self._sums: dict[str, torch.Tensor] = {}
 
     def update(self, values: Mapping[str, torch.Tensor], weight: torch.Tensor | None = None) -> None:
-        """Add values (B,) by name; a weight (B,) of 0 leaves a clip out."""
+        """Add values (B,) by name; NaN, or a weight (B,) of 0, leaves a clip out."""
         for name, value in values.items():
             value = value.detach().double()
-            counted = torch.ones_like(value) if weight is None else weight.to(value)
+            counted = (~value.isnan()).to(value) * (1 if weight is None else weight.to(value))
+            value = value.nan_to_num()
             sums = torch.stack([(value * counted).sum(), counted.sum()])
             self._sums[name] = self._sums[name] + sums if name in self._sums else sums
 

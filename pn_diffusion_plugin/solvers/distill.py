@@ -20,9 +20,9 @@ from ..models.io.checkpoint import vae_source
 from ..models.latent_diffusion import Condition
 from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion
-from ..modules.diffusion import masked_mse
 from ..modules.distillation import ProgressiveDistillation
 from ..modules.guidance import Guidance
+from ..modules.objective import masked_mse
 from ..modules.windows import Denoiser
 from .diagnostics import update_by_timestep
 from .pn_diffusion import PNDiffusionSolver

@@ -18,10 +18,9 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import nn
 from torch.nn import functional as F
 
-from ..data.condition import NEGATIVE, POSITIVE, dance_conditions
+from ..data.condition import POSITIVE, dance_conditions
 from ..data.dataset import DanceDataset, DanceSegmentInfo
 from ..data.latents import LatentStore
-from ..data.negatives import check_negative
 from ..errors import UserError
 from ..models import builders
 from ..models.io.checkpoint import load_weights
@@ -29,7 +28,7 @@ from ..models.io.summary import describe
 from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion
 from ..models.vocoders.trained import TrainedVocoder, load_vocoder
-from ..modules.diffusion import DualSample, masked_mse, reverse_music
+from ..modules.objective import DualSample, masked_mse
 from ..paths import resolve
 from .base import PluginSolver
 from .diagnostics import ClipAverages, update_by_timestep
@@ -47,6 +46,8 @@ class Draws(NamedTuple):
     eps: torch.Tensor  # noise (B, C, F, L)
     posterior: torch.Tensor  # of the autoencoder's posterior (B, C, F, L)
     dropped: torch.Tensor  # clips that lose their dance (B,) of bool
+    cue: torch.Tensor  # uniform numbers (B,) for the negative cue
+    of_objective: dict[str, torch.Tensor]  # further ones of the objective, B rows each
 
 
 class PNDiffusionSolver(PluginSolver):
@@ -62,7 +63,6 @@ class PNDiffusionSolver(PluginSolver):
 
     def build_model(self) -> None:
         super().build_model()
-        check_negative(self.config["negative"])
         self.averages = ClipAverages()
         self.sequence = builders.build_sequence(self.config)
         padding = 1 - self.sequence.samples / self.sequence.padded_samples
@@ -77,6 +77,7 @@ class PNDiffusionSolver(PluginSolver):
         self.vocoder = self._load_vocoder()
         self.schedule = builders.build_schedule(self.config)
         self.objective = builders.build_objective(self.config, self.schedule)
+        self.negative_cue = builders.build_cue(self.config)
         self.model = builders.build_dual_diffusion(self.config, self.device)
         self.inference()  # tells wrong `sampling` parameters now and not after the training
         self._fit_statistics()
@@ -164,22 +165,28 @@ class PNDiffusionSolver(PluginSolver):
         generator, clips = torch.Generator().manual_seed(seed), share.clips
         denoiser = self.model.denoiser
         shape = (clips, denoiser.latent_channels, denoiser.latent_rows, self.sequence.latent_columns)
-        draws = Draws(
-            t=self.schedule.sample_timesteps(clips, generator=generator),
-            eps=torch.randn(shape, generator=generator),
-            posterior=torch.randn(shape, generator=generator),
-            dropped=torch.rand(clips, generator=generator) < self.cfg.conditioning.dropout,
+
+        def send(values: torch.Tensor) -> torch.Tensor:
+            return self._sent(share.of(values))
+
+        return Draws(
+            t=send(self.schedule.sample_timesteps(clips, generator=generator)),
+            eps=send(torch.randn(shape, generator=generator)),
+            posterior=send(torch.randn(shape, generator=generator)),
+            dropped=send(torch.rand(clips, generator=generator) < self.cfg.conditioning.dropout),
+            cue=send(torch.rand(clips, generator=generator)),
+            of_objective={
+                name: send(values) for name, values in self.objective.draw(shape, generator).items()
+            },
         )
-        return Draws(*(self._sent(share.of(values)) for values in draws))
 
-    def _dropped(self, dropped: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Which clips lose their dance in this update, (B,) of bool a stream.
-
-        With `shared` latents only the positive stream does: without conditions its two targets are opposite.
-        """
-        if not self.objective.uses_negative or self.objective.negative_latent == "shared":
-            return {POSITIVE: dropped}
-        return {POSITIVE: dropped, NEGATIVE: dropped}
+    def _negative_latent(
+        self, z0: torch.Tensor, mask: torch.Tensor | None, u: torch.Tensor
+    ) -> torch.Tensor | None:
+        """Clean latents of the negative dance's music, where the objective uses them."""
+        if not self.objective.needs_negative_latent and self.cfg.negative.music == "same":
+            return None
+        return self.negative_cue.latent(z0, mask, self.sequence.column_seconds, u)
 
     def _mask(self, infos: list[DanceSegmentInfo]) -> torch.Tensor | None:
         """(B, 1, 1, L): 1 where there is music, 0 where a picture is padding; None where nothing is."""
@@ -191,26 +198,25 @@ class PNDiffusionSolver(PluginSolver):
 
     def run_step(self, idx: int, batch: Any, metrics: dict[str, Any]) -> dict[str, Any]:
         segments, infos = batch
-        streams = (POSITIVE, NEGATIVE) if self.objective.uses_negative else (POSITIVE,)
-        tokenized = self.model.provider.tokenize([info.to_condition_attributes() for info in infos], streams)
+        attributes = [info.to_condition_attributes() for info in infos]
+        tokenized = self.model.provider.tokenize(attributes, self.objective.streams)
         draws = self._draw(self.epoch if self.is_training else 0, idx, self.share(len(infos)))
         z0, mask = self.encode(segments, draws.posterior), self._mask(infos)
-        backward = reverse_music(z0, mask) if self.cfg.negative.music == "reversed" else None
-        sample = self.objective.corrupt(z0, draws.eps, draws.t, backward)
+        negative_latent = self._negative_latent(z0, mask, draws.cue)
+        sample = self.objective.corrupt(z0, draws.eps, draws.t, negative_latent, **draws.of_objective)
+        dropped = draws.dropped if self.is_training else None
         with self.autocast:
             positive, negative = self.model(
-                sample, tokenized, self._dropped(draws.dropped) if self.is_training else None
+                sample, tokenized, None if dropped is None else self.objective.dropped_streams(dropped)
             )
-        losses = self.objective.loss(positive, negative, sample, mask)
+        losses = self.objective.loss(positive, negative, sample, mask, dropped)
         metrics.update(losses.means())
-        by_stream = {"loss_positive": losses.positive}
-        if losses.negative is not None:
-            by_stream["loss_negative"] = losses.negative
-        update_by_timestep(self.averages, by_stream, draws.t, self.schedule.num_train_timesteps)
+        self.averages.update(losses.by_clip())
+        update_by_timestep(self.averages, losses.by_clip(), draws.t, self.schedule.num_train_timesteps)
         if self.is_training:
             self.optimize(losses.total, metrics)
         else:
-            self._watch_influence(sample, tokenized[POSITIVE], positive, mask)
+            self._watch_influence(sample.positive_only(), tokenized[POSITIVE], positive, mask)
         return metrics
 
     def _watch_influence(
@@ -221,7 +227,7 @@ class PNDiffusionSolver(PluginSolver):
             return
         others = {POSITIVE: dance.rolled(1)}
         with self.autocast:
-            answer, _ = self.model(replace(sample, z_negative=None, target_negative=None), others)
+            answer, _ = self.model(sample, others)
         change = (positive - answer).float().flatten(1).norm(dim=1)
         size = positive.float().flatten(1).norm(dim=1).clamp(min=1e-8)
         self.averages.update(
@@ -235,7 +241,7 @@ class PNDiffusionSolver(PluginSolver):
         self.averages = ClipAverages()
         metrics = super().common_train_valid(dataset_split, **kwargs)
         metrics.update(self.averages.compute())
-        if metrics.get("cosine_pn", 1.0) < -0.9 and self.objective.negative_latent == "shared":
+        if metrics.get("cosine_pn", 1.0) < -0.9 and self.objective.name == "shared":
             self.logger.warning(
                 "cosine_pn is %.2f: the network cannot tell the dance from its negative, so the two streams cancel "
                 "and its answers shrink; give a stronger negative.cue or a greater negative.alpha",

@@ -10,7 +10,7 @@ from pn_diffusion_plugin.data.condition import NEGATIVE, POSITIVE, dance_conditi
 from pn_diffusion_plugin.data.dance_attributes import DanceAttributes
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.dual import DualDiffusion
-from pn_diffusion_plugin.modules.diffusion import DualSample
+from pn_diffusion_plugin.modules.objective import DualSample
 
 Make = Callable[..., Any]
 

@@ -22,9 +22,9 @@ READINGS = [("mirrored", 1.0), ("shared", -1.0)]
 WEIGHTS = [
     {"negative_guidance": 1.5},
     {"guidance": 3.0},
-    {"guidance": 3.0, "negative_guidance": 0.5},
-    {"guidance": 2.0, "negative_guidance": 1.0},
-    {"guidance": 3.0, "negative_guidance": 0.5, "guidance_rescale": 0.7},
+    {"guidance": 3.0, "negative_cfg": 0.5},
+    {"guidance": 2.0, "negative_cfg": 1.0},
+    {"guidance": 3.0, "negative_cfg": 0.5, "guidance_rescale": 0.7},
 ]
 
 
@@ -102,12 +102,12 @@ def test_guidance_between_branches_that_all_know_the_answer_changes_nothing(
     trained, wrong = (answer, negated) if sign > 0 else (negated, answer)
     model.set_generation_params(sampler=sampler, steps=3)
     for weights in WEIGHTS:
-        model.set_generation_params(**{"guidance": 1.0, "negative_guidance": 0.0, "guidance_rescale": 0.0})
+        model.set_generation_params(**{"guidance": 1.0, "negative_cfg": 0.0, "guidance_rescale": 0.0})
         model.set_generation_params(**weights)
         unet.answers = {POSITIVE: answer, NEGATIVE: trained, "none": answer}
         assert torch.allclose(latent(model, features), z0, atol=1e-3)
         unet.answers[NEGATIVE] = wrong
-        if "negative_guidance" in weights:
+        if "negative_guidance" in weights or "negative_cfg" in weights:
             assert (latent(model, features) - z0).std() > 0.1
 
 
@@ -116,7 +116,7 @@ def test_guidance_between_branches_that_all_know_the_answer_changes_nothing(
 def test_the_formulas(
     make_model: Make, make_features: Make, reading: str, sign: float, prediction: str
 ) -> None:
-    """One step from known noise says which estimate was taken: P + w (P - N'), or O + g (P - O) - h (N' - O)."""
+    """One step from known noise shows the guided estimate, O + g (P - O) - h (N' - O) + w (P - N')."""
     features, (p, n, o) = make_features(2.56), (0.7, 0.2, -0.4)
     model, unet = knowing(make_model, features, reading, prediction)
     unet.answers = {
@@ -129,8 +129,13 @@ def test_the_formulas(
         ({}, p),
         ({"negative_guidance": 1.5}, p + 1.5 * (p - sign * n)),
         ({"negative_guidance": 0.0, "guidance": 3.0}, o + 3 * (p - o)),
-        ({"negative_guidance": 0.5, "guidance": 3.0}, o + 3 * (p - o) - 0.5 * (sign * n - o)),
-        ({"negative_guidance": 0.5, "guidance": 0.0}, o - 0.5 * (sign * n - o)),
+        ({"negative_cfg": 0.5, "guidance": 3.0}, o + 3 * (p - o) - 0.5 * (sign * n - o)),
+        ({"negative_cfg": 0.5, "guidance": 0.0}, o - 0.5 * (sign * n - o)),
+        ({"negative_cfg": 0.5, "guidance": 1.0}, p - 0.5 * (sign * n - o)),
+        (
+            {"negative_cfg": 0.5, "guidance": 3.0, "negative_guidance": 0.2},
+            o + 3 * (p - o) - 0.5 * (sign * n - o) + 0.2 * (p - sign * n),
+        ),
     ]:
         model.set_generation_params(steps=1, **weights)
         expected = model.schedule.to_z0(torch.full(SHAPE, estimate), z, t)
@@ -139,10 +144,38 @@ def test_the_formulas(
 
 def test_the_branch_flag_says_which_rows_are_negative(make_model: Make, make_features: Make) -> None:
     model = make_model({"negative.branch_flag": True})
-    model.set_generation_params(guidance=2.0, negative_guidance=0.5, steps=1, windows_per_call=6)
+    model.set_generation_params(guidance=2.0, negative_cfg=0.5, steps=1, windows_per_call=6)
     seen: list[list[int]] = []
     model.dual.denoiser.unet.register_forward_pre_hook(
         lambda _, args, kwargs: seen.append(kwargs["class_labels"].tolist()), with_kwargs=True
     )
     model.generate_from_features([make_features(5.12)])  # three windows
     assert seen == [[0, 0, 1, 1, 0, 0], [0, 1, 0]]  # dance, negative, none, of two windows and of one
+
+
+@pytest.mark.parametrize(
+    "sampling, w, h",
+    [
+        ({"guidance": 2.0, "negative_guidance": 0.5}, 0.0, 0.5),  # exported before there was negative_cfg
+        ({"guidance": 1.0, "negative_guidance": 0.5}, 0.5, 0.0),
+        ({"guidance": 2.0, "negative_guidance": 0.5, "negative_cfg": 0.0}, 0.5, 0.0),
+        ({"guidance": 2.0, "negative_guidance": 0.0, "negative_cfg": 0.3}, 0.0, 0.3),
+    ],
+)
+def test_models_of_every_version_keep_their_guidance(
+    make_model: Make, sampling: dict[str, float], w: float, h: float
+) -> None:
+    model = make_model({f"sampling.{key}": value for key, value in sampling.items()})
+    rule = model.guidance_rule()
+    assert (rule.w, rule.g, rule.h) == (w, sampling["guidance"], h)
+
+
+def test_guidance_does_not_jump_at_one(make_model: Make, make_features: Make) -> None:
+    model, features = make_model(), make_features(2.56)
+    for negative in ({"negative_guidance": 0.5}, {"negative_cfg": 0.5}):
+        model.set_generation_params(**{"negative_guidance": 0.0, "negative_cfg": 0.0, **negative})
+        found = []
+        for g in (1.0, 1.0 + 1e-6):
+            model.set_generation_params(guidance=g)
+            found.append(latent(model, features))
+        assert torch.allclose(*found, atol=1e-3)

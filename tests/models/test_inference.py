@@ -14,7 +14,7 @@ from pn_diffusion_plugin.models.inference import for_inference
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 
 Make = Callable[..., Any]
-GUIDED = {"guidance": 2.0, "negative_guidance": 0.5}
+GUIDED = {"guidance": 2.0, "negative_cfg": 0.5}
 
 
 def music(model: PNDiffusion, features: Any, **params: Any) -> tuple[torch.Tensor, torch.Tensor]:

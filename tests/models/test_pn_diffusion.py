@@ -48,7 +48,7 @@ def test_a_video_shorter_than_a_window_is_refused_by_name(model: PNDiffusion, ma
     [
         {},
         {"negative_guidance": 0.7},
-        {"guidance": 2.0, "negative_guidance": 0.5, "sampler": "ddpm"},
+        {"guidance": 2.0, "negative_cfg": 0.5, "sampler": "ddpm"},
         {"sampler": "dpm++"},
         {"sampler": "unipc", "guidance": 2.0, "guidance_rescale": 0.5},
         {"sampler": "ddim", "eta": 0.7},
@@ -124,8 +124,9 @@ def rows_seen(model: PNDiffusion, features: Features) -> list[int]:
         ({}, 1),
         ({"negative_guidance": 0.5}, 2),
         ({"guidance": 2.0}, 2),
+        ({"guidance": 2.0, "negative_cfg": 0.5}, 3),
         ({"guidance": 2.0, "negative_guidance": 0.5}, 3),
-        ({"guidance": 2.0, "negative_guidance": 1.0}, 2),  # "no dance" has the weight 1 - g + h = 0
+        ({"guidance": 2.0, "negative_cfg": 1.0}, 2),  # "no dance" has the weight 1 - g + h = 0
     ],
 )
 def test_the_branches_that_count_are_computed_in_one_call(
@@ -140,7 +141,7 @@ def test_the_branches_that_count_are_computed_in_one_call(
 def test_steps_without_guidance_take_one_branch(model: PNDiffusion, make_features: Make, most: int) -> None:
     """Timesteps 999, 749, 499 and 249: from .8 to .3 of them there is guidance."""
     features = make_features(5.12)  # three windows
-    guided = {"guidance": 2.0, "negative_guidance": 0.5}
+    guided = {"guidance": 2.0, "negative_cfg": 0.5}
     model.set_generation_params(steps=4, windows_per_call=most, **guided)
     always = latents(model, [features], [1])
     model.set_generation_params(guidance_from=0.8, guidance_until=0.3)
@@ -150,13 +151,13 @@ def test_steps_without_guidance_take_one_branch(model: PNDiffusion, make_feature
     assert not torch.allclose(sometimes, always, atol=1e-3)
     model.set_generation_params(guidance_from=0.1, guidance_until=0.0)  # at no timestep that is visited
     never = latents(model, [features], [1])
-    model.set_generation_params(guidance=1.0, negative_guidance=0.0)
+    model.set_generation_params(guidance=1.0, negative_cfg=0.0)
     assert torch.allclose(latents(model, [features], [1]), never, atol=1e-5)
     assert not torch.allclose(sometimes, never, atol=1e-3)
 
 
 @pytest.mark.parametrize("most", [1, 2, 3, 4, 7])
-@pytest.mark.parametrize("params", [{}, {"guidance": 2.0, "negative_guidance": 0.5, "guidance_rescale": 0.7}])
+@pytest.mark.parametrize("params", [{}, {"guidance": 2.0, "negative_cfg": 0.5, "guidance_rescale": 0.7}])
 def test_rows_of_a_call_are_bounded_and_change_nothing(
     model: PNDiffusion, make_features: Make, params: dict[str, Any], most: int
 ) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pn_diffusion_plugin.modules.diffusion import NoiseSchedule
 from pn_diffusion_plugin.modules.distillation import (
     CLEAN,
     ProgressiveDistillation,
@@ -13,6 +12,7 @@ from pn_diffusion_plugin.modules.distillation import (
     one_step_target,
 )
 from pn_diffusion_plugin.modules.sampling import clip_generators, sample, sampling_timesteps
+from pn_diffusion_plugin.modules.schedule import NoiseSchedule
 from pn_diffusion_plugin.modules.windows import Denoiser
 
 SCHEDULES = {

@@ -8,20 +8,17 @@ import typing as tp
 import pytest
 import torch
 
-from pn_diffusion_plugin.modules.diffusion import NoiseSchedule
-from pn_diffusion_plugin.modules.guidance import Guidance, guided_together
+from pn_diffusion_plugin.modules.guidance import Guidance, guided
+from pn_diffusion_plugin.modules.readings import READINGS
 from pn_diffusion_plugin.modules.sampling import (
     SAMPLERS,
-    Denoiser,
     SamplingStep,
     clip_generators,
-    crossfade_weights,
-    guided,
     sample,
     sampling_timesteps,
-    window_starts,
-    windowed,
 )
+from pn_diffusion_plugin.modules.schedule import NoiseSchedule
+from pn_diffusion_plugin.modules.windows import Denoiser, crossfade_weights, window_starts, windowed
 
 SCHEDULES = {
     "linear-epsilon": NoiseSchedule(),
@@ -211,6 +208,15 @@ def test_a_wrong_argument_is_named(kwargs: dict[str, tp.Any], message: str) -> N
 # ---- guidance
 
 
+def guided_by(positive: Denoiser, negative: Denoiser, none: Denoiser, **weights: tp.Any) -> Denoiser:
+    """Guidance of three denoisers, one call per branch."""
+    guidance = Guidance(**weights)
+    denoisers = {"positive": positive, "negative": negative, "none": none}
+    return guided(
+        lambda z, t: torch.stack([denoisers[name](z, t) for name in guidance.at(t).branches]), guidance
+    )
+
+
 @pytest.mark.parametrize("negative_latent, sign", [("mirrored", 1.0), ("shared", -1.0)])
 @pytest.mark.parametrize("weights", [{"w": 1.5}, {"g": 3.0, "h": 1.0}, {"g": 3.0}, {"g": 1.0, "h": 0.5}, {}])
 def test_guidance_keeps_an_oracle_exact(
@@ -220,7 +226,7 @@ def test_guidance_keeps_an_oracle_exact(
     z0 = clean()
     branches = oracle(schedule, z0), oracle(schedule, z0, sign), oracle(schedule, z0)
     for sampler in SAMPLERS:
-        denoiser = guided(*branches, negative_latent=negative_latent, **weights)
+        denoiser = guided_by(*branches, negative_latent=negative_latent, **weights)
         assert torch.allclose(run(denoiser, schedule, sampler=sampler, steps=10), z0, atol=1e-3)
 
 
@@ -233,12 +239,12 @@ def test_the_wrong_sign_breaks_an_oracle(
     z0, eps, t = clean(), clean().flip(0), torch.tensor([300, 600])
     z_t, target = schedule.add_noise(z0, eps, t), schedule.target(z0, eps, t)
     branches = oracle(schedule, z0), oracle(schedule, z0, sign), oracle(schedule, z0)
-    out = guided(*branches, negative_latent=negative_latent, **weights)(z_t, t)
+    out = guided_by(*branches, negative_latent=negative_latent, **weights)(z_t, t)
     assert (out - target).std() > 0.5 * target.std()
 
     linear = gaussian(schedule, 0.5), gaussian(schedule, 0.5, sign), gaussian(schedule, 0.5)
-    wrong = guided(*linear, negative_latent=negative_latent, **weights)
-    right = guided(*linear, negative_latent="shared" if sign < 0 else "mirrored", **weights)
+    wrong = guided_by(*linear, negative_latent=negative_latent, **weights)
+    right = guided_by(*linear, negative_latent="shared" if sign < 0 else "mirrored", **weights)
     assert run(right, schedule, (1, 4, 32, 32)).std().item() == pytest.approx(0.5, rel=0.1)
     assert run(wrong, schedule, (1, 4, 32, 32)).std().item() != pytest.approx(0.5, rel=0.3)
 
@@ -259,10 +265,10 @@ def test_branches_evaluated_together_are_the_branches(
         return torch.stack([denoisers[name](z, t) for name in guidance.branches])
 
     z, t = clean((2, 4, 8, 40)), torch.tensor([200, 800])
-    apart = guided(*denoisers.values(), negative_latent=negative_latent, **weights)(z, t)
+    apart = guided_by(*denoisers.values(), negative_latent=negative_latent, **weights)(z, t)
     for per_call in (1, 2, None):
         windows = windowed(together, 16, 8, windows_per_call=per_call)
-        assert torch.allclose(guided_together(windows, guidance)(z, t), apart, atol=1e-5)
+        assert torch.allclose(guided(windows, guidance)(z, t), apart, atol=1e-5)
 
 
 def constant_like(number: int) -> Denoiser:
@@ -278,11 +284,11 @@ def test_guidance_formulas() -> None:
     z, t = torch.zeros(1, 1, 2, 2), torch.zeros(1, dtype=torch.long)
     p, n, o = 2.0, 0.5, 1.0
     branches = constant(p), constant(n), constant(o)
-    assert guided(*branches)(z, t).mean() == p
-    assert guided(*branches, w=2.0)(z, t).mean() == p + 2 * (p - n)
-    assert guided(*branches, w=2.0, negative_latent="shared")(z, t).mean() == p + 2 * (p + n)
-    assert guided(*branches, g=3.0, h=0.5)(z, t).mean() == o + 3 * (p - o) - 0.5 * (n - o)
-    shared = guided(*branches, g=3.0, h=0.5, negative_latent="shared")
+    assert guided_by(*branches)(z, t).mean() == p
+    assert guided_by(*branches, w=2.0)(z, t).mean() == p + 2 * (p - n)
+    assert guided_by(*branches, w=2.0, negative_latent="shared")(z, t).mean() == p + 2 * (p + n)
+    assert guided_by(*branches, g=3.0, h=0.5)(z, t).mean() == o + 3 * (p - o) - 0.5 * (n - o)
+    shared = guided_by(*branches, g=3.0, h=0.5, negative_latent="shared")
     assert shared(z, t).mean() == o + 3 * (p - o) - 0.5 * (-n - o)
 
 
@@ -290,7 +296,7 @@ def test_guidance_means_the_same_for_every_prediction() -> None:
     """P + w (P - N') of v is the v of P + w (P - N') of noise: the weights sum to 1."""
     schedule, t = NoiseSchedule(prediction="v"), torch.tensor([300])
     z, p, n, o = (torch.randn(1, 2, 3, 4, generator=torch.Generator().manual_seed(i)) for i in range(4))
-    v = guided(lambda z, t: p, lambda z, t: n, lambda z, t: o, g=2.5, h=0.7)(z, t)
+    v = guided_by(lambda z, t: p, lambda z, t: n, lambda z, t: o, g=2.5, h=0.7)(z, t)
     noises = [schedule.to_eps(x, z, t) for x in (p, n, o)]
     eps = noises[2] + 2.5 * (noises[0] - noises[2]) - 0.7 * (noises[1] - noises[2])
     assert torch.allclose(schedule.to_eps(v, z, t), eps, atol=1e-5)
@@ -301,41 +307,46 @@ def test_unused_branches_are_not_evaluated() -> None:
         raise AssertionError("evaluated")
 
     z, t = torch.randn(1, 1, 2, 2), torch.zeros(1, dtype=torch.long)
-    guided(constant(1.0), never, never)(z, t)
-    guided(constant(1.0), constant(1.0), never, w=1.0)(z, t)
-    guided(constant(1.0), never, constant(1.0), g=2.0)(z, t)
+    guided_by(constant(1.0), never, never)(z, t)
+    guided_by(constant(1.0), constant(1.0), never, w=1.0)(z, t)
+    guided_by(constant(1.0), never, constant(1.0), g=2.0)(z, t)
     # Here O has the weight 1 - g + h = 0.
-    guided(constant(1.0), constant(1.0), never, g=2.0, h=1.0)(z, t)
+    guided_by(constant(1.0), constant(1.0), never, g=2.0, h=1.0)(z, t)
 
 
 def test_rescaled_guidance_has_the_contrast_of_the_positive_branch() -> None:
     z, t = clean(), torch.zeros(2, dtype=torch.long)
-    arguments: dict[str, tp.Any] = {
-        "positive": lambda z, t: z,
-        "unconditional": lambda z, t: 0.1 * z,
-        "g": 4.0,
-    }
-    plain, rescaled = guided(**arguments)(z, t), guided(**arguments, rescale=1.0)(z, t)
+    branches = (lambda z, t: z), constant(0.0), (lambda z, t: 0.1 * z)
+    plain, rescaled = guided_by(*branches, g=4.0)(z, t), guided_by(*branches, g=4.0, rescale=1.0)(z, t)
     assert plain.std() > 2 * z.std()
     assert torch.allclose(rescaled.std((1, 2, 3)), z.std((1, 2, 3)), rtol=1e-4)
-    assert torch.allclose(guided(**arguments, rescale=0.5)(z, t), (plain + rescaled) / 2, atol=1e-5)
+    assert torch.allclose(guided_by(*branches, g=4.0, rescale=0.5)(z, t), (plain + rescaled) / 2, atol=1e-5)
 
 
 @pytest.mark.parametrize(
-    "branches, kwargs",
-    [
-        (1, {"w": 1.0}),
-        (1, {"g": 2.0}),
-        (2, {"g": 2.0, "h": 1.0}),
-        (3, {"w": 1.0, "g": 2.0}),
-        (3, {"w": -1.0}),
-        (3, {"w": 1.0, "negative_latent": "reversed"}),
-        (3, {"g": 2.0, "rescale": 1.5}),
-    ],
+    "weights",
+    [{"w": -1.0}, {"h": -1.0}, {"w": 1.0, "negative_latent": "reversed"}, {"g": 2.0, "rescale": 1.5}],
 )
-def test_guidance_that_cannot_be_is_refused(branches: int, kwargs: dict[str, tp.Any]) -> None:
-    with pytest.raises(ValueError):
-        guided(*[constant(1.0)] * branches, **kwargs)
+def test_guidance_outside_its_range_is_refused(weights: dict[str, tp.Any]) -> None:
+    with pytest.raises(ValueError, match=str(list(weights.values())[-1])):
+        Guidance(**weights)
+
+
+@pytest.mark.parametrize("negative", [{"w": 0.7}, {"h": 0.7}, {"w": 0.5, "h": 0.3}])
+def test_guidance_does_not_jump_where_g_is_one(negative: dict[str, float]) -> None:
+    z, t = clean(), torch.tensor([200, 800])
+    branches = [constant_like(number) for number in range(3)]
+    at_one = guided_by(*branches, g=1.0, **negative)(z, t)
+    beside = guided_by(*branches, g=1.0 + 1e-6, **negative)(z, t)
+    assert torch.allclose(at_one, beside, atol=1e-4)
+
+
+@pytest.mark.parametrize("reading", READINGS)
+def test_the_weights_of_all_branches_sum_to_one(reading: str) -> None:
+    value = constant(2.0)
+    negative = constant(float(READINGS[reading].as_estimate(torch.tensor(2.0))))
+    out = guided_by(value, negative, value, g=2.5, h=0.7, w=0.4, negative_latent=reading)
+    assert torch.allclose(out(torch.zeros(1, 1, 2, 2), torch.zeros(1)), torch.tensor(2.0))
 
 
 # ---- windows

@@ -7,7 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pn_diffusion_plugin.modules.diffusion import NoiseSchedule
+from pn_diffusion_plugin.modules.schedule import NoiseSchedule
 from pn_diffusion_plugin.modules.windows import crossfade_weights, window_starts, windowed
 
 WINDOWS = st.integers(1, 60).flatmap(

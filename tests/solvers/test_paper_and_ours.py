@@ -74,7 +74,7 @@ def learn(solver: Any, times: int) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("system, channels", [("paper", 2), ("ours", 2 + 4), ("real", 2 + 4)])
 def test_a_step_and_a_clip(make: Callable[..., Any], system: str, channels: int) -> None:
     solver = make(system, 2.56)
-    streams = 2 if solver.objective.uses_negative else 1
+    streams = len(solver.objective.streams)
     assert streams == 2 or system != "paper"
     assert (solver.dataloaders["train"].dataset.augment is not None) == (system == "real")
     rows: list[torch.Size] = []

@@ -48,7 +48,7 @@ def test_a_batch_can_be_learned_by_heart(make_solver: MakeSolver) -> None:
 
 @pytest.mark.parametrize(
     "alpha, latent, streams",
-    [(0.6, "mirrored", 2), (0.6, "shared", 2), (1.0, "mirrored", 1)],
+    [(0.6, "mirrored", 2), (0.6, "shared", 2), (0.6, "contrast", 1), (1.0, "mirrored", 1)],
 )
 def test_the_objective_is_the_one_that_the_config_names(
     make_solver: MakeSolver, alpha: float, latent: str, streams: int
@@ -61,16 +61,32 @@ def test_the_objective_is_the_one_that_the_config_names(
     assert ("loss_negative" in metrics) == (alpha < 1)
     expected = metrics["loss_positive"]
     if alpha < 1:
-        expected = alpha * expected + (1 - alpha) * metrics["loss_negative"]
+        sign = -1 if latent == "contrast" else 1
+        expected = alpha * expected + sign * (1 - alpha) * metrics["loss_negative"]
     assert float(metrics["loss"]) == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_with_shared_latents_only_the_positive_stream_is_dropped(make_solver: MakeSolver) -> None:
     dropped = torch.tensor([True, False])
-    mirrored = make_solver("pn_diffusion")._dropped(dropped)
-    assert mirrored[POSITIVE] is dropped and mirrored[NEGATIVE] is dropped
-    assert set(make_solver("pn_diffusion", "negative.latent=shared")._dropped(dropped)) == {POSITIVE}
-    assert set(make_solver("pn_diffusion", "negative.alpha=1")._dropped(dropped)) == {POSITIVE}
+
+    def streams(*overrides: str) -> set[str]:
+        return set(make_solver("pn_diffusion", *overrides).objective.dropped_streams(dropped))
+
+    assert streams() == {POSITIVE, NEGATIVE}
+    assert streams("negative.latent=shared") == streams("negative.alpha=1") == {POSITIVE}
+
+
+def test_the_random_numbers_of_a_step_keep_their_order(make_solver: MakeSolver) -> None:
+    """A run of an earlier version, resumed, goes on with the same timesteps, noise and dropped clips."""
+    solver = make_solver("pn_diffusion")
+    draws = solver._draw(3, 5, Share(0, 1, 4))
+    seed = int(np.random.SeedSequence([solver.cfg.seed, 3, 5]).generate_state(1)[0])
+    generator = torch.Generator().manual_seed(seed)
+    assert torch.equal(draws.t, solver.schedule.sample_timesteps(4, generator=generator))
+    assert torch.equal(draws.eps, torch.randn(draws.eps.shape, generator=generator))
+    assert torch.equal(draws.posterior, torch.randn(draws.eps.shape, generator=generator))
+    dropout = solver.cfg.conditioning.dropout
+    assert torch.equal(draws.dropped, torch.rand(4, generator=generator) < dropout)
 
 
 def test_clips_are_dropped_one_by_one(make_solver: MakeSolver) -> None:
@@ -78,12 +94,16 @@ def test_clips_are_dropped_one_by_one(make_solver: MakeSolver) -> None:
     assert 10 < solver._draw(1, 0, Share(0, 1, 64)).dropped.sum() < 54
 
 
-def test_a_step_draws_the_same_numbers_however_it_is_divided(make_solver: MakeSolver) -> None:
-    solver = make_solver("pn_diffusion")
+@pytest.mark.parametrize("latent", ["mirrored", "contrast", "drawn"])
+def test_a_step_draws_the_same_numbers_however_it_is_divided(make_solver: MakeSolver, latent: str) -> None:
+    solver = make_solver("pn_diffusion", f"negative.latent={latent}")
     alone = solver._draw(1, 3, Share(0, 1, 4))
     for rank in range(2):
-        for mine, of_all in zip(solver._draw(1, 3, Share(rank, 2, 4)), alone, strict=True):
+        share = solver._draw(1, 3, Share(rank, 2, 4))
+        for mine, of_all in zip(share[:-1], alone[:-1], strict=True):
             assert torch.equal(mine, of_all[rank::2])
+        for name, of_all in alone.of_objective.items():
+            assert torch.equal(share.of_objective[name], of_all[rank::2])
     assert not torch.equal(solver._draw(1, 4, Share(0, 1, 4)).eps, alone.eps)
 
 
@@ -110,6 +130,11 @@ def test_a_negative_that_means_nothing_is_refused(make_solver: MakeSolver) -> No
         ["negative.cue=mismatched"],
         ["negative.music=reversed", "negative.branch_flag=true"],
         ["negative.cue=shifted", "negative.latent=shared"],
+        ["negative.latent=contrast"],
+        ["negative.latent=contrast", "negative.cue=shifted"],
+        ["negative.latent=contrast", "negative.cue=mismatched"],
+        ["negative.latent=drawn", "negative.branch_flag=true", "negative.alpha=0.5"],
+        ["negative.latent=comparison", "negative.cue=shifted"],
     ],
 )
 def test_every_kind_of_negative_trains_and_guides(make_solver: MakeSolver, settings: list[str]) -> None:
@@ -225,7 +250,7 @@ def test_a_damaged_feature_file_is_named(make_solver: MakeSolver, tiny_corpus: P
         make_solver("pn_diffusion", corpus=corpus)
     features = load_features(CorpusPaths(tiny_corpus).features("mini-train-0003"))
     header = features.header.__class__(**{**vars(features.header), "schema": 99})
-    save_features(path, features.__class__(header, *features._arrays()))
+    save_features(path, features.__class__(header, **features.streams))
     with pytest.raises(FeatureFileError, match=re.escape(f"{path} is of schema 99")):
         make_solver("pn_diffusion", corpus=corpus)
 

@@ -36,8 +36,9 @@ def network_evaluations(config: Mapping[str, Any]) -> float | None:
     if steps is None:
         return None
     guided = _number(values.get("sampling.guidance"))
-    negative = _number(values.get("sampling.negative_guidance"))
-    return steps * (1 + (guided not in (None, 1.0)) + (negative not in (None, 0.0)))
+    keys = ("sampling.negative_guidance", "sampling.negative_cfg")
+    negative = any(_number(values.get(key)) not in (None, 0.0) for key in keys)
+    return steps * (1 + (guided not in (None, 1.0)) + negative)
 
 
 def curve_blocks(

@@ -15,7 +15,9 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from ...modules.guidance import Guidance
 from .. import builders
+from ..generation_params import upgrade_sampling
 from ..mel_vae import MelVAE
 
 #: Passes a training sample costs: forward, and twice that backward (gradients of inputs and of weights).
@@ -116,11 +118,15 @@ def diffusion_parts(config: builders.Config) -> list[Part]:
     unet = flops_of(lambda: denoiser.denoise(z, t, prepared))
 
     autoencoder = _autoencoder(vae, config["mel"]["n_mels"], columns)
-    streams = 2 if config["negative"]["alpha"] < 1 else 1
-    sampling = config["sampling"]
-    conditions = 2 if sampling["negative_guidance"] else 1
-    branches = conditions + (sampling["guidance"] != 1)
-    sample = TRAINING * streams * (encode + prepare + unet) + autoencoder[0].flops
+    objective = builders.build_objective(config, builders.build_schedule(config))
+    dances, rows = len(objective.streams), objective.rows if objective.uses_negative else 1
+    sampling = upgrade_sampling(config["sampling"])
+    guidance = Guidance(
+        w=sampling["negative_guidance"], g=sampling["guidance"], h=sampling.get("negative_cfg", 0.0)
+    )
+    branches = len(guidance.branches)
+    conditions = 2 if "negative" in guidance.branches else 1
+    sample = TRAINING * (dances * encode + rows * (prepare + unet)) + autoencoder[0].flops
     clip = conditions * encode + branches * (prepare + sampling["steps"] * unet) + autoencoder[1].flops
     return [
         Part("dance encoder", own, encode),
@@ -129,7 +135,7 @@ def diffusion_parts(config: builders.Config) -> list[Part]:
         ),
         Part("U-Net and dance encoder", own + unet_and_own, encode + prepare + unet),
         *autoencoder,
-        Part(f"a training sample, {_count(streams, 'stream')}", None, sample),
+        Part(f"a training sample, {_count(rows, 'stream')}", None, sample),
         Part(
             f"a clip of {sequence.seconds:g} s, {_count(sampling['steps'] * branches, 'pass', 'passes')}",
             None,

@@ -17,7 +17,7 @@ from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.io.checkpoint import load_vae_weights
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 
-FILES = Path(__file__).resolve().parents[1] / "data_files"
+FILES = Path(__file__).resolve().parents[2] / "data_files"
 Make = Callable[..., Any]
 
 
