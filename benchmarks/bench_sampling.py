@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, synthesise_clip_audio
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 
@@ -94,7 +94,7 @@ class ReferenceClip:
         self.reference = ReferenceSampling(model.config, model.dual, model.vae)
         sequence = model.sequence
         self.dances = noise_dances(model.config, 1, model.device)
-        wav = torch.from_numpy(synthesise_clip_audio(MiniSpec(), "test", 0)[0][: sequence.samples])
+        wav = torch.from_numpy(MiniSpec().plan("test", 0).audio()[: sequence.samples])
         padded = F.pad(wav, (0, sequence.padded_samples - len(wav)))
         self.mel = self.reference.mel(padded[None, None])[0, 0]
         self.z = torch.zeros(0)

@@ -9,7 +9,8 @@
 - music: long-term spectrum (share of the energy in octaves, dB), crest factor, onsets a second; distance of every song
   to its nearest neighbour (`metrics/memorisation.py`; below 0.1 is a copy). `--real` adds the same of other music;
 - keypoints: alignment of the kinematic beats of true, found and estimated keypoints with the music's beats, and the
-  speed of the three; `--write` stores BlazePose's errors in `corpora/generated/errors.json`. 6 s of one core a clip.
+  speed of the three; `--write` stores BlazePose's errors in `corpora/synthetic/keypoint_errors.json`. 6 s of
+  one core a clip.
 
 Writes `report.json`.
 """
@@ -25,25 +26,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import Clock, command_line
-from pn_diffusion_plugin.data.corpora.generated.files import write_clip_video
-from pn_diffusion_plugin.data.corpora.generated.plan import (
-    SAMPLE_RATE,
-    ClipPlan,
-    GeneratedSpec,
-    clip_motion,
-    clip_music,
-    clip_pictures,
-    clip_plan,
-)
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.generated import GeneratedPlan, GeneratedSpec
+from pn_diffusion_plugin.data.corpora.synthetic.plan import SAMPLE_RATE
 
 OCTAVES = (30, 60, 120, 240, 480, 960, 1920, 3840, 7680)  # Hz
 SEED = 70  # unlike the corpus's own
 
 
-def plans(count: int) -> tuple[GeneratedSpec, list[ClipPlan]]:
+def plans(count: int) -> tuple[GeneratedSpec, list[GeneratedPlan]]:
     """Training clips of another seed."""
     spec = GeneratedSpec(train=count, seed=SEED)
-    return spec, [clip_plan(spec, "train", index) for index in range(count)]
+    return spec, [spec.plan("train", index) for index in range(count)]
 
 
 def costs_and_dance(count: int) -> dict[str, Any]:
@@ -63,20 +57,20 @@ def costs_and_dance(count: int) -> dict[str, Any]:
     clock, rows, late = Clock(), [], []
     with tempfile.TemporaryDirectory() as folder:
         for number, plan in enumerate(chosen):
-            clock.measure("music", clip_music, plan)
-            clock.measure("dance", clip_motion, spec, plan)
-            video = clock.measure("video with music and dance", write_clip_video, spec, plan, Path(folder))
+            clock.measure("music", plan.audio)
+            clock.measure("dance", plan.motion)
+            video = clock.measure("video with music and dance", write_clip_video, plan, Path(folder))
             pictures = list(read_frames(video, spec.fps, size=POSE_SIDE))
             found, detected = clock.measure("pose", pose.extract, pictures, spec.fps)
             if number < 3:  # costs the same for every clip
                 window = features.visual_window, features.visual_hop
                 clock.measure("windows, one direction", window_features, encoder, pictures[::2], *window)
             height, width = pictures[0].shape[:2]
-            dance, beats = kinematic_beats(found, spec.fps, aspect=width / height), plan.score.beats()
+            dance, beats = kinematic_beats(found, spec.fps, aspect=width / height), plan.timing.beats()
             rows.append((*dance_music_alignment(dance, beats), detected.mean()))
-            late.append(dance_music_alignment(dance + 0.5 * plan.score.period, beats))
+            late.append(dance_music_alignment(dance + 0.5 * plan.timing.period, beats))
             print(
-                f"{plan.id} {plan.genre} {plan.score.bpm:g}: {rows[-1][0]:.2f} {rows[-1][1]:.2f}", flush=True
+                f"{plan.id} {plan.genre} {plan.timing.bpm:g}: {rows[-1][0]:.2f} {rows[-1][1]:.2f}", flush=True
             )
     mean, null = np.nanmean(rows, axis=0), np.nanmean(late, axis=0)
     return {
@@ -132,7 +126,7 @@ def music(count: int, real: Path | None) -> dict[str, Any]:
     from pn_diffusion_plugin.data.video.sound import read_audio
 
     _, chosen = plans(count)
-    found = {"generated": described([(clip_music(plan), SAMPLE_RATE) for plan in chosen])}
+    found = {"generated": described([(plan.audio(), SAMPLE_RATE) for plan in chosen])}
     if real is not None:
         files = sorted(path for path in real.rglob("*") if path.suffix in (".mp4", ".wav", ".mp3", ".flac"))
         found["real"] = described([(read_audio(path, SAMPLE_RATE), SAMPLE_RATE) for path in files[:count]])
@@ -141,7 +135,7 @@ def music(count: int, real: Path | None) -> dict[str, Any]:
 
 def keypoints(count: int, write: bool) -> dict[str, Any]:
     """Errors of BlazePose's keypoints; alignment and speed of true, found and estimated ones."""
-    from pn_diffusion_plugin.data.corpora.generated import estimate
+    from pn_diffusion_plugin.data.corpora.synthetic.keypoint_errors import SIZES, KeypointErrors, body_height
     from pn_diffusion_plugin.data.features.pose import POSE_SIDE, PoseExtractor
     from pn_diffusion_plugin.data.video.read import read_frames
     from pn_diffusion_plugin.metrics.dance import dance_music_alignment, joint_speed, kinematic_beats
@@ -149,23 +143,23 @@ def keypoints(count: int, write: bool) -> dict[str, Any]:
     (spec, chosen), pose, clips = plans(count), PoseExtractor(), []
     with tempfile.TemporaryDirectory() as folder:
         for plan in chosen:
-            video = write_clip_video(spec, plan, Path(folder))
+            video = write_clip_video(plan, Path(folder))
             found, detected = pose.extract(read_frames(video, spec.fps, size=POSE_SIDE), spec.fps)
-            scene = clip_pictures(spec, plan)
-            height, width = scene.picture_size
+            scene = plan.scene()
+            height, width = scene.frame_size
             clips.append((scene.keypoints[detected], found[detected], width / height))
             print(f"{plan.id}: no dancer found in {1 - detected.mean():.1%} of the frames", flush=True)
-    errors = estimate.Errors.fit(clips)
+    errors = KeypointErrors.fit(clips)
     if write:
-        errors.save(Path(estimate.__file__).with_name("errors.json"))
+        errors.save(SIZES)
     rows: dict[str, list[tuple[float, ...]]] = {"true": [], "found": [], "estimated": []}
     for number, ((true, found, aspect), plan) in enumerate(zip(clips, chosen, strict=True)):
         visible = np.concatenate([true[..., :2], np.ones_like(true[..., :1])], axis=-1)
         made = errors.apply(true, aspect, np.random.default_rng(number))
         for name, points in (("true", visible), ("found", found), ("estimated", made)):
             dance = kinematic_beats(points, spec.fps, aspect=aspect)
-            speed = joint_speed(points, spec.fps, aspect=aspect) / estimate.body_height(true, aspect)
-            alignment = dance_music_alignment(dance, plan.score.beats())
+            speed = joint_speed(points, spec.fps, aspect=aspect) / body_height(true, aspect)
+            alignment = dance_music_alignment(dance, plan.timing.beats())
             rows[name].append((*alignment, *np.percentile(speed, (10, 50, 90))))
     return {
         "dance to music, music to dance, speed (body heights/s, 10, 50, 90 %)": {

@@ -33,7 +33,7 @@ from scipy.ndimage import uniform_filter1d
 from benchmarks.common import command_line, table
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.data.augment import part_of_body
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, clip_dance
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.features.extraction import extract_features
 from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec, load_features
 from pn_diffusion_plugin.data.features.pose import PoseExtractor
@@ -204,7 +204,7 @@ def jitter(corpus: Path, clips: int) -> str:
     for number in range(clips):
         features = load_features(corpus / "features" / f"mini-test-{number:04d}.safetensors")
         found = features.keypoints[..., :2]
-        drawn = clip_dance(MiniSpec(), "test", number).keypoints[: len(found), :, :2]
+        drawn = MiniSpec().plan("test", number).scene().keypoints[: len(found), :, :2]
         trunk = drawn[:, [23, 24]].mean(axis=1) - drawn[:, [11, 12]].mean(axis=1)
         error = (found - drawn) / np.median(np.linalg.norm(trunk, axis=-1))
         fast = np.clip(error - uniform_filter1d(error, 11, axis=0), -0.5, 0.5)[features.detected]

@@ -32,13 +32,14 @@ GENERATE = ("start of Python", "imports", "model", "extraction", "denoising", "d
 def rendered(seconds: float) -> Path:
     """A dance like those of the embedded corpus, from a seed that no split uses."""
     from pn_diffusion_plugin import paths
-    from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+    from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+    from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 
     folder = paths.outputs_dir() / "stages" / f"{seconds:g}s"
     folder.mkdir(parents=True, exist_ok=True)
     spec = MiniSpec(train=1, valid=1, test=1, seconds=seconds, seed=70)
     existing = sorted(folder.glob("*.mp4"))
-    return existing[0] if existing else write_clip(spec, "test", 0, folder)
+    return existing[0] if existing else write_clip_video(spec.plan("test", 0), folder)
 
 
 def extraction(video: Path, rounds: int, threads: int) -> dict[str, Any]:

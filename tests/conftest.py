@@ -61,13 +61,14 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A video of 2.6 s: two dancers side by side."""
-    from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+    from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+    from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
     from pn_diffusion_plugin.data.video.read import read_frames
     from pn_diffusion_plugin.data.video.write import write_video
 
     folder = tmp_path_factory.mktemp("pair")
     spec = MiniSpec(train=1, valid=1, test=2, seconds=2.6)
-    alone = [read_frames(write_clip(spec, "test", number, folder), 25) for number in range(2)]
+    alone = [read_frames(write_clip_video(spec.plan("test", number), folder), 25) for number in range(2)]
     write_video(folder / "pair.mp4", (np.concatenate(both, axis=1) for both in zip(*alone, strict=True)), 25)
     return folder / "pair.mp4"
 

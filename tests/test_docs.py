@@ -166,15 +166,18 @@ def test_every_module_has_its_place_in_the_reference(site: Path) -> None:
 @pytest.mark.parametrize("page", list(with_code()))
 def test_code_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All blocks one after the other, in a folder with the files that the pages speak of."""
-    from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
-    from pn_diffusion_plugin.data.corpora.mini.bundle import read_bundle
+    from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+    from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
+    from pn_diffusion_plugin.data.corpora.synthetic.mini.features import unpack_features
     from pn_diffusion_plugin.data.features.feature_file import save_features
 
     text = page.read_text()
     if "clip.safetensors" in text:
-        save_features(tmp_path / "clip.safetensors", next(iter(read_bundle().values())))
+        save_features(tmp_path / "clip.safetensors", next(iter(unpack_features().values())))
     if "dance.mp4" in text:
-        write_clip(MiniSpec(seconds=5.6, size=128), "test", 0, tmp_path).rename(tmp_path / "dance.mp4")
+        write_clip_video(MiniSpec(seconds=5.6, size=128).plan("test", 0), tmp_path).rename(
+            tmp_path / "dance.mp4"
+        )
     monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {"__name__": "page"}
     for block in BLOCK.findall(text):

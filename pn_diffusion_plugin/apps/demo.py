@@ -13,7 +13,7 @@ import soundfile
 from rich.console import Console
 
 from .. import paths
-from ..data.corpora.mini.prepare import prepare_mini
+from ..data.corpora.synthetic.prepare import prepare_mini
 from ..data.manifest import CorpusPaths
 from ..data.video.mux import mux
 from ..metrics.beats import track_beats

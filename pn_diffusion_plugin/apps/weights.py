@@ -7,9 +7,7 @@ import os
 from pathlib import Path
 
 from .. import paths
-from ..data.corpora.generated.plan import GeneratedSpec
-from ..data.corpora.generated.prepare import prepare_generated
-from ..data.corpora.mini.prepare import prepare_mini
+from ..data.corpora.synthetic.prepare import prepare_generated, prepare_mini
 from ..train import ensure_experiment
 from .export import Words, export_model
 
@@ -32,7 +30,7 @@ def train_bundled(out: Path, *, jobs: int = 1, hardware: str | None = None, repo
     """
     corpora = paths.outputs_dir() / "corpora"
     prepare_mini(corpora / "mini", jobs=jobs)
-    prepare_generated(corpora / "generated", GeneratedSpec(), keypoints=True, jobs=jobs)
+    prepare_generated(corpora / "generated", keypoints=True, jobs=jobs)
     return export_model(
         ensure_experiment(MODEL),
         out,

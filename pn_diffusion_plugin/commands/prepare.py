@@ -191,7 +191,7 @@ def prepare_mini_command(
     Example: `pn-diffusion prepare mini`
     """
     from .. import paths
-    from ..data.corpora.mini.prepare import prepare_mini
+    from ..data.corpora.synthetic.prepare import prepare_mini
 
     print_report(prepare_mini(dst or paths.outputs_dir() / "corpora" / "mini", rebuild=rebuild, jobs=jobs))
 

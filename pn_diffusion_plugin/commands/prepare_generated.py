@@ -50,8 +50,8 @@ def prepare_generated(
     `pn-diffusion prepare generated CORPUS`.
     """
     from .. import paths
-    from ..data.corpora.generated.plan import GeneratedSpec
-    from ..data.corpora.generated.prepare import prepare_generated as prepare
+    from ..data.corpora.synthetic.generated import GeneratedSpec
+    from ..data.corpora.synthetic.prepare import prepare_generated as prepare
 
     if train + valid + test == 0:
         raise UserError(

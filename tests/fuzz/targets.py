@@ -166,11 +166,11 @@ def bundle(folder: Path) -> Target:
     """The archive of features that ships with the package."""
     from tiny_corpus import make_features
 
-    from pn_diffusion_plugin.data.corpora.mini.bundle import read_bundle, write_bundle
+    from pn_diffusion_plugin.data.corpora.synthetic.mini.features import pack_features, unpack_features
 
     path = folder / "features.npz"
-    write_bundle(path, {"a": make_features(1.0), "b": make_features(1.0, 1)})
-    return Target([_files(folder)], lambda: read_bundle(path))
+    pack_features(path, {"a": make_features(1.0), "b": make_features(1.0, 1)})
+    return Target([_files(folder)], lambda: unpack_features(path))
 
 
 # --- weights ---

@@ -17,7 +17,8 @@ import httpx
 from gradio_client import Client, handle_file
 from tiny_experiment import REPOSITORY, program
 
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 
 SPEC = MiniSpec(train=1, valid=1, test=8, seconds=3.0)
 
@@ -66,7 +67,7 @@ def serving(model: Path | str, temporary: Path, *options: str) -> Iterator[Serve
 
 def dance(folder: Path, number: int = 0) -> Path:
     """Three seconds of a dancer."""
-    return write_clip(SPEC, "test", number, folder)
+    return write_clip_video(SPEC.plan("test", number), folder)
 
 
 def ask(client: Client, video: Path | None, model: Path | str, **changes: Any) -> dict[str, Any]:

@@ -18,8 +18,9 @@ import numpy as np
 import torch
 
 from pn_diffusion_plugin.data.corpora.clips import write_clip
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, clip_dance, clip_plan, synthesise_clip_audio
 from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, write_or_check_settings
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
+from pn_diffusion_plugin.data.corpora.synthetic.plan import SAMPLE_RATE
 from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, FeatureSpec
 from pn_diffusion_plugin.data.features.visual import window_indices
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
@@ -43,7 +44,7 @@ class Experiment:
 
 def clip_features(split: str, index: int, seed: int, spec: FeatureSpec = SPEC) -> Features:
     """The true joints of a clip, with a random view of it."""
-    joints = clip_dance(MINI, split, index).keypoints[..., :2]
+    joints = MINI.plan(split, index).scene().keypoints[..., :2]
     keypoints = np.concatenate([joints, np.ones((*joints.shape[:2], 1))], axis=-1).astype(np.float32)
     pictures = round(MINI.seconds * spec.visual_fps)
     windows = len(window_indices(pictures, spec.visual_window, spec.visual_hop))
@@ -70,15 +71,14 @@ def build_corpus(root: Path) -> Path:
     write_or_check_settings(CorpusPaths(root), SPEC, 22050)
     clips = [(split, index) for split in ("train", "valid", "test") for index in range(MINI.clips(split))]
     for seed, (split, index) in enumerate(clips):
-        wav, sample_rate, about = synthesise_clip_audio(MINI, split, index)
-        plan = clip_plan(MINI, split, index)
+        plan = MINI.plan(split, index)
+        wav = plan.audio()
         video = f"videos/{plan.id}.mp4"
         info = DanceInfo(
-            plan.id, MINI.seconds, sample_rate, len(wav), video, "0" * 64, 0, 256, 256, 25.0, 1.0
+            plan.id, MINI.seconds, SAMPLE_RATE, len(wav), video, "0" * 64, 0, 256, 256, 25.0, 1.0
         )
-        labels = {"split": split, "split_source": "label", "song": plan.song, "song_source": "label"}
-        about = {**labels, "genre": plan.genre, "bpm": plan.bpm, "beats": about["beats"]}
-        info = DanceInfo.from_dict({**info.to_dict(), **about})
+        sources = {"split_source": "label", "song_source": "label"}
+        info = DanceInfo.from_dict({**info.to_dict(), **plan.labels, **sources})
         write_clip(root, info, wav, clip_features(split, index, seed))
     finish_corpus(root)
     return root

@@ -16,7 +16,8 @@ import yaml
 from safetensors.torch import load_file
 from tiny_experiment import EPOCHS, Experiment, program, run
 
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.features.feature_file import load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths
 from pn_diffusion_plugin.data.video.probe import probe
@@ -34,7 +35,7 @@ def dances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two rendered dances with their music."""
     folder = tmp_path_factory.mktemp("dances")
     for index in range(2):
-        write_clip(SHORT, "train", index, folder)
+        write_clip_video(SHORT.plan("train", index), folder)
     return folder
 
 
@@ -70,10 +71,8 @@ def test_one_bad_video_does_not_stop_the_rest(prepared: tuple[Path, str], dances
 
 
 def test_features_seen_are_what_the_dancer_did(prepared: tuple[Path, str]) -> None:
-    from pn_diffusion_plugin.data.corpora.mini import clip_dance
-
     seen = load_features(CorpusPaths(prepared[0]).features("mini-train-0000")).keypoints[..., :2]
-    true = clip_dance(SHORT, "train", 0).keypoints[..., :2]
+    true = SHORT.plan("train", 0).scene().keypoints[..., :2]
     assert np.median(np.linalg.norm(seen - true, axis=-1)) < 0.03  # of the picture
 
 

@@ -17,7 +17,8 @@ from ffmpeg import ffmpeg
 from tiny_experiment import REPOSITORY, program, run
 from tiny_model import tiny_model
 
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.video.probe import probe
 from pn_diffusion_plugin.data.video.sound import read_audio
 
@@ -37,7 +38,7 @@ def dances(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with two dances, one of them in a folder within, and a video that cannot be used."""
     folder = tmp_path_factory.mktemp("dances") / "dances"
     for index in range(2):
-        write_clip(SHORT, "train", index, folder)
+        write_clip_video(SHORT.plan("train", index), folder)
     (folder / "within").mkdir()
     shutil.move(folder / "mini-train-0001.mp4", folder / "within")
     (folder / "text.mp4").write_text("no video")

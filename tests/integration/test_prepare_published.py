@@ -12,7 +12,8 @@ import pytest
 from tiny_experiment import program, run
 
 from pn_diffusion_plugin.data.corpora.aistpp.keypoints import COCO_NAMES
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, clip_dance, write_clip
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.features.feature_file import load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
 from pn_diffusion_plugin.data.skeleton import JOINT_NAMES
@@ -26,13 +27,13 @@ TRAIN, TEST = "gBR_sFM_c01_d04_mBR1_ch02", "gBR_sBM_c01_d04_mBR0_ch02"
 @pytest.fixture(scope="module")
 def dance(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("dance")
-    write_clip(SHORT, "train", 0, folder)
+    write_clip_video(SHORT.plan("train", 0), folder)
     return folder / "mini-train-0000.mp4"
 
 
 def true_keypoints() -> np.ndarray:
     """The dance's true joints as AIST++ would have them: (9, N, 17, 3) at 60 frames a second, in pixels."""
-    joints = clip_dance(SHORT, "train", 0).keypoints
+    joints = SHORT.plan("train", 0).scene().keypoints
     coco = joints[:, [JOINT_NAMES.index(name) for name in COCO_NAMES], :2]
     times = np.arange(len(coco)) / SHORT.fps
     at = np.arange(round(SHORT.seconds * 60)) / 60
@@ -67,7 +68,7 @@ def test_aist_with_its_published_keypoints(dance: Path, tmp_path: Path) -> None:
     )
     features = load_features(paths.features(TEST))
     assert features.header.pose_extractor == "aist++/keypoints2d" and features.detected.all()
-    true = clip_dance(SHORT, "train", 0).keypoints[..., :2]
+    true = SHORT.plan("train", 0).scene().keypoints[..., :2]
     seen = [JOINT_NAMES.index(name) for name in COCO_NAMES]
     assert np.abs(features.keypoints[:, seen, :2] - true[:, seen]).max() < 0.01
     assert (features.keypoints[:, seen, 2] == 1).all()

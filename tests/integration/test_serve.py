@@ -26,7 +26,8 @@ from playwright.sync_api import Browser, Page, Route, expect
 from served import Served, ask, dance, serving
 from tiny_experiment import program, run
 
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.video.probe import probe
 from pn_diffusion_plugin.data.video.read import read_frames
 from pn_diffusion_plugin.data.video.sound import read_audio
@@ -366,7 +367,7 @@ def make_screenshot(path: Path) -> None:
     ):
         page = browser.new_page(viewport={"width": 1280, "height": 800})
         page.goto(served.address)
-        drop(page, write_clip(MiniSpec(), "test", 2, Path(folder)))
+        drop(page, write_clip_video(MiniSpec().plan("test", 2), Path(folder)))
         expect(page.locator("#facts")).to_contain_text("8.0 s")
         page.locator("#takes").get_by_text("2", exact=True).click()
         page.locator("#make").click()

@@ -19,7 +19,8 @@ import soundfile
 from served import ask, serving
 from tiny_model import tiny_model
 
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.features.extraction import extract_features
 from pn_diffusion_plugin.data.video.mux import mux
 from pn_diffusion_plugin.data.video.read import read_frames
@@ -62,7 +63,7 @@ def dances(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     folder, dances = tmp_path_factory.mktemp("dances"), []
     spec = MiniSpec(train=1, valid=1, test=PEOPLE, seconds=WINDOW + 0.08 * PEOPLE)
     for index in range(PEOPLE):
-        whole = write_clip(spec, "test", index, folder / "whole")
+        whole = write_clip_video(spec.plan("test", index), folder / "whole")
         dances.append(folder / f"dance{index}.mp4")
         write_video(dances[-1], read_frames(whole, 25, seconds=WINDOW + 0.08 * (index + 1)), 25)
     return dances

@@ -11,7 +11,8 @@ import soundfile
 import yaml
 from tiny_experiment import Experiment, experiments, program, run, vocoder_overrides
 
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 
 pytestmark = pytest.mark.integration
 
@@ -44,7 +45,7 @@ def test_an_export_holds_it(exported: Path) -> None:
 
 
 def test_generate_uses_it_and_falls_back_when_asked(exported: Path, tmp_path: Path) -> None:
-    write_clip(MiniSpec(train=1, valid=1, test=1, seconds=2.8), "train", 0, tmp_path)
+    write_clip_video(MiniSpec(seconds=2.8).plan("train", 0), tmp_path)
     (video,) = tmp_path.glob("*.mp4")
     waves = {}
     for way in ("auto", "vocos", "griffin_lim"):

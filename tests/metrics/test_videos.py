@@ -7,7 +7,8 @@ from pathlib import Path
 
 import soundfile
 
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.video.sound import read_audio
 from pn_diffusion_plugin.metrics.beats import beat_f_measure
 from pn_diffusion_plugin.metrics.dance import dance_music_alignment
@@ -16,7 +17,7 @@ from pn_diffusion_plugin.metrics.scoring import score_systems
 
 
 def test_beats_of_a_dance_are_seen_in_its_video(tmp_path: Path) -> None:
-    video = write_clip(MiniSpec(seconds=4.0), "valid", 0, tmp_path / "videos")
+    video = write_clip_video(MiniSpec(seconds=4.0).plan("valid", 0), tmp_path / "videos")
     music = tmp_path / "music"
     music.mkdir()
     soundfile.write(music / f"{video.stem}.wav", read_audio(video, 22050), 22050, subtype="PCM_16")

@@ -9,7 +9,8 @@ import pytest
 import soundfile
 from tiny_model import tiny_model
 
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.video.probe import probe
 from pn_diffusion_plugin.errors import UserError
 from pn_diffusion_plugin.models.pipeline import STAGES, Edit, Take, Video2Features, Video2Video
@@ -19,7 +20,7 @@ from pn_diffusion_plugin.models.pipeline import STAGES, Edit, Take, Video2Featur
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """2.8 seconds of a dancer."""
     spec = MiniSpec(train=1, valid=1, test=1, seconds=2.8)
-    return write_clip(spec, "test", 0, tmp_path_factory.mktemp("clip"))
+    return write_clip_video(spec.plan("test", 0), tmp_path_factory.mktemp("clip"))
 
 
 def test_takes_of_a_video_and_of_its_part(clip: Path, tmp_path: Path) -> None:

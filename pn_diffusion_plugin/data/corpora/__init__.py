@@ -23,7 +23,7 @@ def ensure_corpus(name: str, root: Path) -> None:
         )
     import os
 
-    from .mini.prepare import prepare_mini
+    from .synthetic.prepare import prepare_mini
 
     with exclusive(root.with_name(f".{root.name}.lock")):  # one process makes it, others wait
         if not _is_complete(root):

@@ -19,7 +19,8 @@ from pn_diffusion_plugin.apps.serve.progress import Progress
 from pn_diffusion_plugin.apps.serve.settings import ServeSettings, Wish
 from pn_diffusion_plugin.apps.serve.studio import Studio, Takes
 from pn_diffusion_plugin.apps.serve.workspace import Workspace
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.video.probe import probe
 from pn_diffusion_plugin.data.video.read import read_frames
 from pn_diffusion_plugin.errors import UserError, VideoError
@@ -35,9 +36,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three seconds of a dancer."""
-    return write_clip(
-        MiniSpec(train=1, valid=1, test=1, seconds=3.0), "test", 0, tmp_path_factory.mktemp("clip")
-    )
+    return write_clip_video(MiniSpec(seconds=3.0).plan("test", 0), tmp_path_factory.mktemp("clip"))
 
 
 @pytest.fixture(scope="module")

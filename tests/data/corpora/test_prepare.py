@@ -19,9 +19,9 @@ from tiny_corpus import RATE, dying_extractor, fast_extractor, tree, write_tiny_
 
 from pn_diffusion_plugin.data.corpora.clips import build_extractor
 from pn_diffusion_plugin.data.corpora.locking import Shard
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, synthesise_clip_audio
-from pn_diffusion_plugin.data.corpora.mini import write_clip as write_mini_clip
 from pn_diffusion_plugin.data.corpora.prepare import PrepareReport, finish_corpus, prepare_folder
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.features.feature_file import FeatureSpec, load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, load_manifest
 from pn_diffusion_plugin.data.video.sound import read_audio
@@ -286,8 +286,8 @@ def test_two_runs_do_not_write_to_one_corpus(videos, prepared):
 
 def test_the_networks_see_a_dancer(tmp_path):
     """The whole way with BlazePose and I3D, on a second and a half of the embedded corpus."""
-    spec = MiniSpec(train=1, valid=0, test=0, seconds=1.6)
-    write_mini_clip(spec, "train", 0, tmp_path / "videos")
+    plan = MiniSpec(train=1, valid=0, test=0, seconds=1.6).plan("train", 0)
+    write_clip_video(plan, tmp_path / "videos")
     report = prepare(tmp_path / "videos", tmp_path / "corpus", extractor=build_extractor)
     (name,) = report.done
     paths = CorpusPaths(tmp_path / "corpus")
@@ -296,8 +296,7 @@ def test_the_networks_see_a_dancer(tmp_path):
     assert features.keypoints.shape == (40, 33, 3) and info.detected_share >= 0.9
     assert (features.visual != features.visual_reverse).any()
     assert info.split == "train" and info.beats and info.song
-    wav, rate, _ = synthesise_clip_audio(spec, "train", 0)
-    assert (soundfile.read(paths.wav(name), dtype="float32")[0] == wav).all() and rate == RATE
+    assert (soundfile.read(paths.wav(name), dtype="float32")[0] == plan.audio()).all()
 
 
 def broken_extractor(spec, weights):

@@ -6,8 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, clip_dance, clip_plan
-from pn_diffusion_plugin.data.corpora.mini.render import DancerRenderer
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.features.blazepose import BlazePose, Region
 from pn_diffusion_plugin.data.features.dancers import Track, parse_dancer, rank
 from pn_diffusion_plugin.data.features.pose import PoseExtractor, resample_times
@@ -18,8 +17,7 @@ SPEC = MiniSpec(train=1, valid=1, test=2, seconds=1.2)
 
 def drawn(index: int) -> np.ndarray:
     """(T, H, W, 3) pictures of a dancer."""
-    dance = clip_dance(SPEC, "test", index)
-    return np.stack(list(DancerRenderer(dance, clip_plan(SPEC, "test", index).look_seed, SPEC.size)))
+    return np.stack(list(SPEC.plan("test", index).scene()))
 
 
 @pytest.fixture(scope="module")

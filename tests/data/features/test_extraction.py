@@ -15,7 +15,8 @@ import pytest
 from mean_colour import SPEC, MeanColour
 from torch import Tensor
 
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.features.extraction import MAX_QUEUED, _tap, extract_features
 from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
 from pn_diffusion_plugin.data.features.pose import PoseExtractor
@@ -52,7 +53,7 @@ def peak_memory(program: str, video: Path) -> float:
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = MiniSpec(train=1, valid=1, test=1, seconds=1.6)
-    return write_clip(spec, "test", 0, tmp_path_factory.mktemp("features"))
+    return write_clip_video(spec.plan("test", 0), tmp_path_factory.mktemp("features"))
 
 
 @pytest.fixture(scope="module")

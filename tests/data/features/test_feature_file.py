@@ -11,7 +11,8 @@ import pytest
 from mean_colour import SPEC, MeanColour
 from safetensors.numpy import save_file
 
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, write_clip
+from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.features.extraction import extract_features
 from pn_diffusion_plugin.data.features.feature_file import (
     FeatureHeader,
@@ -55,7 +56,7 @@ def made_up(seconds: float = 8.0, spec: FeatureSpec = SPEC, dim: int = 4) -> Fea
 @pytest.fixture(scope="module")
 def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
     spec = MiniSpec(train=1, valid=1, test=1, seconds=1.6)
-    return write_clip(spec, "test", 0, tmp_path_factory.mktemp("features"))
+    return write_clip_video(spec.plan("test", 0), tmp_path_factory.mktemp("features"))
 
 
 @pytest.fixture(scope="module")

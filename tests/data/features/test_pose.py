@@ -8,8 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from pn_diffusion_plugin.data.corpora.mini import MiniSpec, clip_dance, clip_plan
-from pn_diffusion_plugin.data.corpora.mini.render import DancerRenderer
+from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.features.pose import PoseExtractor, fill_gaps
 from pn_diffusion_plugin.errors import UserError, VideoError
 
@@ -19,9 +18,8 @@ LIMBS = [11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28]  # shoulders to ankles
 
 def drawn(index: int) -> tuple[np.ndarray, np.ndarray]:
     """(T, H, W, 3) pictures of a dancer and its true joints (T, 33, 2)."""
-    dance = clip_dance(SPEC, "test", index)
-    frames = np.stack(list(DancerRenderer(dance, clip_plan(SPEC, "test", index).look_seed, SPEC.size)))
-    return frames, dance.keypoints[..., :2]
+    scene = SPEC.plan("test", index).scene()
+    return np.stack(list(scene)), scene.keypoints[..., :2]
 
 
 @pytest.fixture(scope="module")
