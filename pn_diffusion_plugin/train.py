@@ -24,7 +24,7 @@ from audiocraft.utils.cluster import get_slurm_parameters
 from dora import XP, get_xp
 
 from . import paths
-from ._compat import ensure_ffmpeg, hydra_main
+from ._compat import ensure_ffmpeg, hydra_main, replace_audiocraft_train
 from .errors import UserError, explain
 from .solvers import describe
 from .solvers import get_solver as build_solver
@@ -176,7 +176,7 @@ main.dora.dir = paths.resolve(AudioCraftEnvironment.get_dora_dir())
 main._base_cfg.slurm = get_slurm_parameters(main._base_cfg.slurm)
 if main._base_cfg.slurm.partition is None and AudioCraftEnvironment.get_slurm_partitions() != "default":
     main._base_cfg.slurm.partition = AudioCraftEnvironment.get_slurm_partitions()
-sys.modules.setdefault("audiocraft.train", sys.modules[__name__])  # continue_from=//sig/… imports it
+replace_audiocraft_train(sys.modules[__name__])
 
 if __name__ == "__main__":
     main()

@@ -93,7 +93,7 @@ def told(err: str) -> str:
     """The one sentence of an error; above it there may stand how far the work had come."""
     *lines, sentence = [line for line in err.splitlines() if line.strip()]
     assert sentence.startswith("error: ")
-    assert all(re.fullmatch(r"[\w ()]+: \d+( of \d+)?, \d:\d\d:\d\d( left)?", line) for line in lines), err
+    assert all(re.fullmatch(r"[\w ()]+: [\d.]+( of [\d.]+)?, \d:\d\d:\d\d( left)?", line) for line in lines), err
     return sentence
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import os
 import pickle
 import stat
@@ -17,11 +18,70 @@ from omegaconf import OmegaConf
 from pn_diffusion_plugin import _compat, paths
 
 
-def test_audiocraft_still_comes_without_a_teams_file() -> None:
+def audiocraft_folder() -> Path:
     spec = importlib.util.find_spec("audiocraft")
     assert spec is not None and spec.origin is not None
-    beside = Path(spec.origin).parents[1] / "config" / "teams" / "default.yaml"
-    assert not beside.exists(), "audiocraft carries its own: set_audiocraft_config can go"
+    return Path(spec.origin).parent
+
+
+@pytest.mark.parametrize(
+    ("file", "patch"),
+    [("teams/default.yaml", "set_audiocraft_config"), ("config.yaml", "replace_audiocraft_train")],
+)
+def test_audiocraft_still_lacks_its_configuration(file: str, patch: str) -> None:
+    assert not (audiocraft_folder().parent / "config" / file).exists(), f"{patch} can go"
+
+
+def test_continue_from_imports_this_packages_train_module() -> None:
+    import sys
+
+    from pn_diffusion_plugin import train
+
+    assert "from audiocraft import train" in (audiocraft_folder() / "solvers" / "base.py").read_text(encoding="utf-8")
+    assert sys.modules["audiocraft.train"] is train
+
+
+def test_dora_still_passes_folders_without_quotes() -> None:
+    from dora.hydra import HydraMain
+
+    assert "hydra.run.dir={get_xp().folder}" in inspect.getsource(HydraMain._main), "hydra_main._main can go"
+
+
+def test_an_experiment_is_composed_within_a_running_application() -> None:
+    from dora.hydra import HydraMain
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+
+    from pn_diffusion_plugin.train import main
+
+    with initialize_config_dir(str(paths.config_dir()), version_base="1.3"):
+        running = GlobalHydra.instance().hydra
+        assert main.get_xp(["seed=3"]).cfg.seed == 3
+        assert GlobalHydra.instance().hydra is running
+        with pytest.raises(ValueError, match="already initialized"):  # otherwise hydra_main.get_xp can go
+            HydraMain.get_xp(main, ["seed=3"])
+
+
+def test_fads_variables_do_not_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "env = os.environ\n" in (audiocraft_folder() / "metrics" / "fad.py").read_text(encoding="utf-8")
+    monkeypatch.setenv("KEPT", "before")
+    with _compat.restored_environment():
+        os.environ.update(KEPT="changed", ADDED="new")
+    assert os.environ["KEPT"] == "before" and "ADDED" not in os.environ
+
+
+def test_torchaudio_writes_no_wav_files_without_torchcodec(tmp_path: Path) -> None:
+    import soundfile
+    import torchaudio
+
+    wav = torch.linspace(-0.5, 0.5, 100)[None]
+    with pytest.raises(ImportError, match="[Tt]orch[Cc]odec"):  # otherwise visqol_without_torchcodec can go
+        torchaudio.save(tmp_path / "a.wav", wav, 8000)
+    save = torchaudio.save
+    with _compat.visqol_without_torchcodec():
+        torchaudio.save(tmp_path / "a.wav", wav, 8000, bits_per_sample=16)
+    assert torchaudio.save is save
+    assert soundfile.read(tmp_path / "a.wav")[0] == pytest.approx(wav[0].numpy(), abs=1e-4)
 
 
 def test_our_teams_file_is_the_default_and_a_users_wins(monkeypatch: pytest.MonkeyPatch) -> None:

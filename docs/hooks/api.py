@@ -13,7 +13,7 @@ _PACKAGE = "pn_diffusion_plugin"
 _FIRST = {
     "models": ["pn_diffusion", "generation_params", "pretrained", "musicgen.dance_musicgen"],
     "data": ["features.feature_file", "features.extraction", "condition", "dataset"],
-    "metrics": ["beats", "dance", "evaluate", "torch_metrics"],
+    "metrics": ["beats", "dance", "evaluate", "corpus"],
 }
 
 

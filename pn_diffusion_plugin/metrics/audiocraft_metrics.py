@@ -15,18 +15,16 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import os
 import tempfile
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor
 
-from .._compat import ensure_ffmpeg
+from .._compat import ensure_ffmpeg, restored_environment, visqol_without_torchcodec
 from .beats import resample
 from .scoring import Audio, EvaluationClip, Sounds
 from .statistics import NotRun, Rows, interval
@@ -134,7 +132,7 @@ def fad(clips: Clips, sounds: Sounds, options: Options, seed: int) -> Rows:
     ensure_ffmpeg()
     rows: Rows = {}
     for row, wavs in sounds.items():
-        with tempfile.TemporaryDirectory(prefix="fad-") as log_folder, mock.patch.dict(os.environ):
+        with tempfile.TemporaryDirectory(prefix="fad-") as log_folder, restored_environment():
             try:
                 metric = _alone(Metric(log_folder=log_folder, **settings))
                 for i, (clip, wav) in enumerate(zip(clips, wavs, strict=True)):
@@ -158,9 +156,7 @@ def fad(clips: Clips, sounds: Sounds, options: Options, seed: int) -> Rows:
 
 def visqol(clips: Clips, sounds: Sounds, options: Options, seed: int) -> Rows:
     """ViSQOL: an estimate of how alike a listener would find music and reference, 1 to about 4.75."""
-    import soundfile
     from audiocraft.metrics import ViSQOL
-    from audiocraft.metrics import visqol as module
 
     if not options.get("bin"):
         raise NotRun("needs a built ViSQOL: metrics.visqol.bin=FOLDER")
@@ -178,16 +174,13 @@ def visqol(clips: Clips, sounds: Sounds, options: Options, seed: int) -> Rows:
                 self.problem = str(error)
                 raise RuntimeError(str(error)) from error  # which the caller logs and answers with None
 
-    def save(path: Path, wav: Tensor, sample_rate: int, **_: Any) -> None:
-        soundfile.write(path, wav.T.numpy(), sample_rate, subtype="PCM_16")
-
     try:
         metric = Metric(**options)
     except AssertionError as error:
         raise NotRun(f"needs a whole ViSQOL ({error})") from error
 
     def score(generated: Tensor, reference: Tensor, rate: int) -> dict[str, float]:
-        with mock.patch.object(module.torchaudio, "save", save):
+        with visqol_without_torchcodec():
             found = metric(reference, generated, rate)
         if found is None:
             raise NotRun(f"needs a working ViSQOL ({metric.problem})")
