@@ -31,7 +31,7 @@ class _DType:
         self.value = np.dtype(code)
 
     def __setstate__(self, state: Any) -> None:
-        order = state[1].decode("ascii") if isinstance(state[1], bytes) else state[1]
+        order: Any = state[1].decode("ascii") if isinstance(state[1], bytes) else state[1]
         if order not in ("<", ">", "|", "="):
             raise ValueError("an array with an unknown byte order")
         self.value = self.value.newbyteorder(order)
@@ -47,7 +47,8 @@ def _set_array(array: np.ndarray, state: Any) -> None:
     data = data.encode("latin1") if isinstance(data, str) else data
     if type(dtype) is not _DType or type(data) is not bytes or type(shape) is not tuple:
         raise ValueError("an array without shape, dtype or data")
-    array.__setstate__((1, shape, dtype.value, fortran is True or fortran == 1, data))
+    checked: Any = (1, shape, dtype.value, fortran is True or fortran == 1, data)
+    array.__setstate__(checked)
 
 
 def _from_buffer(data: Any, dtype: Any, shape: Any, order: Any) -> np.ndarray:

@@ -84,7 +84,7 @@ def test_noise_has_the_size_and_memory_asked_for() -> None:
     assert (x == 0).all()  # what was given stays as it was
 
 
-def test_what_is_dropped_is_masked_and_nothing_else() -> None:
+def test_dropped_joints_and_frames_are_masked_and_no_others() -> None:
     x = dance()
     hidden = drop_joints(x, np.arange(33) == 15)
     assert (hidden[:, 15, 2] == 0).all()
@@ -129,7 +129,7 @@ def test_nothing_asked_for_changes_nothing() -> None:
     np.testing.assert_array_equal(kept, detected)
 
 
-def test_noise_is_told_in_torso_lengths() -> None:
+def test_noise_scales_with_the_torso() -> None:
     x = np.zeros((4000, 33, 3), np.float32)
     x[:, [11, 12], 1] = 0.4  # a torso of 0.4 heights
     noisy, _ = Augmentation(**{**NOTHING, "jitter": 2.0}, rates=()).change(5)(
@@ -146,7 +146,7 @@ def test_every_joint_belongs_to_a_part() -> None:
     assert parts["left_ear"] == "head" and parts["left_hip"] == "trunk" and parts["right_knee"] == "legs"
 
 
-def test_places_that_stand_in_for_nobody_touch_nobody() -> None:
+def test_undetected_frames_do_not_affect_detected_ones() -> None:
     x, detected = dance(), np.arange(50) != 20
     x[20] = 1e4
     for seed in range(5):
@@ -155,7 +155,7 @@ def test_places_that_stand_in_for_nobody_touch_nobody() -> None:
         assert np.abs(changed[kept]).max() < 2
 
 
-def test_somebody_is_always_left() -> None:
+def test_some_frame_stays_detected() -> None:
     detected = np.ones(50, bool)
     _, kept = Augmentation(frames=1.0).change(0)(dance(), detected, FPS, WIDTH)
     np.testing.assert_array_equal(kept, detected)

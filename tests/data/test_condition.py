@@ -64,12 +64,12 @@ def test_a_short_clip_is_padded_at_the_end_of_both_streams():
 
 
 @pytest.mark.parametrize("start", [-0.1, 8.0, 9.0])
-def test_a_segment_outside_is_told(start):
+def test_a_segment_outside_the_clip_is_rejected(start):
     with pytest.raises(UserError, match=r"x\.safetensors is 8 s long and has no segment"):
         dance_conditions(make_features(8.0), start, 1.0, "x.safetensors")
 
 
-def test_batches_pad_and_keep_what_they_know():
+def test_batches_are_padded_and_keep_their_fields():
     long, _ = dance_conditions(make_features(8.0), 0.0, 5.2, "long")
     short, _ = dance_conditions(make_features(8.0), 2.0, 2.6, "short")
     batch = collate_dance([long, short])

@@ -157,7 +157,7 @@ def test_resamples_to_the_rate_asked_for(manifest):
     assert wav.shape == (1, int(5.2 * 16000)) and info.sample_rate == 16000
 
 
-def test_info_tells_what_is_known(manifest):
+def test_info_describes_the_clip(manifest):
     _, info = train_set(manifest, shuffle=False, num_samples=5)[4]
     assert (info.song, info.bpm, info.split, info.clip_seconds) == ("song3", 120.0, "train", 12.0)
     assert info.beats == [] and info.features.endswith("features/clip3.safetensors")
@@ -165,7 +165,7 @@ def test_info_tells_what_is_known(manifest):
     assert first.beats == [0.5, 2.0, 3.5]
 
 
-def test_features_made_otherwise_are_refused(manifest):
+def test_features_with_other_settings_are_rejected(manifest):
     dataset = train_set(manifest, expect=FeatureSpec(pose_fps=30.0), shuffle=False)
     with pytest.raises(FeatureFileError, match="pose_fps|fps"):
         dataset[0]
@@ -180,14 +180,14 @@ def test_corpora_are_joined_each_clip_with_its_own_dance(manifest, tmp_path):
     assert [meta.duration for meta in first.meta] == [8.0, 9.0]
 
 
-def test_wrong_manifests_are_told(manifest, tmp_path):
+def test_wrong_manifests_are_rejected(manifest, tmp_path):
     with pytest.raises(CorpusError, match="is missing"):
         DanceDataset.from_meta(tmp_path / "egs")
     with pytest.raises(CorpusError, match="no clips"):
         DanceDataset([])
 
 
-def test_cache_forgets_what_was_used_longest_ago(manifest):
+def test_cache_drops_the_least_recently_used(manifest):
     paths = CorpusPaths(manifest.parent.parent)
     one = [paths.features(f"clip{number}") for number in range(3)]
     cache = FeatureCache(max_bytes=1 << 30)

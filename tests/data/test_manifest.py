@@ -53,7 +53,7 @@ def test_manifests_hold_the_finished_clips_of_each_split(tmp_path):
     assert write_manifests(tmp_path) == {"train": ["clip0", "clip2"], "valid": [], "test": []}
 
 
-def test_missing_empty_and_damaged_manifests_are_told(tmp_path):
+def test_missing_empty_and_damaged_manifests_are_rejected(tmp_path):
     manifest = make_corpus(tmp_path, [1.0])
     with pytest.raises(CorpusError, match=r"nowhere/data\.jsonl is missing"):
         load_manifest(tmp_path / "nowhere")
@@ -66,7 +66,7 @@ def test_missing_empty_and_damaged_manifests_are_told(tmp_path):
         corpus_root("/nowhere/at/all.wav")
 
 
-def test_a_clip_of_another_schema_or_damaged_is_told(tmp_path):
+def test_a_damaged_clip_or_another_schema_is_rejected(tmp_path):
     make_corpus(tmp_path, [1.0])
     path = CorpusPaths(tmp_path).info("clip0")
     values = json.loads(path.read_text())

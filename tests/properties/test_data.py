@@ -33,7 +33,7 @@ SPECS = st.builds(
 
 @given(SECONDS, SPECS, st.integers(0, 9))
 @settings(max_examples=40)
-def test_feature_files_come_back_and_lose_their_bits_to_nobody(
+def test_feature_files_are_loaded_and_saved_unchanged(
     seconds: float, spec: FeatureSpec, seed: int
 ) -> None:
     clip = make_features(seconds, seed, spec=spec)
@@ -66,7 +66,7 @@ def test_a_segment_of_any_place_has_its_length_and_values_of_the_clip(
 
 
 @given(st.integers(1, 200), st.integers(1, 40), st.integers(1, 40))
-def test_windows_of_pictures_reach_the_end(count: int, window: int, hop: int) -> None:
+def test_windows_reach_the_end(count: int, window: int, hop: int) -> None:
     played = window_indices(count, window, hop)
     assert played.shape == (window_count(count, window, hop), window)
     assert played[0, 0] == played.min() == 0 and played[-1, -1] == played.max() == count - 1
@@ -92,7 +92,7 @@ CLIPS = st.lists(
 
 
 @given(CLIPS, st.integers(0, 5))
-def test_a_song_that_nobody_divides_is_in_one_split(clips: list[SplitClip], seed: int) -> None:
+def test_an_unlabelled_song_is_in_one_split(clips: list[SplitClip], seed: int) -> None:
     free = [replace(clip, split=None) for clip in clips]
     groups = group_clips(free, [], [])
     chosen = assign_splits(free, groups, seed=seed)
@@ -111,7 +111,7 @@ def test_a_song_that_nobody_divides_is_in_one_split(clips: list[SplitClip], seed
 
 
 @given(CLIPS, st.integers(0, 5))
-def test_a_growing_corpus_moves_nobody(clips: list[SplitClip], seed: int) -> None:
+def test_a_growing_corpus_moves_no_clip(clips: list[SplitClip], seed: int) -> None:
     free = [replace(clip, split=None, song=clip.song or clip.name) for clip in clips]
     early = free[: max(1, len(free) // 2)]
     before = assign_splits(early, group_clips(early, [], []), seed=seed)

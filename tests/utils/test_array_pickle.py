@@ -130,7 +130,7 @@ class ShapedLike:
         return function, arguments, (version, self.shape, *rest)
 
 
-def test_a_file_changes_none_of_what_reads_it(tmp_path):
+def test_a_file_cannot_modify_the_reader(tmp_path):
     """BUILD can set attributes of any object that a pickle can name."""
     path = tmp_path / "a.pkl"
     path.write_bytes(

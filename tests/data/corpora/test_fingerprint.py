@@ -75,7 +75,7 @@ def test_silence_and_scraps_have_no_landmarks_and_match_nothing(wav):
     assert similarities({"a": landmarks, "b": landmarks}) == []
 
 
-def test_what_is_compared_at_a_time_changes_nothing(monkeypatch):
+def test_the_block_size_does_not_affect_the_result(monkeypatch):
     """Clips in blocks of any size: the same pairs with the same shares."""
     wav = song(1)
     prints = {

@@ -86,7 +86,7 @@ def test_table_names_videos_by_path_or_unique_name(folder):
         ("file,song\na,x\n", "matches 2 videos"),
     ],
 )
-def test_wrong_tables_are_told(folder, text, message):
+def test_wrong_tables_are_rejected(folder, text, message):
     table = folder / "table.csv"
     table.write_text(text)
     with pytest.raises(CorpusError, match=message):

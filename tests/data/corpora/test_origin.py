@@ -59,7 +59,7 @@ def test_an_origin_may_forbid_more(tmp_path):
     assert check_corpus(tmp_path) == "ok"
 
 
-def test_a_known_leak_is_told_whatever_is_at_hand(tmp_path):
+def test_a_known_leak_is_always_reported(tmp_path):
     replace(OURS, split="loris", leak="its tests are training dances").save(tmp_path)
     clip(tmp_path, "b", "test", "t", "d")
     assert check_corpus(tmp_path) == "LEAKING: its tests are training dances"
@@ -67,7 +67,7 @@ def test_a_known_leak_is_told_whatever_is_at_hand(tmp_path):
     assert check_corpus(tmp_path).startswith("LEAKING: its tests are training dances; 1 song(s)")
 
 
-def test_a_damaged_file_is_told(tmp_path):
+def test_a_damaged_file_is_rejected(tmp_path):
     Origin.file(tmp_path).write_text('{"schema": 1}')
     with pytest.raises(CorpusError, match=r"origin\.json is damaged"):
         Origin.load(tmp_path)

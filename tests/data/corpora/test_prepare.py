@@ -57,7 +57,7 @@ def prepared(videos, tmp_path_factory) -> tuple[Path, PrepareReport]:
     return dst, prepare(videos, dst)
 
 
-def test_one_bad_video_does_not_stop_the_rest(videos, prepared):
+def test_one_bad_video_does_not_stop_the_others(videos, prepared):
     _, report = prepared
     assert report.done == ["again", *(f"dance{number}" for number in range(9))]
     reasons = {path.name: reason for path, reason in report.failed}
@@ -114,7 +114,7 @@ def test_nan_fails_silence_is_in_no_split_and_low_rates_are_reported(videos, tmp
     assert report.leak_check == "ok"
 
 
-def test_nothing_is_left_of_the_bad_ones(prepared):
+def test_no_files_remain_of_bad_videos(prepared):
     dst, report = prepared
     names = {
         path.split("/")[-1].rsplit(".", 1)[0] for path in tree(dst) if path.startswith(("clips", "features"))
@@ -161,7 +161,7 @@ def test_running_again_does_nothing(videos, prepared):
 
 
 @pytest.mark.parametrize("clips", [None, [], {"dance0": None}, {"dance0": {"source": "chosen"}}])
-def test_damaged_splits_are_told(prepared, tmp_path, clips):
+def test_damaged_splits_are_rejected(prepared, tmp_path, clips):
     corpus = shutil.copytree(prepared[0], tmp_path / "corpus")
     file = CorpusPaths(corpus).splits
     file.write_text(json.dumps({**json.loads(file.read_text()), "clips": clips}))
@@ -192,7 +192,7 @@ def test_changed_and_damaged_clips_are_made_again(videos, tmp_path):
         "clips/dance0.json",
     }
     assert all(before[name] == after[name] for name in before if "dance1" in name or "dance2" in name)
-    write_tiny_video(src / "dance0.mp4", -1)  # now nobody is in it
+    write_tiny_video(src / "dance0.mp4", -1)  # now without a person
     assert [path.name for path, _ in prepare(src, dst).failed] == ["dance0.mp4"]
     assert paths.clip_names() == ["dance1", "dance2", "dance3"]
 
@@ -249,7 +249,7 @@ def test_a_corpus_is_put_together_from_several_calls(videos, tmp_path):
     assert mixed.splits == {"train": 1, "valid": 0, "test": 1}
 
 
-def test_a_leaking_table_is_obeyed_and_told(videos, tmp_path):
+def test_a_leaking_table_is_used_and_reported(videos, tmp_path):
     table = tmp_path / "table.csv"
     table.write_text("file,song,split\ndance0.mp4,s,train\ndance1.mp4,s,test\n")
     report = prepare(videos, tmp_path / "corpus", metadata=table, files=["dance0.mp4", "dance1.mp4"])
@@ -310,13 +310,13 @@ def test_an_extractor_that_cannot_be_built_stops_at_once(videos, tmp_path):
 
 
 @pytest.mark.parametrize("files, message", [([], "lists no video of"), (["/a.mp4"], "is not in")])
-def test_wrong_lists_of_files_are_told(videos, tmp_path, files, message):
+def test_wrong_lists_of_files_are_rejected(videos, tmp_path, files, message):
     with pytest.raises(CorpusError, match=message):
         prepare(videos, tmp_path / "corpus", files=files)
 
 
 def wait_for_lock(path: Path, seconds: float) -> None:
-    """Wait until nobody holds the lock on a file."""
+    """Wait until the lock on a file is free."""
     deadline = time.monotonic() + seconds
     with open(path) as stream:
         while True:

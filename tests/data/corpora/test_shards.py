@@ -33,7 +33,7 @@ def prepare(src: Path, dst: Path, shard: Shard | None = None, **options) -> Prep
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory) -> Path:
-    """Six videos and one that nobody is in."""
+    """Six videos and one without a person."""
     folder = tmp_path_factory.mktemp("videos")
     for number, name in enumerate(NAMES):
         write_tiny_video(folder / f"{name}.mp4", number, 1.6)
@@ -74,7 +74,7 @@ def test_shards_and_a_last_call_make_the_files_of_one_process(videos, whole, tmp
     assert left == {".run", ".workers", ".settings"}
 
 
-def test_the_last_call_makes_what_a_shard_has_left(videos, whole, tmp_path):
+def test_the_last_call_makes_missing_clips(videos, whole, tmp_path):
     dst = tmp_path / "corpus"
     made = prepare(videos, dst, Shard(0, 2)).done
     assert 0 < len(made) < len(NAMES)
@@ -106,7 +106,7 @@ def test_shards_side_by_side_have_the_same_settings(videos, tmp_path):
         write_or_check_settings(CorpusPaths(dst), FeatureSpec(), 22050)
         with pytest.raises(CorpusError, match="was prepared with sample_rate = 22050, not 44100"):
             prepare(videos, dst, Shard(1, 2), sample_rate=44100)
-    # Nobody is at work any more, and nothing was made: it binds nobody.
+    # No run is active and no clip exists: the settings may change.
     assert prepare(videos, dst, Shard(1, 2), sample_rate=44100).done
 
 
@@ -155,14 +155,14 @@ def test_the_jobs_of_a_cluster_make_the_files_of_one_process(videos, whole, tmp_
         prepare_on_cluster(videos, dst, 1, Cluster("debug"), logs, sample_rate=16000)
 
 
-def test_a_dancer_that_is_none_is_told_before_a_job_is_submitted(videos, tmp_path):
+def test_a_wrong_dancer_is_rejected_before_a_job_is_submitted(videos, tmp_path):
     logs = tmp_path / "logs"
     with pytest.raises(UserError, match="dancer is 'best': give prominent, left"):
         prepare_on_cluster(videos, tmp_path / "corpus", 2, Cluster("local"), logs, dancer="best")
     assert not logs.exists() and not (tmp_path / "corpus").exists()
 
 
-def test_slurm_gets_what_is_asked_for(tmp_path, monkeypatch):
+def test_slurm_gets_the_requested_resources(tmp_path, monkeypatch):
     """With a `sbatch` that only says that it has taken the job."""
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -199,7 +199,7 @@ def test_slurm_gets_what_is_asked_for(tmp_path, monkeypatch):
         (["--slurm", "--shards", "2"], "this machine cannot submit SLURM jobs"),
     ],
 )
-def test_wrong_options_are_told(videos, tmp_path, options, told, monkeypatch):
+def test_wrong_options_are_rejected(videos, tmp_path, options, told, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     result = CliRunner().invoke(app, ["prepare", "folder", str(videos), str(tmp_path / "corpus"), *options])
     assert result.exit_code != 0

@@ -71,7 +71,7 @@ def test_asking_for_train_alone_is_obeyed():
     assert set().union(*split_of_songs(songs(9, split="train")).values()) == {"train"}
 
 
-def test_valid_is_taken_from_train_when_everybody_asks_for_train_or_test():
+def test_valid_is_taken_from_train_if_all_labels_are_train_or_test():
     clips = songs(18, split="train") + [SplitClip(f"t{i}", 8.0, f"other{i}", "test") for i in range(4)]
     where = split_of_songs(clips)
     valid = [song for song, splits in where.items() if splits == {"valid"}]
@@ -118,7 +118,7 @@ def test_an_unlabelled_clip_that_sounds_like_two_songs_ties_them():
     assert len({song for song, _ in groups.values()}) == 1
 
 
-def test_wrong_ratios_and_names_are_told():
+def test_wrong_ratios_and_names_are_rejected():
     with pytest.raises(CorpusError, match=r"add up to 1"):
         assign_splits([], {}, ratios=(0.5, 0.1, 0.1))
     with pytest.raises(CorpusError, match="'dev'.*train, valid, test"):

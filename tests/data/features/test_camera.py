@@ -24,15 +24,15 @@ def wall(seed: int, size: int = SIZE) -> np.ndarray:
     return np.kron(tiles, np.ones((8, 8, 1))).astype(np.uint8)
 
 
-def with_dancer(picture: np.ndarray, x: int) -> np.ndarray:
-    shown = picture.copy()
+def with_dancer(frame: np.ndarray, x: int) -> np.ndarray:
+    shown = frame.copy()
     shown[40:140, x : x + 30] = (200, 30, 60)
     return shown
 
 
-def cuts_of(pictures: list[np.ndarray]) -> list[int]:
+def cuts_of(frames: list[np.ndarray]) -> list[int]:
     detector = CutDetector()
-    return [number for number, picture in enumerate(pictures) if detector.push(picture)]
+    return [number for number, frame in enumerate(frames) if detector.push(frame)]
 
 
 def test_a_cut_is_found_and_a_fast_dancer_is_none() -> None:
@@ -49,7 +49,7 @@ def test_a_pan_and_a_strobe_light_are_no_cuts() -> None:
     assert len(cuts_of(strobe)) <= 3  # the first flashes, until there is something to compare with
 
 
-def test_the_background_tells_how_the_picture_moved() -> None:
+def test_the_background_gives_the_camera_movement() -> None:
     large = wall(2, 400)[..., 0]
     before, after = large[100:260, 100:260], large[97:257, 104:264]
     step = background_step(before, after)
@@ -88,9 +88,9 @@ def test_steps_join_and_undo() -> None:
 
 
 @pytest.mark.parametrize("aspect", [1.0, 0.5625])
-def test_what_the_camera_did_is_taken_off_the_joints(aspect: float) -> None:
+def test_camera_movement_is_removed_from_the_joints(aspect: float) -> None:
     """A dancer who stands, filmed by a camera that pans: the joints stand. A cut begins anew."""
-    count, pan = 20, np.array([0.02, -0.01])  # heights a picture
+    count, pan = 20, np.array([0.02, -0.01])  # heights a frame
     places = np.tile(np.array([[0.4, 0.5], [0.6, 0.3]]), (count, 1, 1))
     moved = places + np.arange(count)[:, None, None] * pan / (aspect, 1)
     cuts = np.zeros(count, bool)
@@ -107,7 +107,7 @@ def test_a_camera_that_stands_changes_nothing() -> None:
     np.testing.assert_array_equal(steady(places, trembling, np.zeros(30, bool), 1.0), places)
 
 
-def test_the_motion_of_a_pan_is_followed_through_pictures() -> None:
+def test_a_pan_is_tracked_over_frames() -> None:
     large = wall(7, 480)
     camera = CameraMotion()
     for n in range(8):

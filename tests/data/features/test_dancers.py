@@ -1,4 +1,4 @@
-"""Several dancers: all are followed, one is chosen and kept; shots, gaps and other rates of pictures."""
+"""Several dancers: all are followed, one is chosen and kept; shots, gaps and other rates of frames."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SPEC = MiniSpec(train=1, valid=1, test=2, seconds=1.2)
 
 
 def drawn(index: int) -> np.ndarray:
-    """(T, H, W, 3) pictures of a dancer."""
+    """(T, H, W, 3) frames of a dancer."""
     return np.stack(list(SPEC.plan("test", index).scene()))
 
 
@@ -28,14 +28,14 @@ def solo() -> np.ndarray:
 @pytest.fixture(scope="module")
 def pair(solo: np.ndarray) -> np.ndarray:
     """Two dancers side by side, the right one smaller."""
-    other = [cv2.resize(picture, (160, 160), interpolation=cv2.INTER_AREA) for picture in drawn(1)[:16]]
+    other = [cv2.resize(frame, (160, 160), interpolation=cv2.INTER_AREA) for frame in drawn(1)[:16]]
     small = np.repeat(solo[:16, :1, :1], 256, axis=1).repeat(256, axis=2)
     small[:, 96:, 48:208] = other
     return np.concatenate([solo[:16], small], axis=2)
 
 
 def middles(keypoints: np.ndarray) -> np.ndarray:
-    """(T,) x of the hips, in shares of the picture."""
+    """(T,) x of the hips, in shares of the frame."""
     return keypoints[:, [23, 24], 0].mean(axis=1)
 
 
@@ -48,7 +48,7 @@ def test_the_choice_tells_who_is_followed_all_the_time(pair: np.ndarray) -> None
     assert (found["prominent"] < 0.5).all() and (found[2] > 0.5).all()
 
 
-def test_somebody_who_is_not_there_is_told(solo: np.ndarray) -> None:
+def test_a_dancer_number_that_does_not_exist_is_rejected(solo: np.ndarray) -> None:
     with pytest.raises(
         VideoError, match=r"at most 1 people were found .*dancer 3 does not exist, give 1 to 1"
     ):
@@ -77,9 +77,9 @@ def test_a_moving_camera_does_not_move_the_dancer(solo: np.ndarray) -> None:
     assert np.abs(middles(steadied) - middles(steadied)[0]).max() < 0.02
 
 
-def person(x: float, side: float, pictures: int) -> Track:
+def person(x: float, side: float, frames: int) -> Track:
     track = Track()
-    for number in range(pictures):
+    for number in range(frames):
         track.add(number, np.zeros((33, 3), np.float32), Region(x, 0.5, side, None))
     return track
 
@@ -105,15 +105,15 @@ def test_all_people_in_a_frame_are_detected(pair: np.ndarray) -> None:
         regions = networks.people(np.ascontiguousarray(pair[0]), crops=True)
         (close,) = networks.people(np.ascontiguousarray(pair[0, :, 256:]))
     left, right = ([area for area in regions if (area.x > 1) == right] for right in (False, True))
-    assert left and right  # of a picture two heights wide
+    assert left and right  # of a frame two heights wide
     assert left[0].side > right[0].side
     assert min(abs(area.x - 1 - close.x) + abs(area.side - close.side) for area in right) < 0.02
 
 
 @pytest.mark.parametrize("source", [24.0, 30.0, 29.97, 50.0])
-def test_steady_movements_stay_steady_at_any_rate_of_pictures(source: float) -> None:
+def test_steady_movements_stay_steady_at_any_frame_rate(source: float) -> None:
     wanted = np.arange(50) / 25
-    times = np.round(wanted * source) / source  # the nearest picture
+    times = np.round(wanted * source) / source  # the nearest frame
     keypoints = np.zeros((50, 33, 3), np.float32)
     keypoints[..., 0] = 0.3 * times[:, None]
     moved, detected = resample_times(keypoints, np.ones(50, bool), times, 25)
@@ -124,17 +124,17 @@ def test_steady_movements_stay_steady_at_any_rate_of_pictures(source: float) -> 
         assert np.abs(np.diff(keypoints[:, 0, 0])).min() == 0  # as they came, one stood still
 
 
-def test_pictures_at_the_wanted_times_are_left_alone_and_long_holds_stay_holds() -> None:
+def test_frames_at_the_requested_times_are_unchanged_and_stills_stay_stills() -> None:
     keypoints = np.random.default_rng(0).random((10, 33, 3)).astype(np.float32)
     detected = np.arange(10) != 4
     times = np.arange(10) / 25
     assert resample_times(keypoints, detected, times, 25)[0] is keypoints
-    held = np.array([0, 0, 0, 0, 0, 0, 0, 0, 8, 9]) / 25  # a picture that stood for 0.3 s
+    held = np.array([0, 0, 0, 0, 0, 0, 0, 0, 8, 9]) / 25  # a frame that stood for 0.3 s
     found, _ = resample_times(keypoints[np.array([0] * 8 + [8, 9])], np.ones(10, bool), held, 25)
     np.testing.assert_array_equal(found[:8], np.broadcast_to(keypoints[0], (8, 33, 3)))
 
 
-def test_what_was_not_found_stays_masked_at_another_rate() -> None:
+def test_undetected_frames_stay_masked_at_another_rate() -> None:
     times = np.round(np.arange(20) / 25 * 30) / 30
     detected = np.ones(20, bool)
     detected[8] = False

@@ -66,16 +66,16 @@ def features(video: Path, pose: PoseExtractor) -> Features:
     return extract_features(video, SPEC, pose, MeanColour())
 
 
-def test_extraction_sees_what_each_part_sees_alone(
+def test_extraction_equals_its_parts(
     video: Path, pose: PoseExtractor, features: Features
 ) -> None:
     keypoints, detected = pose.extract(read_frames(video, 25), 25)
     np.testing.assert_array_equal(features.keypoints, keypoints)
     np.testing.assert_array_equal(features.detected, detected)
-    pictures = np.stack(list(read_frames(video, 12.5)))
-    np.testing.assert_allclose(features.visual, window_features(MeanColour(), pictures, 8, 8))
+    frames = np.stack(list(read_frames(video, 12.5)))
+    np.testing.assert_allclose(features.visual, window_features(MeanColour(), frames, 8, 8))
     np.testing.assert_allclose(
-        features.visual_reverse, window_features(MeanColour(), reverse(pictures), 8, 8)
+        features.visual_reverse, window_features(MeanColour(), reverse(frames), 8, 8)
     )
     assert features.header.seconds == pytest.approx(1.6)
     assert features.header.detected_share == detected.mean() > 0.9
@@ -85,8 +85,8 @@ def test_extraction_sees_what_each_part_sees_alone(
 def test_rates_that_do_not_divide(video: Path, pose: PoseExtractor) -> None:
     found = extract_features(video, replace(SPEC, pose_fps=20.0, visual_fps=15.0), pose, MeanColour())
     assert found.keypoints.shape == (32, 33, 3) and found.visual.shape == (3, 24)
-    pictures = np.stack(list(read_frames(video, 15.0, size=224)))
-    np.testing.assert_allclose(found.visual, window_features(MeanColour(), pictures, 8, 8))
+    frames = np.stack(list(read_frames(video, 15.0, size=224)))
+    np.testing.assert_allclose(found.visual, window_features(MeanColour(), frames, 8, 8))
 
 
 def test_a_video_shorter_than_a_window(video: Path, pose: PoseExtractor, tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_the_real_encoder_tells_the_directions_apart(video: Path, pose: PoseExtr
     assert 0.02 < difference < 1.0
 
 
-def test_bad_videos_and_encoders_are_told(pose: PoseExtractor, video: Path, tmp_path: Path) -> None:
+def test_bad_videos_and_encoders_are_rejected(pose: PoseExtractor, video: Path, tmp_path: Path) -> None:
     with pytest.raises(VideoError, match="does not exist"):
         extract_features(tmp_path / "none.mp4", SPEC, pose, MeanColour())
     empty = tmp_path / "empty.mp4"
@@ -139,13 +139,13 @@ def test_side_by_side_gives_the_same_and_leaves_no_thread(
     assert threading.active_count() == before
 
 
-def test_what_breaks_in_the_other_thread_comes_out(video: Path, pose: PoseExtractor) -> None:
+def test_errors_of_the_thread_are_raised(video: Path, pose: PoseExtractor) -> None:
     with pytest.raises(RuntimeError, match="out of memory"):
         extract_features(video, SPEC, pose, Failing(), parallel=True)
 
 
 def test_decoding_waits_for_a_slow_encoder() -> None:
-    """However long the video, only so many of its pictures are held."""
+    """The number of frames in memory does not depend on the length of the video."""
     release, made = threading.Event(), []
 
     class Slow(MeanColour):
@@ -153,7 +153,7 @@ def test_decoding_waits_for_a_slow_encoder() -> None:
             release.wait(20)
             return super().__call__(windows)
 
-    def pictures() -> Iterator[np.ndarray]:
+    def frames() -> Iterator[np.ndarray]:
         for _ in range(200):
             made.append(None)
             if len(made) == MAX_QUEUED + 8:  # no room for more until the first window of 8 is done
@@ -161,15 +161,15 @@ def test_decoding_waits_for_a_slow_encoder() -> None:
             yield np.zeros((8, 8, 3), np.uint8)
 
     windows = WindowEncoder(Slow(), window_indices(200, 8, 8))
-    taken = _tap(pictures(), windows, 1, parallel=True)
+    taken = _tap(frames(), windows, 1, parallel=True)
     for number, _ in enumerate(taken):
         if number == MAX_QUEUED:
             assert len(made) == MAX_QUEUED + 1
     assert windows.finish().shape == (25, 24)
 
 
-def test_a_fast_video_shows_the_nearest_of_its_pictures(tmp_path: Path) -> None:
-    """Of 100 pictures a second every fourth is wanted: those are the ones that come, at the size asked for."""
+def test_of_a_fast_video_the_nearest_frames_are_used(tmp_path: Path) -> None:
+    """Of 100 frames per second every fourth is requested and returned at the requested size."""
     path = tmp_path / "fast.mp4"
     write_video(
         path, np.arange(0, 200, 2, np.uint8)[:, None, None, None] + np.zeros((1, 64, 96, 3), np.uint8), 100
@@ -179,12 +179,12 @@ def test_a_fast_video_shows_the_nearest_of_its_pictures(tmp_path: Path) -> None:
     np.testing.assert_allclose(found.mean(axis=(1, 2, 3)), np.arange(0, 200, 8), atol=2)
 
 
-def test_of_a_4k_video_no_pictures_pile_up_at_full_size(video: Path, tmp_path: Path) -> None:
+def test_frames_of_a_4k_video_are_not_stored_at_full_size(video: Path, tmp_path: Path) -> None:
     """60 of them are 750 MB as they are decoded and 1.5 GB in RGB. A decoder of 16 threads, the most, holds 400 MB."""
     large, small = tmp_path / "large.mp4", tmp_path / "small.mp4"
     for path, size in ((large, (3840, 2160)), (small, (854, 480))):
-        pictures = read_frames(video, 37.5)  # 60
-        wide = (np.pad(picture, ((0, 0), (100, 100), (0, 0)), "edge") for picture in pictures)
-        write_video(path, (cv2.resize(picture, size) for picture in wide), 30)
+        frames = read_frames(video, 37.5)  # 60
+        wide = (np.pad(frame, ((0, 0), (100, 100), (0, 0)), "edge") for frame in frames)
+        write_video(path, (cv2.resize(frame, size) for frame in wide), 30)
     for program in (READ, EXTRACT):
         assert peak_memory(program, large) - peak_memory(program, small) < 500

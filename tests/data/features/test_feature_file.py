@@ -27,16 +27,16 @@ from pn_diffusion_plugin.data.video.read import read_frames
 from pn_diffusion_plugin.errors import FeatureFileError
 
 
-def mean_colours(pictures: np.ndarray) -> np.ndarray:
-    """What `MeanColour` says of one window (8, H, W, 3) of square pictures: (1, 24)."""
-    return window_features(MeanColour(), pictures, 8, 8)
+def mean_colours(frames: np.ndarray) -> np.ndarray:
+    """What `MeanColour` says of one window (8, H, W, 3) of square frames: (1, 24)."""
+    return window_features(MeanColour(), frames, 8, 8)
 
 
 def made_up(seconds: float = 8.0, spec: FeatureSpec = SPEC, dim: int = 4) -> Features:
     """Features of no video: joint j moves at its own speed, visual windows are numbered."""
     count = round(seconds * spec.pose_fps)
-    pictures = round(seconds * spec.visual_fps)
-    windows = len(window_indices(pictures, spec.visual_window, spec.visual_hop))
+    frames = round(seconds * spec.visual_fps)
+    windows = len(window_indices(frames, spec.visual_window, spec.visual_hop))
     time = np.arange(count) / spec.pose_fps
     keypoints = time[:, None, None] * np.arange(1.0, 100.0).reshape(33, 3) / 800
     header = FeatureHeader(
@@ -123,16 +123,16 @@ def test_the_reverse_shows_the_same_seconds_in_reversed_order(start: float) -> N
     np.testing.assert_allclose(mirrored.keypoints, part.keypoints[::-1], atol=1e-6)
 
 
-def test_the_reverse_windows_hold_the_pictures_of_the_segment(video: Path, features: Features) -> None:
-    part = features.segment(0.96, 0.64)  # pictures 12 to 19 of 20, and the first eight of the reversed video
-    pictures = np.stack(list(read_frames(video, 12.5)))
-    np.testing.assert_allclose(part.visual_reverse, mean_colours(pictures[12:][::-1]))
+def test_the_reverse_windows_hold_the_frames_of_the_segment(video: Path, features: Features) -> None:
+    part = features.segment(0.96, 0.64)  # frames 12 to 19 of 20, and the first eight of the reversed video
+    frames = np.stack(list(read_frames(video, 12.5)))
+    np.testing.assert_allclose(part.visual_reverse, mean_colours(frames[12:][::-1]))
 
 
 # Files
 
 
-def test_a_file_gives_back_what_was_saved(features: Features, tmp_path: Path) -> None:
+def test_a_saved_file_is_loaded_unchanged(features: Features, tmp_path: Path) -> None:
     path = tmp_path / "folder" / "clip.safetensors"
     save_features(path, features)
     assert load_features(path) == load_features(path, SPEC) == features

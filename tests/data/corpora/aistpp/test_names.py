@@ -83,7 +83,7 @@ def test_the_crossmodal_split_is_the_published_one():
     "split, shared", [("crossmodal", {"valid", "test"}), ("d2m-gan", set()), ("ours", set())]
 )
 @pytest.mark.parametrize("by", ["song", "choreography"])
-def test_what_the_splits_share(split, shared, by):
+def test_attributes_shared_by_the_splits(split, shared, by):
     where: dict[str | None, set[str | None]] = {}
     for text in all_names():
         name = named(text)
@@ -170,13 +170,13 @@ def test_lists_of_the_user_go_before_rules(tmp_path):
         ({"music": "nowhere"}, "nowhere is not a folder"),
     ],
 )
-def test_mistakes_are_told(tmp_path, options, message):
+def test_wrong_arguments_are_rejected(tmp_path, options, message):
     touch(tmp_path, ["gBR_sFM_c01_d04_mBR1_ch02"])
     with pytest.raises(CorpusError, match=message):
         select_aistpp(tmp_path, **options)
 
 
-def test_folders_that_are_none_of_aist_are_told(tmp_path):
+def test_folders_without_aist_videos_are_rejected(tmp_path):
     touch(tmp_path / "a", ["dance"])
     with pytest.raises(CorpusError, match="no video has the name of a solo dance of AIST"):
         select_aistpp(tmp_path)
@@ -223,7 +223,7 @@ def videos(tmp_path_factory) -> Path:
     return folder
 
 
-def test_loris_is_marked_in_the_corpus_whatever_is_at_hand(videos, tmp_path):
+def test_loris_is_marked_in_the_corpus_for_any_selection(videos, tmp_path):
     report = prepare(videos, tmp_path / "loris", split="loris")
     assert (
         report.leak_check.startswith("LEAKING: the published split of LORIS") and "mKR1" in report.leak_check
@@ -292,7 +292,7 @@ def test_the_music_of_a_clip_is_that_of_its_file(videos, tmp_path):
     assert np.abs(made - own).max() > 0.1
 
 
-def test_nothing_is_left_where_nothing_could_be_made(tmp_path):
+def test_no_files_remain_without_a_usable_video(tmp_path):
     touch(tmp_path / "videos", ["gBR_sFM_c01_d04_mBR1_ch02"])  # an empty file
     with pytest.raises(CorpusError, match="none of the 1 videos"):
         prepare(tmp_path / "videos", tmp_path / "corpus", split="crossmodal")
