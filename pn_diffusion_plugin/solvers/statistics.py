@@ -12,6 +12,7 @@ from ..data.dataset import DanceDataset
 from ..data.features.feature_file import Features, FeatureSpec, load_features
 from ..data.manifest import CorpusPaths, corpus_root
 from ..modules.dance_encoder import DanceEncoder
+from ..modules.normalizer import Normalizer
 
 _CLIPS = 256  # training clips that are looked at
 
@@ -27,6 +28,7 @@ def fit_statistics(encoder: DanceEncoder, dataset: DanceDataset, spec: FeatureSp
     """Store in the encoder mean and spread of every input dimension, of what was seen rather than interpolated."""
     encoder.visual_norm.fit(torch.from_numpy(clip.visual) for clip in training_features(dataset, spec))
     for name, norm in encoder.stream_norms.items():
+        assert isinstance(norm, Normalizer)
         norm.fit(torch.from_numpy(clip.streams[name]) for clip in training_features(dataset, spec))
 
     def motions() -> Iterator[torch.Tensor]:
