@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 if TYPE_CHECKING:  # a contender's process need not import them
     from pn_diffusion_plugin.models.latent_diffusion import LatentDiffusion
     from pn_diffusion_plugin.models.mel_vae import MelVAE
-    from pn_diffusion_plugin.modules.dance_streams import DanceStreams
+    from pn_diffusion_plugin.modules.conditioners import DanceConditioningProvider
 
 
 @dataclass
@@ -50,7 +50,9 @@ class Counts:
         return Counts(self.flops + other.flops, parts)
 
 
-def parts_of(provider: DanceStreams, denoiser: LatentDiffusion, vae: MelVAE) -> dict[str, nn.Module]:
+def parts_of(
+    provider: DanceConditioningProvider, denoiser: LatentDiffusion, vae: MelVAE
+) -> dict[str, nn.Module]:
     """The parts that are counted, by name."""
     parts: dict[str, nn.Module | None] = {
         "U-Net": denoiser.unet,

@@ -16,8 +16,8 @@ from ..data.features.streams import stream_dim
 from ..data.features.visual import visual_dim
 from ..data.negatives import NEGATIVE_MUSIC, NegativeCue, get_cue
 from ..errors import UserError
+from ..modules.conditioners import DanceConditioner, DanceConditioningProvider, audiocraft_classes
 from ..modules.dance_encoder import DanceEncoder
-from ..modules.dance_streams import DanceEmbedder, DanceStreams
 from ..modules.mel import MelSpectrogram
 from ..modules.objective import Objective
 from ..modules.readings import get_reading
@@ -121,8 +121,14 @@ def build_cue(config: Config) -> NegativeCue:
     return get_cue(config["negative"].get("cue", "reversed"))
 
 
-def build_conditioner(config: Config, device: torch.device | str = "cpu") -> DanceEmbedder:
-    """Dance encoder with its projection: PN-Diffusion's and the MusicGen baseline's alike."""
+def build_conditioner(
+    config: Config, device: torch.device | str = "cpu", audiocraft: bool = False
+) -> DanceConditioner:
+    """Dance encoder with its projection, for PN-Diffusion and the MusicGen baseline.
+
+    Args:
+        audiocraft: build an instance of audiocraft's `BaseConditioner`.
+    """
     spec, conditioning = build_feature_spec(config), config["conditioning"]
     encoder = DanceEncoder(
         visual_dim=visual_dim(spec.visual_encoder),
@@ -137,14 +143,21 @@ def build_conditioner(config: Config, device: torch.device | str = "cpu") -> Dan
         streams={name: stream_dim(name) for name in spec.streams},
         stream_out=conditioning.get("stream_out", 16),
     )
-    return DanceEmbedder(encoder, conditioning["output_dim"], device=device)
+    conditioner = audiocraft_classes()[0] if audiocraft else DanceConditioner
+    return conditioner(encoder, conditioning["output_dim"], device=device)
 
 
-def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> DualDiffusion:
-    """Provider and denoiser."""
+def build_dual_diffusion(
+    config: Config, device: torch.device | str = "cpu", audiocraft: bool = False
+) -> DualDiffusion:
+    """Condition provider and denoiser.
+
+    Args:
+        audiocraft: build the provider as audiocraft's `ConditioningProvider`, for training.
+    """
     spec, sequence = build_feature_spec(config), build_sequence(config)
     conditioning, unet, vae = config["conditioning"], dict(config["unet"]), config["mel_vae"]
-    conditioner = build_conditioner(config, device)
+    conditioner = build_conditioner(config, device, audiocraft)
     denoiser = LatentDiffusion(
         latent_channels=vae["latent_channels"],
         latent_rows=config["mel"]["n_mels"] // sequence.latent_factor,
@@ -174,7 +187,8 @@ def build_dual_diffusion(config: Config, device: torch.device | str = "cpu") -> 
             motion_rate=spec.pose_fps,
             seconds=sequence.seconds,
         )
-    provider = DanceStreams(conditioner, device=device)
+    provider_class = audiocraft_classes()[1] if audiocraft else DanceConditioningProvider
+    provider = provider_class(conditioner, device=device)
     return DualDiffusion(provider, denoiser, other_dance).to(device)
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ..data.condition import NEGATIVE, POSITIVE, DanceCondition
-from ..modules.dance_streams import DanceStreams
+from ..modules.conditioners import DanceConditioningProvider
 from ..modules.objective import DualSample
 from .latent_diffusion import LatentDiffusion
 
@@ -76,7 +76,7 @@ class DualDiffusion(nn.Module):
 
     def __init__(
         self,
-        provider: DanceStreams,
+        provider: DanceConditioningProvider,
         denoiser: LatentDiffusion,
         other_dance: FixedNegative | None = None,
     ) -> None:

@@ -129,7 +129,7 @@ class LatentDiffusion(nn.Module):
         """Everything of the condition that does not change over denoising steps: compute it once a clip.
 
         Where the mask is False (nobody found, or dropped) a learned "no dance" token stands in. It is attended to:
-        it says "nobody seen here". Padding (mask False and embedding zero, see `DanceEmbedder`) is not, and
+        it says "nobody seen here". Padding (mask False and embedding zero, see `DanceConditioner`) is not, and
         the dance's last moment is held over the columns after its end.
 
         Args:

@@ -78,7 +78,7 @@ class PNDiffusionSolver(PluginSolver):
         self.schedule = builders.build_schedule(self.config)
         self.objective = builders.build_objective(self.config, self.schedule)
         self.negative_cue = builders.build_cue(self.config)
-        self.model = builders.build_dual_diffusion(self.config, self.device)
+        self.model = builders.build_dual_diffusion(self.config, self.device, audiocraft=True)
         self.inference()  # tells wrong `sampling` parameters now and not after the training
         self._fit_statistics()
         self._cache_latents()

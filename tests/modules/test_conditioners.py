@@ -11,9 +11,12 @@ from audiocraft.modules.conditioners import BaseConditioner, ConditioningProvide
 
 from pn_diffusion_plugin.data.condition import POSITIVE, DanceCondition
 from pn_diffusion_plugin.data.dance_attributes import DanceAttributes
-from pn_diffusion_plugin.modules.conditioners import DanceConditioner, DanceConditioningProvider
+from pn_diffusion_plugin.modules.conditioners import (
+    DanceConditioner,
+    DanceConditioningProvider,
+    audiocraft_classes,
+)
 from pn_diffusion_plugin.modules.dance_encoder import DanceEncoder
-from pn_diffusion_plugin.modules.dance_streams import DanceEmbedder, DanceStreams
 
 
 def a_dance() -> DanceCondition:
@@ -36,10 +39,10 @@ def a_dance() -> DanceCondition:
 @pytest.mark.parametrize("output_dim", [None, 5])
 def test_audiocraft_s_classes_do_the_same_with_the_same_weights(output_dim: int | None) -> None:
     providers = []
-    for embedder, streams in ((DanceEmbedder, DanceStreams), (DanceConditioner, DanceConditioningProvider)):
+    for conditioner, provider in ((DanceConditioner, DanceConditioningProvider), audiocraft_classes()):
         torch.manual_seed(0)
         encoder = DanceEncoder(visual_dim=6, visual_out=4, motion_dim=8, channels=4, layers=1)
-        providers.append(streams(embedder(encoder, output_dim)).eval())
+        providers.append(provider(conditioner(encoder, output_dim)).eval())
     plain, full = providers
     assert isinstance(full, ConditioningProvider) and isinstance(full.dance, BaseConditioner)
     assert full.text_conditions == [] and not full.has_joint_embed_conditions

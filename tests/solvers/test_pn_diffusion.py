@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from audiocraft.modules.conditioners import BaseConditioner, ConditioningProvider
 
 from pn_diffusion_plugin.data.condition import NEGATIVE, POSITIVE
 from pn_diffusion_plugin.data.features.feature_file import load_features, save_features
@@ -87,6 +88,11 @@ def test_the_random_numbers_of_a_step_keep_their_order(make_solver: MakeSolver) 
     assert torch.equal(draws.posterior, torch.randn(draws.eps.shape, generator=generator))
     dropout = solver.cfg.conditioning.dropout
     assert torch.equal(draws.dropped, torch.rand(4, generator=generator) < dropout)
+
+
+def test_the_provider_that_is_trained_is_audiocrafts(make_solver: MakeSolver) -> None:
+    provider = make_solver("pn_diffusion").model.provider
+    assert isinstance(provider, ConditioningProvider) and isinstance(provider.dance, BaseConditioner)
 
 
 def test_clips_are_dropped_one_by_one(make_solver: MakeSolver) -> None:

@@ -69,7 +69,7 @@ def build_dance_lm(config: Config, codec: Codec, device: torch.device | str = "c
     if pattern not in _PATTERNS:
         raise UserError(f"codebooks_pattern.modeling is {pattern!r}: choose from {', '.join(_PATTERNS)}")
     provider = DanceLMProvider(
-        build_conditioner(config, device),
+        build_conditioner(config, device, audiocraft=True),
         dim=lm["dim"],
         temporal=conditioning["temporal"],
         token_rate=build_feature_spec(config).pose_fps,

@@ -1,7 +1,7 @@
 """The dance as a condition of audiocraft's language model: what is attended to, and what is added frame by frame.
 
 MusicGen generates one frame of codes after the other, so a time-resolved condition can simply be added to the input
-of its frame: step s of the model's sequence, which predicts frame s, is told the dance of frame s. (audiocraft's own
+of its frame: step s of the model's sequence, which predicts frame s, gets the dance of frame s. (audiocraft's own
 `input_interpolate` stretches the condition over whatever it is given, and so over a single step when generating.)
 The same three ways as PN-Diffusion's U-Net has:
 
@@ -17,25 +17,21 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 import torch
-from audiocraft.modules.conditioners import ConditionFuser
+from audiocraft.modules.conditioners import ConditionFuser, ConditioningProvider
 from torch import nn
 from torch.nn import functional as F
 
-from ...data.condition import POSITIVE
+from ...data.condition import POSITIVE, nullify_dance
 from ...data.dance_attributes import DanceAttributes
 from ...modules.alignment import average_tokens, fold_to_columns, group_any, time_positions
-from ...modules.conditioners import DanceConditioningProvider
+from ...modules.conditioners import DanceConditioner, DanceConditioningProvider
 from ...modules.dance_encoder import TEMPORAL, Temporal
-from ...modules.dance_streams import DanceEmbedder
 
 ATTENDED, FRAMES = "dance_tokens", "dance_frames"
-#: A text attribute that says whether the dance counts. audiocraft's dropout of conditions and its null conditions of
-#: guidance know texts and waves alone: they set this text to None, and the provider then leaves the dance out.
-GIVEN = "dance_given"
 
 
 class Share(Protocol):
-    """What is used here of `solvers.workers.Share`."""
+    """The part of `solvers.distributed.Share` that is used here."""
 
     @property
     def clips(self) -> int: ...
@@ -46,19 +42,19 @@ class Share(Protocol):
 Conditions = dict[str, tuple[torch.Tensor, torch.Tensor]]
 
 
-def with_dance(attributes: DanceAttributes, given: bool = True) -> DanceAttributes:
-    """The same attributes, saying that the dance counts or that it does not."""
-    return replace(attributes, text={**attributes.text, GIVEN: "yes" if given else None})
+def without_dance(attributes: DanceAttributes) -> DanceAttributes:
+    """Return the attributes with null dances (audiocraft's own null conditions cover texts and waves only)."""
+    return replace(attributes, dance={name: nullify_dance(dance) for name, dance in attributes.dance.items()})
 
 
 class DanceDropout(nn.Module):
-    """In training, take the dance from each clip with probability `p` (arXiv 2207.12598).
+    """In training, drop the dance of each clip with probability `p` (arXiv 2207.12598).
 
-    audiocraft's `ClassifierFreeGuidanceDropout` takes it from a whole batch or from none of it.
+    audiocraft's `ClassifierFreeGuidanceDropout` drops the conditions of a whole batch or of none.
 
     Attributes:
-        share: which clips of an update the next ones are, where other workers have the rest: who loses its dance does
-            not depend on how the update is divided. None: these are all.
+        share: clips of an update that this worker sees, so that the same clips are dropped on any number of workers.
+            None: all.
     """
 
     def __init__(self, p: float) -> None:
@@ -72,11 +68,11 @@ class DanceDropout(nn.Module):
         share = self.share
         drawn = torch.rand(len(samples)) if share is None else share.of(torch.rand(share.clips))
         dropped = drawn < self.p
-        return [with_dance(x, False) if out else x for x, out in zip(samples, dropped, strict=True)]
+        return [without_dance(x) if out else x for x, out in zip(samples, dropped, strict=True)]
 
 
-class DanceLMProvider(DanceConditioningProvider):
-    """PN-Diffusion's provider, with its tokens brought to the language model's width and frames.
+class DanceLMProvider(DanceConditioningProvider, ConditioningProvider):  # type: ignore[misc]
+    """PN-Diffusion's provider, projected to the language model's width and frames.
 
     Args:
         conditioner: the shared dance encoder.
@@ -85,18 +81,18 @@ class DanceLMProvider(DanceConditioningProvider):
         token_rate: tokens a second of the conditioner (Hz).
         frame_rate: frames of codes a second (Hz).
         moments: `aligned`: moments of the dance seen inside a frame.
-        frame_kernel: `aligned`: odd number of frames of the dance that a frame is told, itself in the middle.
+        frame_kernel: `aligned`: odd number of dance frames that a frame depends on, itself in the middle.
         attention_stride: tokens averaged to one before cross attention.
 
     Shape:
         `{"dance_tokens": (B, T', dim)}` and with `aligned` also `{"dance_frames": (B, S, dim)}`,
-        S = seconds · frame_rate; all masks are True, since learned tokens stand in where nobody was found (and
-        audiocraft's attention knows no mask). The segments of a batch are of one length, as their codes are.
+        S = seconds · frame_rate; all masks are True: frames without a dancer have a learned embedding, and
+        audiocraft's attention does not support masks. The segments of a batch have one length, as their codes have.
     """
 
     def __init__(
         self,
-        conditioner: DanceEmbedder,
+        conditioner: DanceConditioner,
         *,
         dim: int,
         temporal: Temporal,
@@ -130,25 +126,23 @@ class DanceLMProvider(DanceConditioningProvider):
     def tokenize(  # type: ignore[override]
         self, inputs: list[DanceAttributes], streams: tuple[str, ...] = (POSITIVE,)
     ) -> dict[str, Any]:
-        """Collate the dance played forward; beside it, (B,) of bool: whose dance counts."""
-        given = torch.tensor([x.text.get(GIVEN, "yes") is not None for x in inputs])
-        return {**super().tokenize(inputs, streams), GIVEN: given.to(self.device)}
+        """Collate the positive dances."""
+        return super().tokenize(inputs, streams)
 
     def forward(self, tokenized: dict[str, Any]) -> Conditions:
         dance = tokenized[POSITIVE]
         if len(set(dance.seconds)) > 1:
-            raise ValueError(f"a batch mixes segments of {sorted(set(dance.seconds))} s: give one length")
+            raise ValueError(f"a batch mixes segments of {sorted(set(dance.seconds))} s: use one length")
         embedding, mask = super().forward({POSITIVE: dance})[POSITIVE]
-        mask = mask & tokenized[GIVEN][:, None]
         embedding = torch.where(mask[..., None], embedding, self.null_token.to(embedding.dtype))
         tokens = embedding
         if self.position is not None:
             at = time_positions(tokens.shape[1], self.token_rate, self.position_dim, tokens.device)
             tokens = tokens + self.position(at.to(tokens.dtype))
-        # Of a group of tokens those count that were seen; where none was, the learned ones.
+        # The mean of a group is over its detected tokens; over the learned ones where none was detected.
         seen = group_any(mask, self.attention_stride).repeat_interleave(self.attention_stride, dim=1)
-        counted = mask | ~seen[:, : mask.shape[1]]
-        averaged = average_tokens(tokens, self.attention_stride, counted)
+        included = mask | ~seen[:, : mask.shape[1]]
+        averaged = average_tokens(tokens, self.attention_stride, included)
         conditions = {ATTENDED: _unmasked(self.attended(averaged))}
         if self.fold is not None:
             frames = round(max(dance.seconds) * self.frame_rate)
@@ -164,7 +158,7 @@ def _unmasked(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 class FrameFuser(ConditionFuser):
-    """audiocraft's fuser, that adds to the steps it is given the dance of *their* frames, also when they come singly.
+    """audiocraft's fuser, adding to each step the dance of its own frame, also in step-by-step generation.
 
     Steps beyond the last frame (the delayed codebooks' last ones) get nothing.
     """

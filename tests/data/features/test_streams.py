@@ -27,7 +27,7 @@ from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
 from pn_diffusion_plugin.data.video.read import read_frames
 from pn_diffusion_plugin.errors import CorpusError, FeatureFileError, UserError
 from pn_diffusion_plugin.models.builders import build_conditioner, build_dual_diffusion
-from pn_diffusion_plugin.modules.dance_streams import DanceStreams
+from pn_diffusion_plugin.modules.conditioners import DanceConditioningProvider
 
 SPEC = FeatureSpec(streams=("brightness",))
 
@@ -141,7 +141,7 @@ def test_the_encoder_reads_it_and_nothing_of_the_batch() -> None:
     torch.manual_seed(0)
     conditioner = build_conditioner(config)
     assert conditioner.output_dim == plain + 16
-    provider = DanceStreams(conditioner).eval()
+    provider = DanceConditioningProvider(conditioner).eval()
     visual_dim = conditioner.encoder.visual_norm.mean.numel()
 
     def dance(seconds: float, shift: float = 0.0) -> dict[str, DanceCondition]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from audiocraft.modules.conditioners import ClassifierFreeGuidanceDropout
+from audiocraft.modules.conditioners import BaseConditioner, ConditioningProvider
 from tiny_musicgen import CODEC, tiny_musicgen, tiny_musicgen_config
 
 from pn_diffusion_plugin.data.condition import NEGATIVE, POSITIVE, dance_conditions
@@ -21,7 +21,7 @@ from pn_diffusion_plugin.models.musicgen.condition import (
     FRAMES,
     DanceDropout,
     FrameFuser,
-    with_dance,
+    without_dance,
 )
 from pn_diffusion_plugin.models.musicgen.dance_musicgen import DanceMusicGen
 from pn_diffusion_plugin.models.musicgen.lm import draw, keep_likely
@@ -42,6 +42,20 @@ def conditions(model: DanceMusicGen, samples: list[DanceAttributes]) -> dict[str
         return provider(provider.tokenize(samples))
 
 
+def test_guidance_in_two_passes_is_guidance_in_one(make_features: MakeFeatures) -> None:
+    model = tiny_musicgen({"conditioning.temporal": "aligned"})
+    samples = [attributes(make_features(3.0, seed)) for seed in (1, 2)]
+    settings: dict[str, Any] = {"max_gen_len": 20, "use_sampling": False, "cfg_coef": 2.5}
+    one, two = (model.lm.generate(None, samples, two_step_cfg=each, **settings) for each in (False, True))
+    assert torch.equal(one, two)
+    assert not torch.equal(one, model.lm.generate(None, samples, **{**settings, "cfg_coef": 1.0}))
+
+
+def test_the_provider_is_audiocrafts(make_features: MakeFeatures) -> None:
+    provider = tiny_musicgen().lm.condition_provider
+    assert isinstance(provider, ConditioningProvider) and isinstance(provider.dance, BaseConditioner)
+
+
 @pytest.mark.parametrize("temporal", ["pooled", "tokens", "aligned"])
 @pytest.mark.parametrize("guidance", [1.0, 2.5])
 @pytest.mark.parametrize("memory_efficient", [True, False])
@@ -54,7 +68,7 @@ def test_step_by_step_is_what_was_trained(
     )
     samples = [attributes(make_features(3.0, seed)) for seed in (1, 2)]
     codes = model.lm.generate(None, samples, max_gen_len=40, use_sampling=False, cfg_coef=guidance)
-    untold = ClassifierFreeGuidanceDropout(p=1.0)([with_dance(x) for x in samples])
+    untold = [without_dance(x) for x in samples]
     with torch.no_grad():
         told, none = (
             model.lm.compute_predictions(codes, [], conditions(model, x), keep_only_valid_steps=False)
@@ -101,8 +115,7 @@ def test_where_nobody_is_found_and_without_dance_the_learned_token_stands(
     samples = [attributes(make_features(3.0, seed)) for seed in (1, 2)]
     hidden = attributes(make_features(3.0, 3))
     hidden.dance[POSITIVE].detected.zero_()
-    untold = ClassifierFreeGuidanceDropout(p=1.0)([with_dance(x) for x in samples])
-    assert all(x.text == {"genre": None, "dance_given": None} for x in untold)
+    untold = [without_dance(x) for x in samples]
     nothing = conditions(model, [*untold, hidden])
     for name in (ATTENDED, FRAMES):
         values, mask = nothing[name]
@@ -128,9 +141,9 @@ def test_dropout_takes_the_dance_from_single_clips_in_training(make_features: Ma
     samples = [attributes(make_features(3.0, 1))] * 2000
     dropout = DanceDropout(0.3)
     torch.manual_seed(3)
-    share = sum(x.text.get("dance_given", "yes") is None for x in dropout(samples)) / len(samples)
+    share = sum(int(x.dance[POSITIVE].motion_length) == 0 for x in dropout(samples)) / len(samples)
     assert share == pytest.approx(0.3, abs=0.03)
-    assert "dance_given" not in samples[0].text
+    assert int(samples[0].dance[POSITIVE].motion_length) > 0  # the inputs are not changed
     dropout.eval()
     assert dropout(samples) == samples
 
