@@ -27,14 +27,14 @@ import numpy as np
 
 from benchmarks.common import Clock, command_line
 from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
-from pn_diffusion_plugin.data.corpora.synthetic.generated import GeneratedPlan, GeneratedSpec
-from pn_diffusion_plugin.data.corpora.synthetic.plan import SAMPLE_RATE
+from pn_diffusion_plugin.data.corpora.synthetic.generated import GeneratedSpec
+from pn_diffusion_plugin.data.corpora.synthetic.plan import SAMPLE_RATE, ClipPlan
 
 OCTAVES = (30, 60, 120, 240, 480, 960, 1920, 3840, 7680)  # Hz
 SEED = 70  # unlike the corpus's own
 
 
-def plans(count: int) -> tuple[GeneratedSpec, list[GeneratedPlan]]:
+def plans(count: int) -> tuple[GeneratedSpec, list[ClipPlan]]:
     """Training clips of another seed."""
     spec = GeneratedSpec(train=count, seed=SEED)
     return spec, [spec.plan("train", index) for index in range(count)]

@@ -186,7 +186,7 @@ def prepare_mini_command(
     ] = False,
     jobs: Jobs = CORES,
 ) -> None:
-    """The embedded corpus: generated dances with generated music.
+    """The embedded corpus: synthetic dances with synthetic music.
 
     Example: `pn-diffusion prepare mini`
     """

@@ -19,30 +19,28 @@ def prepare_generated(
         typer.Option(
             "--keypoints",
             help="Make training clips without videos, at half the cost: their joints are the true ones with "
-            "BlazePose's measured errors. Valid and test clips are rendered and watched all the same.",
+            "BlazePose's measured errors. Valid and test clips are always rendered.",
         ),
     ] = False,
     train: Annotated[int, typer.Option(min=0, help="Training clips.")] = 2000,
     valid: Annotated[int, typer.Option(min=0, help="Validation clips.")] = 60,
     test: Annotated[int, typer.Option(min=0, help="Test clips.")] = 120,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed, another corpus.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all clips.")] = 0,
     jobs: Annotated[int, typer.Option(help="Processes.")] = os.cpu_count() or 1,
     shards: Annotated[
         int | None,
-        typer.Option(
-            min=1, help="Parts to divide the clips into, for several machines that see the same folder."
-        ),
+        typer.Option(min=1, help="Number of parts of the clips, for several machines with a shared folder."),
     ] = None,
     shard_index: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help="Make the clips of this part alone, from 0. When all parts are done, the same command without "
+            help="Make only the clips of this part, from 0. When all parts are done, the same command without "
             "--shards and --shard-index writes the manifests.",
         ),
     ] = None,
 ) -> None:
-    """Some thousand generated dances with generated music. Interrupted, it goes on where it was.
+    """Synthetic dances with synthetic music, 2 180 clips by default. The same command continues an interrupted call.
 
     Example: `pn-diffusion prepare generated --keypoints`
 
@@ -54,9 +52,7 @@ def prepare_generated(
     from ..data.corpora.synthetic.prepare import prepare_generated as prepare
 
     if train + valid + test == 0:
-        raise UserError(
-            "a corpus of no clips cannot be made: give --train, --valid or --test a number above 0"
-        )
+        raise UserError("the corpus would have no clips: set --train, --valid or --test above 0")
     shard = parse_shard(shards, shard_index)
     spec = GeneratedSpec(train=train, valid=valid, test=test, seed=seed)
     print_report(

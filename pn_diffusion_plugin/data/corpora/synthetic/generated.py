@@ -82,7 +82,6 @@ class GeneratedPlan(ClipPlan):
         return synthesise(self.music_seed, self.timing, self.genre, SAMPLE_RATE)
 
     def motion(self) -> Motion:
-        """The dancer's joints in the world."""
         return dance(self.motion_seed, self.timing, self.genre, float(self.spec.fps))
 
     def scene(self) -> Scene:

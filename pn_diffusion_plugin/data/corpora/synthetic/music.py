@@ -18,7 +18,7 @@ from .harmony import Harmony
 from .mixing import Track, compress, ducking, hush, master, reverberation
 from .score import DRUM_KEYS, DRUM_NAMES, Note
 from .timing import BEATS_PER_BAR, DENSE_FILLS, Bar, Mode, Section, Timing
-from .voices import bass_voice, chord_voice, lead_voice
+from .voices import bass_voice, instrument
 
 _GAINS = {"X": 1.0, "x": 0.8, "o": 0.4}
 _STEPS = 16
@@ -63,10 +63,10 @@ class Song:
         self._harmony = Harmony.random(rng, genre.scales)
         bass = bass_voice(_one(rng, genre.basses), rng, rate)
         self._bass_line = _one(rng, genre.bass_lines)
-        chord = chord_voice(name := _one(rng, genre.chords), rng, rate)
+        chord = instrument(name := _one(rng, genre.chords), rng, rate)
         self._comping = "x..............." if name in ("pad", "strings") else _one(rng, genre.comping)
         self._held = name in ("pad", "strings", "organ")
-        lead = lead_voice(_one(rng, genre.leads), rng, rate)
+        lead = instrument(_one(rng, genre.leads), rng, rate)
         self._voices = {"bass": bass, "chord": chord, "lead": lead}
         rhythm = genre.melody * np.tile([1.0, 0.25, 0.7, 0.25], 4)
         self._phrases = [self._harmony.melody(rng, rhythm) for _ in range(2)]

@@ -10,6 +10,7 @@ import numpy as np
 
 from ....errors import CorpusError
 from ...manifest import SPLITS
+from .body import Motion
 from .scene import Scene
 from .score import Note
 from .timing import Timing
@@ -124,6 +125,10 @@ class ClipPlan(ABC):
     @abstractmethod
     def music(self) -> np.ndarray:
         """Music (N,) float32 at `SAMPLE_RATE`, peak 0.9."""
+
+    @abstractmethod
+    def motion(self) -> Motion:
+        """Joints of the dancer in the world."""
 
     @abstractmethod
     def scene(self) -> Scene:

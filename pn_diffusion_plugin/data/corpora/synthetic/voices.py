@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from scipy.signal import lfilter
@@ -141,48 +142,36 @@ def bass_voice(name: str, rng: np.random.Generator, rate: int) -> Voice:
     )  # fmt: skip
 
 
-def chord_voice(name: str, rng: np.random.Generator, rate: int) -> Voice:
-    """Instrument for chords: `pad`, `strings`, `epiano`, `organ`, `guitar`, `stab` or `piano`."""
-    if name == "pad":
-        return Voice(
-            "table", rate, "saw", rng.uniform(900, 2500), 600, 0.12, 3.0, detune=rng.uniform(0.003, 0.008)
-        )
-    if name == "strings":
-        return Voice(
-            "table", rate, "saw", rng.uniform(2500, 5000), 1800, 0.06, 3.0, detune=0.004, vibrato=0.004
-        )
-    if name == "epiano":
-        return Voice(
-            "fm", rate, attack=0.004, decay=rng.uniform(0.6, 1.2), ratio=1.0, index=rng.uniform(0.8, 1.8)
-        )
-    if name == "organ":
-        return Voice("table", rate, "organ", 5000, 3500, 0.008, 4.0, vibrato=0.002)
-    if name == "guitar":
-        return Voice("pluck", rate, attack=0.002, decay=rng.uniform(0.4, 1.0), damping=rng.uniform(0.35, 0.5))
-    if name == "piano":
-        return Voice(
-            "fm", rate, attack=0.002, decay=rng.uniform(0.5, 1.0), ratio=3.0, index=rng.uniform(0.4, 0.9)
-        )
-    return Voice(
-        "table", rate, "saw", rng.uniform(2500, 6000), 500, 0.003, rng.uniform(0.1, 0.25), detune=0.006
-    )
+# Instruments for chords and melodies: a number, or a range that a song's value is drawn from
+_INSTRUMENTS: dict[str, dict[str, Any]] = {
+    "pad": {"kind": "table", "bright": (900, 2500), "dark": 600, "attack": 0.12, "decay": 3.0,
+            "detune": (0.003, 0.008)},
+    "strings": {"kind": "table", "bright": (2500, 5000), "dark": 1800, "attack": 0.06, "decay": 3.0, "detune": 0.004,
+                "vibrato": 0.004},
+    "epiano": {"kind": "fm", "attack": 0.004, "decay": (0.6, 1.2), "ratio": 1.0, "index": (0.8, 1.8)},
+    "organ": {"kind": "table", "shape": "organ", "bright": 5000, "dark": 3500, "attack": 0.008, "decay": 4.0,
+              "vibrato": 0.002},
+    "guitar": {"kind": "pluck", "attack": 0.002, "decay": (0.4, 1.0), "damping": (0.35, 0.5)},
+    "piano": {"kind": "fm", "attack": 0.002, "decay": (0.5, 1.0), "ratio": 3.0, "index": (0.4, 0.9)},
+    "stab": {"kind": "table", "bright": (2500, 6000), "dark": 500, "attack": 0.003, "decay": (0.1, 0.25),
+             "detune": 0.006},
+    "bell": {"kind": "fm", "attack": 0.002, "decay": (0.4, 0.9), "ratio": [3.5, 2.76, 5.0], "index": 1.6},
+    "pluck": {"kind": "pluck", "attack": 0.002, "decay": 0.5, "damping": (0.2, 0.5)},
+    "flute": {"kind": "table", "shape": "triangle", "bright": 3000, "dark": 2200, "attack": 0.04, "decay": 1.5,
+              "vibrato": 0.006},
+    "saw": {"kind": "table", "bright": (2500, 5000), "dark": (900, 2000), "attack": 0.006, "decay": 0.6,
+            "vibrato": 0.004},
+    "square": {"kind": "table", "shape": "square", "bright": (2500, 5000), "dark": (900, 2000), "attack": 0.006,
+               "decay": 0.6, "vibrato": 0.004},
+}  # fmt: skip
 
 
-def lead_voice(name: str, rng: np.random.Generator, rate: int) -> Voice:
-    """Instrument for melodies: `square`, `saw`, `bell`, `pluck` or `flute`."""
-    if name == "bell":
-        return Voice(
-            "fm",
-            rate,
-            attack=0.002,
-            decay=rng.uniform(0.4, 0.9),
-            ratio=rng.choice([3.5, 2.76, 5.0]),
-            index=1.6,
-        )
-    if name == "pluck":
-        return Voice("pluck", rate, attack=0.002, decay=0.5, damping=rng.uniform(0.2, 0.5))
-    if name == "flute":
-        return Voice("table", rate, "triangle", 3000, 2200, 0.04, 1.5, vibrato=0.006)
-    return Voice(
-        "table", rate, name, rng.uniform(2500, 5000), rng.uniform(900, 2000), 0.006, 0.6, vibrato=0.004
-    )
+def instrument(name: str, rng: np.random.Generator, rate: int) -> Voice:
+    """Instrument for chords or melodies, see `_INSTRUMENTS`."""
+    values = dict(_INSTRUMENTS[name])
+    for key, value in values.items():
+        if isinstance(value, tuple):
+            values[key] = rng.uniform(*value)
+        elif isinstance(value, list):
+            values[key] = rng.choice(value)
+    return Voice(rate=rate, **values)

@@ -26,7 +26,7 @@ from pn_diffusion_plugin.data.corpora.synthetic.music import synthesise
 from pn_diffusion_plugin.data.corpora.synthetic.plan import SAMPLE_RATE, SyntheticSpec
 from pn_diffusion_plugin.data.corpora.synthetic.score import DRUM_KEYS
 from pn_diffusion_plugin.data.corpora.synthetic.timing import make_timing
-from pn_diffusion_plugin.data.corpora.synthetic.voices import Voice, bass_voice, chord_voice, lead_voice
+from pn_diffusion_plugin.data.corpora.synthetic.voices import Voice, bass_voice, instrument
 
 SPEC = GeneratedSpec()
 
@@ -76,8 +76,8 @@ def test_all_named_voices_exist() -> None:
     for genre in GENRES.values():
         for make, names in (
             (bass_voice, genre.basses),
-            (chord_voice, genre.chords),
-            (lead_voice, genre.leads),
+            (instrument, genre.chords),
+            (instrument, genre.leads),
         ):
             for name in names:
                 sound = make(name, rng, SAMPLE_RATE).note(50, 0.3)

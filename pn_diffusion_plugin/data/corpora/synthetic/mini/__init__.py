@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....manifest import SPLITS
+from ..body import Motion
 from ..look import Look, room
 from ..plan import SAMPLE_RATE, ClipPlan, SyntheticSpec
 from ..scene import OVERSAMPLING, Scene, ground
@@ -22,7 +23,7 @@ from ..timing import (
     lay_hits,
     pause_from,
 )
-from .choreography import STYLES, dance, film
+from .choreography import STYLES, Camera, dance, film
 from .music import Song, synthesise
 
 
@@ -67,8 +68,14 @@ class MiniPlan(ClipPlan):
     def music(self) -> np.ndarray:
         return synthesise(self.music_seed, self.timing, self.genre, SAMPLE_RATE)
 
+    def motion(self) -> Motion:
+        return self._dance()[0]
+
+    def _dance(self) -> tuple[Motion, Camera]:
+        return dance(self.motion_seed, self.timing, self.genre, float(self.spec.fps))
+
     def scene(self) -> Scene:
-        footage = film(*dance(self.motion_seed, self.timing, self.genre, float(self.spec.fps)))
+        footage = film(*self._dance())
         rng = np.random.default_rng(self.look_seed)
         look = Look.from_palette(rng)
         floor = ground(footage)
