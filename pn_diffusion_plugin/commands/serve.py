@@ -15,19 +15,22 @@ def serve(
         typer.Option(
             "--model",
             "-m",
-            help="As --checkpoint of `generate`; may be repeated, the first is offered first.",
+            help="As --checkpoint of `generate`; may be repeated, the first is the default.",
         ),
     ] = None,
     host: Annotated[
-        str, typer.Option(help="Address to listen on; 0.0.0.0: for the whole network, without a password.")
+        str, typer.Option(help="Address to listen on; 0.0.0.0: the whole network, without a password.")
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="0: any free one.")] = 7860,
+    root_path: Annotated[
+        str, typer.Option(help="Path of the page behind a reverse proxy, such as /music.")
+    ] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda.")] = "cpu",
     max_upload_mb: Annotated[float, typer.Option(help="Largest video file, in megabytes.")] = 200.0,
-    max_seconds: Annotated[float, typer.Option(help="Longest stretch that is given music.")] = 120.0,
-    max_side: Annotated[int, typer.Option(help="Longest side of a picture, in pixels.")] = 4096,
-    queue: Annotated[int, typer.Option(help="How many may wait while one is served.")] = 8,
-    keep_minutes: Annotated[float, typer.Option(help="How long uploads and results stay.")] = 60.0,
+    max_seconds: Annotated[float, typer.Option(help="Longest part of a video, in seconds.")] = 120.0,
+    max_side: Annotated[int, typer.Option(help="Longest side of a frame, in pixels.")] = 4096,
+    queue: Annotated[int, typer.Option(help="Requests that may wait while one is served.")] = 8,
+    keep_minutes: Annotated[float, typer.Option(help="How long uploads and results are kept.")] = 60.0,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the page in a browser.")] = False,
 ) -> None:
     """A web page: drop a dance video, get music. Runs until Ctrl-C; nothing leaves this machine.
@@ -42,6 +45,7 @@ def serve(
         device=device,
         host=host,
         port=port,
+        root_path=root_path,
         max_upload_mb=max_upload_mb,
         max_seconds=max_seconds,
         max_side=max_side,
@@ -56,6 +60,6 @@ def serve(
 
             webbrowser.open(address)
 
-    import_gradio()  # what is missing is told before anything is loaded
+    import_gradio()  # fails before anything is loaded
     listener = listen(host, port)
     Serving(settings).run(listener, ready)

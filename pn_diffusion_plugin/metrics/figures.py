@@ -10,6 +10,7 @@ from ..utils.files import atomic_path
 from .beats import as_mono, as_times
 
 MOTION, MUSIC, REFERENCE = "tab:orange", "tab:blue", "tab:green"
+_GREY = "#808080"  # readable on white and on black
 
 
 def clip_figure(
@@ -21,6 +22,7 @@ def clip_figure(
     music_beats: object,
     reference_beats: object | None = None,
     title: str = "",
+    transparent: bool = False,
 ) -> tuple[float, float]:
     """Write a PNG of a clip and return the positions of its start and end as fractions of the image's width.
 
@@ -34,6 +36,7 @@ def clip_figure(
         music_beats: beats of the sound, seconds.
         reference_beats: beats of the reference music, seconds, or None.
         title: above the image.
+        transparent: draw the text in grey on a transparent background, for light and dark pages.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -72,8 +75,15 @@ def clip_figure(
     beats.set_ylabel("beats")
     beats.set_xlabel("seconds")
     beats.set_xlim(0, seconds)
+    if transparent:
+        for axes in (waveform, spectrogram, beats):
+            axes.tick_params(colors=_GREY)
+            axes.spines[:].set_color(_GREY)
+            axes.xaxis.label.set_color(_GREY)
+            axes.yaxis.label.set_color(_GREY)
+        waveform.lines[0].set_color(_GREY)
     with atomic_path(path) as temporary:
-        figure.savefig(temporary, dpi=110, format="png")
+        figure.savefig(temporary, dpi=110, format="png", transparent=transparent)
     place = beats.get_position()
     return float(place.x0), float(place.x1)
 

@@ -32,7 +32,7 @@ class Served:
     temporary: Path
 
     def client(self) -> Client:
-        """Somebody who comes by."""
+        """A client without a browser."""
         return Client(self.address, verbose=False, analytics_enabled=False, httpx_kwargs={"timeout": 300})
 
     def get(self, path: str) -> httpx.Response:
@@ -42,7 +42,7 @@ class Served:
 
 @contextmanager
 def serving(model: Path | str, temporary: Path, *options: str) -> Iterator[Served]:
-    """`pn-diffusion serve` until the block ends; it must end well then, and leave no temporary files."""
+    """`pn-diffusion serve` in this context; at its end it must exit cleanly and leave no temporary files."""
     temporary.mkdir(parents=True, exist_ok=True)
     command = [program("pn-diffusion"), "serve", "--model", str(model), "--port", "0", *options]
     environment = {**os.environ, "TMPDIR": str(temporary), "PYTHONUNBUFFERED": "1"}
@@ -71,11 +71,11 @@ def dance(folder: Path, number: int = 0) -> Path:
 
 
 def ask(client: Client, video: Path | None, model: Path | str, **changes: Any) -> dict[str, Any]:
-    """What the page's button does; the result for programs."""
-    wish: dict[str, Any] = {
-        "takes": 1, "seed": 0, "steps": 3, "sampler": "ddim", "guidance": 1.0, "negative_guidance": 0.0,
+    """Press the button *Make music*; returns the result for programs."""
+    request: dict[str, Any] = {
+        "takes": 1, "seed": 0, "steps": 3, "sampler": "ddim", "guidance": 1.0, "negative_cfg": 0.0,
         "start": 0, "end": 0, "dancer": "prominent", **changes,
     }  # fmt: skip
     given = None if video is None else handle_file(video)
-    answer = client.predict(given, str(model), *wish.values(), api_name="/make")
+    answer = client.predict(given, str(model), *request.values(), api_name="/make")
     return answer[2]

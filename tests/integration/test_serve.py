@@ -1,11 +1,12 @@
-"""The real page in a real browser: drop a dance, wait, play, compare, download, repeat; and what a stranger may not do.
+"""The page in a browser: drop a dance, wait, play, compare, download, repeat; and what it refuses.
 
-`python tests/integration/test_serve.py docs/serve.png` makes the README's picture, with the weights that ship.
+`python tests/integration/test_serve.py docs/serve.png` makes the README's screenshot, with the bundled weights.
 """
 
 from __future__ import annotations
 
 import io
+import re
 import shlex
 import sys
 import tempfile
@@ -54,7 +55,7 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    options = ("--max-upload-mb", "5", "--max-seconds", "20", "--queue", "2")
+    options = ("--max-upload-mb", "5", "--max-seconds", "20", "--queue", "2", "--root-path", "/music")
     with serving(model, tmp_path_factory.mktemp("served"), *options) as one:
         yield one
 
@@ -67,8 +68,8 @@ def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
         stream = container.add_stream("mjpeg", rate=25)
         stream.width = stream.height = 256
         stream.pix_fmt = "yuvj420p"
-        for picture in read_frames(dance(folder), 25):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for frame in read_frames(dance(folder), 25):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
     return folder / "camera.mjpeg"
 
@@ -85,14 +86,14 @@ def page(browser: Browser, served: Served) -> Iterator[Page]:
     context = browser.new_context(accept_downloads=True, viewport={"width": 1280, "height": 960})
     context.set_default_timeout(120_000)
     page = context.new_page()
-    page.goto(served.address)
+    page.goto(f"{served.address}/music/")
     expect(page.locator("#make")).to_be_visible(timeout=60000)
     yield page
     context.close()
 
 
 def photograph(page: Page, path: Path) -> Path:
-    """A picture of the whole page in few colours, small enough for a repository."""
+    """A screenshot of the whole page in few colours, small enough for a repository."""
     whole = Image.open(io.BytesIO(page.screenshot(full_page=True)))
     whole.convert("RGB").quantize(256, kmeans=2).save(path, optimize=True)
     return path
@@ -110,9 +111,9 @@ def test_a_dance_gets_music_that_can_be_compared_downloaded_and_repeated(
     context.set_default_timeout(120_000)
     page = context.new_page()
     watch = Watch(page)
-    page.goto(served.address)
+    page.goto(f"{served.address}/music/")
     drop(page, clip)
-    expect(page.locator("#facts")).to_contain_text("3.0 s, 256 × 256, 25 pictures a second")
+    expect(page.locator("#facts")).to_contain_text("3.0 s, 256 × 256, 25 frames per second")
     page.locator("#takes").get_by_text("2", exact=True).click()
     page.locator("#seed input").fill("7")
     page.locator("#make").click()
@@ -120,7 +121,7 @@ def test_a_dance_gets_music_that_can_be_compared_downloaded_and_repeated(
     expect(page.locator(".pn-left")).to_contain_text("left")
     expect(page.locator("#status")).to_contain_text("Made in")
 
-    # Both play; the second goes on where the first was, and the line in its picture moves.
+    # Both play; the second continues at the same time, and the line in its chart moves.
     videos = page.locator(".pn-take video")
     assert videos.count() == 2
     page.wait_for_function(
@@ -139,13 +140,13 @@ def test_a_dance_gets_music_that_can_be_compared_downloaded_and_repeated(
     assert about.locator("img").evaluate("i => i.naturalWidth") > 800
     assert float(about.locator(".pn-head").evaluate("h => parseFloat(h.style.left)")) > 10
     videos.nth(1).evaluate("v => v.pause()")
-    picture = about.locator(".pn-picture")
-    box = picture.bounding_box()
+    chart = about.locator(".pn-chart")
+    box = chart.bounding_box()
     assert box is not None
-    picture.click(position={"x": 0.75 * box["width"], "y": 0.5 * box["height"]})
+    chart.click(position={"x": 0.75 * box["width"], "y": 0.5 * box["height"]})
     page.wait_for_function("() => document.querySelectorAll('.pn-take video')[1].currentTime > 1.5")
 
-    # Downloads are whole: the dance's picture, and the music as long as it.
+    # Downloads: the video, and the music of the same length.
     files = {}
     for kind in ("mp4", "wav"):
         with page.expect_download() as started:
@@ -158,7 +159,7 @@ def test_a_dance_gets_music_that_can_be_compared_downloaded_and_repeated(
     wav, rate = soundfile.read(files["wav"], dtype="float32")
     assert (wav.size, rate) == (24000, 8000) and wav.std() > 0.01
 
-    # The command makes the same again.
+    # The command generates the same again.
     words = shlex.split(about.locator("code").inner_text())
     assert words[0] == "pn-diffusion" and "8" in words
     words = [program("pn-diffusion"), *words[1:], "--wav", "again.wav"]
@@ -176,42 +177,62 @@ def test_a_dance_gets_music_that_can_be_compared_downloaded_and_repeated(
     assert {urlparse(url).netloc for url in watch.requests if url.startswith("http")} == {
         urlparse(served.address).netloc
     }
-    assert not page.locator(".pn-take figcaption b b, #facts b").count()  # names are text
+    assert not page.locator(".pn-take figcaption b b, #facts b").count()  # names are escaped
     context.close()
 
 
-def test_a_picture_is_refused_in_a_sentence(page: Page, tmp_path: Path) -> None:
+def test_errors_are_shown_and_leave_the_page_usable(page: Page, clip: Path, tmp_path: Path) -> None:
+    alert = page.locator("#status [role=alert]")
+    page.locator("#make").click()
+    expect(alert).to_contain_text("there is no video yet: drop one")
     Image.new("RGB", (64, 64), "red").save(tmp_path / "holiday.mp4", "PNG")
     drop(page, tmp_path / "holiday.mp4")
-    expect(page.locator("#facts")).to_have_text("holiday.mp4 is an image: give a video file")
+    expect(page.locator("#facts")).to_contain_text("holiday.mp4 is an image: give a video file")
     page.locator("#make").click()
-    expect(page.locator("#status [role=alert]")).to_have_text("holiday.mp4 is an image: give a video file")
+    expect(alert).to_contain_text("holiday.mp4 is an image: give a video file")
     expect(page.locator("#make")).to_be_visible()
 
 
-def test_no_video_is_told(page: Page) -> None:
-    page.locator("#make").click()
-    expect(page.locator("#status [role=alert]")).to_contain_text("there is no video yet: drop one")
-
-
-def test_what_fails_unforeseen_is_told_and_leaves_the_page_usable(page: Page, clip: Path) -> None:
+def test_an_unexpected_error_is_shown_and_a_phone_shows_everything(
+    browser: Browser, served: Served, clip: Path
+) -> None:
+    context = browser.new_context(viewport={"width": 390, "height": 844}, color_scheme="dark")
+    context.set_default_timeout(120_000)
+    page = context.new_page()
+    page.goto(f"{served.address}/music/?__theme=dark")
     drop(page, clip)
     expect(page.locator("#facts")).to_contain_text("3.0 s")
-    spoilt = []
+    for label in page.locator("#takes label").all():  # all four numbers of takes
+        box = label.bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
+    seed, dice = page.locator("#seed").bounding_box(), page.locator("#dice").bounding_box()
+    assert seed is not None and dice is not None
+    assert seed["y"] <= dice["y"] <= seed["y"] + seed["height"] and dice["x"] + dice["width"] <= 390
 
     def spoil(route: Route) -> None:
-        spoilt.append(route.request.url)
-        asked = route.request.post_data_json
-        asked["data"] = asked["data"][:3]  # as no page asks: the framework fails before it is anybody's job
-        route.continue_(post_data=asked)
+        request = route.request.post_data_json
+        request["data"] = request["data"][:3]  # as no page sends: Gradio fails before there is a job
+        route.continue_(post_data=request)
 
     page.route("**/queue/join**", spoil)
     page.locator("#make").click()
-    expect(page.locator("#status [role=alert]")).to_contain_text("Something went wrong here")
-    assert len(spoilt) == 1
+    expect(page.locator("#status [role=alert]")).to_contain_text("An error of the server")
     page.unroute("**/queue/join**")
     page.locator("#make").click()
+    expect(page.locator(".pn-left")).to_contain_text("left")
+    expect(page.locator(".pn-status")).to_be_in_viewport()
     expect(page.locator("#status")).to_contain_text("Made in")
+    chart = page.locator(".pn-about.pn-chosen .pn-chart")
+    chart.locator("img").scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('.pn-about.pn-chosen img').naturalWidth > 0")
+    image = Image.open(
+        io.BytesIO(served.get((chart.locator("img").get_attribute("src") or "").lstrip("/")).content)
+    )
+    assert image.convert("RGBA").getpixel((2, 2))[3] == 0  # transparent
+    background = chart.evaluate("c => getComputedStyle(c).backgroundColor")
+    assert max(int(value) for value in re.findall(r"\d+", background)[:3]) < 100
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    context.close()
 
 
 @pytest.mark.slow
@@ -221,13 +242,13 @@ def test_a_dance_is_recorded_with_the_camera(page: Page) -> None:
     page.get_by_text("Record", exact=True).click()
     page.wait_for_timeout(5000)
     page.get_by_text("Stop", exact=True).first.click()
-    expect(page.locator("#facts")).to_contain_text("pictures a second")
+    expect(page.locator("#facts")).to_contain_text("frames per second")
     page.locator("#make").click()
     expect(page.locator("#status")).to_contain_text("Made in")
 
 
 @pytest.mark.slow
-def test_a_job_can_be_stopped_and_one_whose_page_is_closed_ends(
+def test_a_job_can_be_stopped_and_ends_when_its_page_is_closed(
     browser: Browser, served: Served, model: Path, page: Page, tmp_path: Path
 ) -> None:
     long = tmp_path / "long.mp4"
@@ -257,7 +278,7 @@ def test_a_job_can_be_stopped_and_one_whose_page_is_closed_ends(
     left.close()
 
 
-def test_of_two_dancers_the_one_is_followed_who_was_chosen(served: Served, model: Path, pair: Path) -> None:
+def test_the_chosen_of_two_dancers_is_followed(served: Served, model: Path, pair: Path) -> None:
     client = served.client()
     sounds = []
     for dancer in ("left", "right"):
@@ -265,31 +286,31 @@ def test_of_two_dancers_the_one_is_followed_who_was_chosen(served: Served, model
         assert take["command"].endswith(f"--dancer {dancer}")
         sounds.append(served.get(take["wav"]).content)
     assert sounds[0] != sounds[1]
-    told = "at most 2 people were found in a shot of pair.mp4: dancer 4 does not exist, give 1 to 2"
-    assert ask(client, pair, model, dancer="4")["error"] == told
+    message = "at most 2 people were found in a shot of pair.mp4: dancer 4 does not exist, give 1 to 2"
+    assert ask(client, pair, model, dancer="4")["error"] == message
     with pytest.raises(AppError, match="best is not in the list of choices"):
         ask(client, pair, model, dancer="best")
     client.close()
 
 
 def uploaded(served: Served) -> list[Path]:
-    """Files that were sent to the page and lie there."""
+    """Uploads that the page keeps."""
     return [file for file in served.temporary.glob("*/uploads/**/*") if file.is_file()]
 
 
-def test_only_files_that_were_sent_are_looked_at(served: Served, model: Path, clip: Path) -> None:
+def test_only_uploads_are_opened(served: Served, model: Path, clip: Path) -> None:
     before = uploaded(served)
     for path in ("/etc/hostname", str(clip), "../../etc/hostname", "http://127.0.0.1:9/dance.mp4"):
         given = {"path": path, "orig_name": "dance.mp4", "meta": {"_type": "gradio.FileData"}}
-        wish = [given, str(model), 1, 0, 3, "ddim", 1.0, 0.0, 0, 0, "prominent"]
+        request = [given, str(model), 1, 0, 3, "ddim", 1.0, 0.0, 0, 0, "prominent"]
         call = f"{served.address}/gradio_api/call/make"
-        event = httpx.post(call, json={"data": wish}, timeout=60).json()["event_id"]
+        event = httpx.post(call, json={"data": request}, timeout=60).json()["event_id"]
         answer = httpx.get(f"{call}/{event}", timeout=60).text
         assert "event: error" in answer and "takes" not in answer, answer
     assert uploaded(served) == before
 
 
-def test_only_results_are_handed_out(served: Served, model: Path, clip: Path) -> None:
+def test_only_results_are_served(served: Served, model: Path, clip: Path) -> None:
     client = served.client()
     (take,) = ask(client, clip, model)["takes"]
     client.close()
@@ -311,11 +332,11 @@ def test_too_much_is_refused(served: Served, model: Path, clip: Path, tmp_path: 
     )
     assert answer.status_code == 413
     client = served.client()
-    for changes, told in (
-        ({"end": 30}, "0 s to 30 s is asked for"),
+    for changes, message in (
+        ({"end": 30}, "both within it"),
         ({"start": 1}, "the model needs at least 2.56 s"),
     ):
-        assert told in ask(client, clip, model, **changes)["error"]
+        assert message in ask(client, clip, model, **changes)["error"]
     for changes in ({"takes": 5}, {"steps": 5000}, {"sampler": "euler"}, {"seed": -1}, {"guidance": 1e9}):
         with pytest.raises(AppError):
             ask(client, clip, model, **changes)
@@ -340,7 +361,7 @@ def test_a_playlist_in_disguise_reads_nothing(
     client.close()
 
 
-def test_the_page_tells_browsers_to_ask_nobody_else(served: Served) -> None:
+def test_browsers_may_load_nothing_from_other_hosts(served: Served) -> None:
     answer = served.get("")
     assert "default-src 'self'" in answer.headers["content-security-policy"]
     assert "fonts.googleapis" not in answer.text and '<script src="http' not in answer.text

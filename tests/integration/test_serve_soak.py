@@ -89,7 +89,7 @@ def test_many_pieces_for_several_people(dances: list[Path], tmp_path: Path) -> N
     model, samples, guard = tiny_model(), [], threading.Lock()
     name = str(model.save_pretrained(tmp_path / "model"))
     features = [extract_features(dance, model.feature_spec) for dance in dances]
-    wish = {key: getattr(model.params, key) for key in ("steps", "sampler", "guidance", "negative_guidance")}
+    request = {key: getattr(model.params, key) for key in ("steps", "sampler", "guidance", "negative_cfg")}
 
     def person(number: int) -> None:
         client = served.client()
@@ -99,7 +99,7 @@ def test_many_pieces_for_several_people(dances: list[Path], tmp_path: Path) -> N
                 video = tmp_path / f"copy{turn}.mp4"
                 tail = (16).to_bytes(4, "big") + b"free" + turn.to_bytes(8, "big")
                 video.write_bytes(dances[number].read_bytes() + tail)
-            takes = ask(client, video, name, seed=turn, **wish)["takes"]
+            takes = ask(client, video, name, seed=turn, **request)["takes"]
             wav, _ = soundfile.read(io.BytesIO(served.get(takes[0]["wav"]).content), dtype="float32")
             with guard:
                 expected = model.generate_from_features([features[number]], [turn])[0][0].numpy()

@@ -1,4 +1,4 @@
-"""The command that makes a take again, without the page."""
+"""The command that generates a take again, without the page."""
 
 from __future__ import annotations
 
@@ -7,43 +7,43 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...utils.files import fit_name
-from .settings import Wish
+from .settings import GenerationRequest
 
 
 def repeat_command(
-    video: str, wish: Wish, seed: int, defaults: Mapping[str, Any], device: str = "cpu"
+    video: str, request: GenerationRequest, seed: int, defaults: Mapping[str, Any], device: str = "cpu"
 ) -> str:
-    """A line for a shell.
+    """A command line for a shell; values that equal the defaults are left out.
 
     Args:
-        video: the file's name, as its owner knows it.
-        wish: what was asked for.
-        seed: of this take.
-        defaults: of the model's parameters: what equals them is not mentioned.
-        device: `cpu` is not mentioned.
+        video: file name as its owner knows it.
+        request: of the take.
+        seed: of the take.
+        defaults: parameters of the model.
 
-    >>> wish = Wish("mini", params={"steps": 30, "guidance": 2.0})
-    >>> repeat_command("my dance.mp4", wish, 3, {"steps": 24, "guidance": 2.0})
+    >>> request = GenerationRequest("mini", params={"steps": 30, "guidance": 2.0})
+    >>> repeat_command("my dance.mp4", request, 3, {"steps": 24, "guidance": 2.0})
     "pn-diffusion generate 'my dance.mp4' -o 'my dance_seed3.mp4' --seed 3 --steps 30"
-    >>> repeat_command("dance.mp4", Wish("mini", params={"compile": True}), 0, {"compile": False})
+    >>> request = GenerationRequest("mini", params={"compile": True})
+    >>> repeat_command("dance.mp4", request, 0, {"compile": False})
     'pn-diffusion generate dance.mp4 -o dance_seed0.mp4 --seed 0 --compile'
     """
     source = f"./{video}" if video.startswith("-") else video
     words = ["pn-diffusion", "generate", source, "-o", take_name(source, seed, "mp4"), "--seed", str(seed)]
-    if wish.model != "mini":
-        words += ["--checkpoint", wish.model]
-    for name, value in wish.params.items():
+    if request.model != "mini":
+        words += ["--checkpoint", request.model]
+    for name, value in request.params.items():
         if value != defaults.get(name):
             option = name.replace("_", "-")
             if isinstance(value, bool):
                 words.append(f"--{option}" if value else f"--no-{option}")
             else:
                 words += [f"--{option}", _number(value)]
-    for name, value in (("start", wish.start), ("end", wish.end)):
+    for name, value in (("start", request.start), ("end", request.end)):
         if value is not None:
             words += [f"--{name}", _number(value)]
-    if wish.dancer != "prominent":
-        words += ["--dancer", str(wish.dancer)]
+    if request.dancer != "prominent":
+        words += ["--dancer", str(request.dancer)]
     if device != "cpu":
         words += ["--device", device]
     return shlex.join(words)
@@ -56,5 +56,5 @@ def take_name(video: str, seed: int, suffix: str) -> str:
 
 
 def _number(value: Any) -> str:
-    """As a shell takes it: 2.0 → 2, without loss."""
+    """2.0 → 2, without loss."""
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)

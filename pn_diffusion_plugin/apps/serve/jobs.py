@@ -1,4 +1,7 @@
-"""One job after the other, a bounded number waiting, each of which can be given up at any time."""
+"""A queue of jobs: one runs, a bounded number waits, each can be cancelled at any time.
+
+Gradio's queue cannot stop a computation in a thread, and does not say how many requests are before one.
+"""
 
 from __future__ import annotations
 
@@ -10,122 +13,96 @@ from typing import Generic, TypeVar
 from ...errors import UserError
 
 Result = TypeVar("Result")
-Told = TypeVar("Told")
-
-
-class Cancelled(Exception):
-    """Raised inside work that nobody waits for any more."""
+Progress = TypeVar("Progress")
 
 
 class QueueFull(UserError):
-    """As many are waiting as may."""
+    """No more jobs may wait."""
 
 
-class Job(Generic[Told, Result]):
-    """Work that waits, runs or is over.
+class Job(Generic[Progress, Result]):
+    """A job that waits, runs or is done.
 
     Attributes:
-        told: what the work said last; None before its first word.
+        progress: the last one reported; None before the first.
+        future: of the result; raises `CancelledError` if the job was cancelled.
     """
 
-    def __init__(self, work: Callable[[Job[Told, Result]], Result]) -> None:
+    def __init__(self, work: Callable[[Job[Progress, Result]], Result]) -> None:
         self._work = work
         self._cancelled = threading.Event()
         self.future: Future[Result]
-        self.told: Told | None = None
+        self.progress: Progress | None = None
 
-    def tell(self, told: Told) -> None:
-        """Called by the work wherever it may be interrupted.
+    def report(self, progress: Progress) -> None:
+        """Set the progress (called by the work).
 
         Raises:
-            Cancelled: it shall end.
+            CancelledError: the job was cancelled.
         """
         if self._cancelled.is_set():
-            raise Cancelled
-        self.told = told
+            raise CancelledError
+        self.progress = progress
 
     def cancel(self) -> None:
-        """Give it up: a waiting job never begins, a running one ends at its next word."""
+        """Cancel the job: if it runs, at its next report."""
         self._cancelled.set()
         self.future.cancel()
 
     def run(self) -> Result:
         """Do the work (called by the queue)."""
         if self._cancelled.is_set():
-            raise Cancelled
+            raise CancelledError
         return self._work(self)
 
-    @property
-    def waiting(self) -> bool:
-        """Whether it has not begun."""
-        return not self.future.running() and not self.future.done()
 
-    @property
-    def over(self) -> bool:
-        """Whether it is done, failed or given up."""
-        return self.future.done()
-
-    def result(self) -> Result:
-        """What came out of a job that is over.
-
-        Raises:
-            Cancelled: it was given up.
-            Exception: what the work raised.
-        """
-        try:
-            return self.future.result(timeout=0)
-        except CancelledError as error:
-            raise Cancelled from error
-
-
-class JobQueue(Generic[Told, Result]):
-    """Runs jobs one at a time in the order they came, in a thread of its own.
+class JobQueue(Generic[Progress, Result]):
+    """Runs jobs one at a time, first come first served, in a thread of its own.
 
     Args:
-        most_waiting: how many may wait behind the one that runs.
+        max_waiting: jobs that may wait behind the running one.
     """
 
-    def __init__(self, most_waiting: int) -> None:
-        self.most_waiting = most_waiting
+    def __init__(self, max_waiting: int) -> None:
+        self.max_waiting = max_waiting
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="music")
-        self._jobs: list[Job[Told, Result]] = []
-        self._guard = threading.Lock()
+        self._jobs: list[Job[Progress, Result]] = []
+        self._lock = threading.Lock()
 
-    def submit(self, work: Callable[[Job[Told, Result]], Result]) -> Job[Told, Result]:
-        """Put work at the end of the line.
+    def submit(self, work: Callable[[Job[Progress, Result]], Result]) -> Job[Progress, Result]:
+        """Append a job.
 
         Raises:
-            QueueFull: the line is as long as it may be.
+            QueueFull: `max_waiting` jobs wait already.
         """
-        with self._guard:
-            self._jobs = [job for job in self._jobs if not job.over]
-            waiting = len(self._jobs) - 1
-            if waiting >= self.most_waiting:
+        with self._lock:
+            self._jobs = [job for job in self._jobs if not job.future.done()]
+            if len(self._jobs) > self.max_waiting:
                 raise QueueFull(
-                    f"{len(self._jobs)} videos are before yours, no more may wait: try again in a minute"
+                    f"{len(self._jobs)} videos are before yours and no more may wait: try again in a minute"
                 )
             job = Job(work)
             job.future = self._executor.submit(job.run)
             self._jobs.append(job)
         return job
 
-    def before(self, job: Job[Told, Result]) -> int:
+    def count_before(self, job: Job[Progress, Result]) -> int:
         """How many jobs come before this one, the running one included."""
-        with self._guard:
-            ahead = self._jobs[: self._jobs.index(job)] if job in self._jobs else []
-            return sum(not other.over for other in ahead)
+        with self._lock:
+            before = self._jobs[: self._jobs.index(job)] if job in self._jobs else []
+            return sum(not other.future.done() for other in before)
 
-    def prepare(self, work: Callable[[], object]) -> None:
-        """Do something before the next job, for nobody."""
+    def run_in_background(self, work: Callable[[], object]) -> None:
+        """Do something before the next job; it does not count as one."""
         self._executor.submit(work)
 
-    def stop(self) -> None:
-        """Give up all jobs."""
-        with self._guard:
+    def cancel_all(self) -> None:
+        """Cancel all jobs."""
+        with self._lock:
             for job in self._jobs:
                 job.cancel()
 
     def close(self) -> None:
-        """Give up all jobs and wait for the running one's end."""
-        self.stop()
+        """Cancel all jobs and wait until the running one has ended."""
+        self.cancel_all()
         self._executor.shutdown(wait=True, cancel_futures=True)

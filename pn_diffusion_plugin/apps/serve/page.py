@@ -1,4 +1,4 @@
-"""The page itself: what stands where, and what a press of a button does."""
+"""Layout and events of the page."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,14 @@ from ...data.features.dancers import MAX_PEOPLE
 from ...errors import UserError
 from ...modules.sampling import SAMPLERS
 from . import render
-from .jobs import Cancelled
-from .settings import MOST_TAKES, Wish
-from .studio import MusicJob, Studio, Takes
+from .settings import MAX_TAKES, GenerationRequest
+from .studio import JobResult, MusicJob, Studio
+from .uploads import plays_in_browsers
 
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.2
-BROKEN = "Something went wrong here, not with your video: try again, or look into the server's log."
+BROKEN = "An error of the server, not of your video: try again, or look into the server's log."
 DANCERS = (
     ("The most prominent", "prominent"),
     ("The largest", "largest"),
@@ -33,17 +34,18 @@ DANCERS = (
 
 
 def build_page(studio: Studio) -> gr.Blocks:
-    """The page of a studio; its parts are told apart by `elem_id`."""
+    """The page of a studio."""
     settings = studio.settings
     first = settings.models[0]
     sessions: dict[str, MusicJob] = {}
 
-    def look(video: str | None) -> str:
-        """What is in the video that was just given, or why it cannot be used."""
+    def show_facts(video: str | None) -> str:
+        """What the uploaded video is, or why it cannot be used."""
         if video is None:
             return ""
         try:
-            return render.facts(studio.look(video), Path(video).name)
+            info = studio.check_upload(video)
+            return render.facts(info, Path(video).name, plays_in_browsers(Path(video)))
         except UserError as error:
             return render.refused(str(error))
 
@@ -55,42 +57,43 @@ def build_page(studio: Studio) -> gr.Blocks:
         steps: int,
         sampler: str,
         guidance: float,
-        negative_guidance: float,
+        negative_cfg: float,
         start: float | None,
         end: float | None,
         dancer: str,
         request: gr.Request,
     ) -> AsyncIterator[tuple[Any, ...]]:
-        """Make takes of music for a video; the third value is the result for programs."""
+        """Generate takes of music for a video; the third value is the result for programs."""
         params = {
             "steps": steps,
             "sampler": sampler,
             "guidance": guidance,
-            "negative_guidance": negative_guidance,
+            "negative_cfg": negative_cfg,
         }
         session, began = str(request.session_hash), time.monotonic()
-        at_work = gr.update(visible=False), gr.update(visible=True)
+        running = gr.update(visible=False), gr.update(visible=True)
         try:
             seeds = tuple(int(seed or 0) + number for number in range(int(takes)))
-            wish = Wish(model, seeds, params, start or None, end or None, dancer)  # 0: its ends
-            job = await asyncio.to_thread(studio.submit, video, wish)
+            wanted = GenerationRequest(model, seeds, params, start or None, end or None, dancer)
+            job = await asyncio.to_thread(studio.submit, video, wanted)
         except UserError as error:
             yield failed(str(error))
             return
         sessions[session] = job
         try:
             shown = ""
-            while not job.over:
-                now = (
-                    render.waiting(studio.queue.before(job)) if job.told is None else render.running(job.told)
-                )
-                if now != shown:
-                    yield now, "", None, *at_work
-                    shown = now
+            while not job.future.done():
+                if job.progress is None:
+                    status = render.waiting(studio.queue.count_before(job))
+                else:
+                    status = render.running(job.progress)
+                if status != shown:
+                    yield status, "", None, *running
+                    shown = status
                 await asyncio.sleep(POLL_SECONDS)
             try:
-                result = job.result()
-            except Cancelled:
+                result = job.future.result(timeout=0)
+            except CancelledError:
                 yield ended(render.message("stopped", "Stopped."), "", {"error": "stopped"})
             except UserError as error:
                 yield failed(str(error))
@@ -99,20 +102,20 @@ def build_page(studio: Studio) -> gr.Blocks:
                 yield failed(BROKEN)
             else:
                 done = render.message("done", f"Made in {time.monotonic() - began:.0f} s.")
-                yield ended(done, render.takes(result), for_programs(result))
+                yield ended(done, render.takes(result, settings.root_path), for_programs(result))
         finally:
-            job.cancel()  # whoever asked has gone
+            job.cancel()  # the page may have been closed
             if sessions.get(session) is job:
                 del sessions[session]
 
     def stop(request: gr.Request) -> None:
-        """Give up the job of a page."""
+        """Cancel the job of a page."""
         job = sessions.get(str(request.session_hash))
         if job is not None:
             job.cancel()
 
     def of_model(model: str) -> tuple[Any, ...]:
-        """What a model is sampled with, and what it can do."""
+        """Defaults and limits of a model."""
         return tuple(gr.update(**properties) for properties in controls_of(studio, model))
 
     with gr.Blocks(title="Music for dance videos", analytics_enabled=False) as page:
@@ -129,9 +132,9 @@ def build_page(studio: Studio) -> gr.Blocks:
                     elem_id="video",
                 )
                 about = gr.HTML("", elem_id="facts")
-                with gr.Row():
+                with gr.Row(elem_id="seeds"):
                     takes = gr.Radio(
-                        list(range(1, MOST_TAKES + 1)),
+                        list(range(1, MAX_TAKES + 1)),
                         value=1,
                         label="Takes to compare",
                         elem_id="takes",
@@ -143,7 +146,7 @@ def build_page(studio: Studio) -> gr.Blocks:
                         label="First seed",
                         precision=0,
                         minimum=0,
-                        maximum=2**31 - 1 - MOST_TAKES,
+                        maximum=2**31 - 1 - MAX_TAKES,
                         elem_id="seed",
                         scale=2,
                         min_width=90,
@@ -167,8 +170,8 @@ def build_page(studio: Studio) -> gr.Blocks:
                     dancer = gr.Dropdown(
                         DANCERS,
                         value="prominent",
-                        label="Who is followed",
-                        info="If several people dance. Prominent: large, in the middle, there for long.",
+                        label="Dancer to follow",
+                        info="Where there are several. Prominent: large, central, visible for long.",
                         elem_id="dancer",
                     )
                     initial, shown = controls_of(studio, first), studio.defaults[first]["steps"]
@@ -186,62 +189,62 @@ def build_page(studio: Studio) -> gr.Blocks:
                 results = gr.HTML("", elem_id="results")
                 result = gr.JSON(visible=False)
         gr.HTML(render.bottom(settings, studio.models[first].sequence.seconds))
-        wished = [video, model, takes, seed, steps, sampler, guidance, negative, start, end, dancer]
-        told = [status, results, result, button, stopping]
+        inputs = [video, model, takes, seed, steps, sampler, guidance, negative, start, end, dancer]
+        outputs = [status, results, result, button, stopping]
         made = button.click(
             make,
-            wished,
-            told,
+            inputs,
+            outputs,
             show_progress="hidden",
-            concurrency_limit=None,  # the studio's queue is the line
+            concurrency_limit=None,  # the studio has its own queue
             api_name="make",
         )
         quiet: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-        made.failure(lambda: failed(BROKEN), None, told, **quiet)
+        made.failure(lambda: failed(BROKEN), None, outputs, **quiet)
         stopping.click(stop, **quiet)
         dice.click(None, None, seed, js="() => Math.floor(Math.random() * 1e6)", **quiet)
-        video.change(look, [video], [about], **{**quiet, "queue": True, "concurrency_limit": 4})
+        video.change(show_facts, [video], [about], **{**quiet, "queue": True, "concurrency_limit": 4})
         model.change(of_model, [model], controls, **quiet)
         page.unload(stop)
     return page
 
 
-def ended(told: str, takes: str, result: dict[str, Any]) -> tuple[Any, ...]:
-    """Status, takes and result of a job that is over, and the buttons: *Make music* again instead of *Stop*."""
-    return told, takes, result, gr.update(visible=True), gr.update(visible=False)
+def ended(status: str, takes: str, result: dict[str, Any]) -> tuple[Any, ...]:
+    """Outputs of a job that is done; *Make music* replaces *Stop*."""
+    return status, takes, result, gr.update(visible=True), gr.update(visible=False)
 
 
 def failed(sentence: str) -> tuple[Any, ...]:
-    """The same for a job that has no takes."""
+    """Outputs of a job without takes."""
     return ended(render.message("failed", sentence), "", {"error": sentence})
 
 
 def controls_of(studio: Studio, name: str) -> tuple[dict[str, Any], ...]:
-    """Properties of the controls of steps, sampler, guidance and negative guidance, by what a model can do."""
+    """Properties of the controls of steps, sampler, guidance and negative guidance for a model."""
     model, params = studio.models[name], studio.defaults[name]
-    free, against = bool(model.config["conditioning"]["dropout"]), model.trained_negative
+    guided, negative = bool(model.config["conditioning"]["dropout"]), model.trained_negative
     return (
         {"value": params["steps"]},
         {"value": params["sampler"]},
         {
             "value": params["guidance"],
-            "interactive": free,
+            "interactive": guided,
             "info": "How strictly the music follows the dance; 1: off."
-            if free
+            if guided
             else "This model was not trained for it.",
         },
         {
-            "value": params["negative_guidance"],
-            "interactive": against,
+            "value": params["negative_cfg"],
+            "interactive": negative,
             "info": "How far to push away from the dance played backward; 0: off."
-            if against
+            if negative
             else "This model was trained without negatives.",
         },
     )
 
 
-def for_programs(result: Takes) -> dict[str, Any]:
-    """A result as JSON: addresses relative to the page."""
+def for_programs(result: JobResult) -> dict[str, Any]:
+    """A result as JSON; paths are relative to the page."""
     return {
         "takes": [
             {
@@ -249,7 +252,7 @@ def for_programs(result: Takes) -> dict[str, Any]:
                 "seconds": take.seconds,
                 "video": render.address(result.token, take.video),
                 "wav": render.address(result.token, take.wav),
-                "picture": render.address(result.token, take.picture),
+                "chart": render.address(result.token, take.chart),
                 "command": take.command,
             }
             for take in result.takes

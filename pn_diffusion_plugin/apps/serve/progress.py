@@ -1,4 +1,4 @@
-"""How far a job is, and how long it will still take, learned from the jobs before it."""
+"""Progress of a job and the time left, estimated from the jobs before it."""
 
 from __future__ import annotations
 
@@ -6,18 +6,20 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-# Seconds of work a unit of each stage takes before anything was measured (two CPU cores, the bundled model).
-FIRST_GUESS = {"watching": 0.6, "denoising": 0.01, "sounding": 0.15, "finishing": 0.2}
-_LEAST_SHARE = 0.15  # of a stage, before its own pace is trusted more than that of earlier jobs
+from ...models.pipeline import DECODE, DENOISE, EXTRACT, WRITE
+
+# Seconds per unit of each stage before anything is measured (two CPU cores, the bundled model).
+INITIAL_TIMINGS = {EXTRACT: 0.6, DENOISE: 0.01, DECODE: 0.15, WRITE: 0.2}
+_OWN_SHARE = 0.15  # of a stage, from which on its own speed alone counts, not that of earlier jobs
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A moment of a job.
+    """Progress of a job.
 
     Attributes:
-        stage: one of `FIRST_GUESS`'s names.
-        done, total: units of the stage, in words of the user (seconds of video, steps, takes).
+        stage: one of `models.pipeline.STAGES`.
+        done, total: units of the stage (see `models.pipeline.StageCallback`).
         share: of the whole job, 0 to 1.
         left: seconds.
     """
@@ -29,72 +31,69 @@ class Progress:
     left: float
 
 
-class Pace:
-    """Seconds of work a unit takes, by stage: the mean of what was guessed and measured, newer counting more."""
+class StageTimings:
+    """Seconds per unit of each stage: a running mean, in which newer jobs count more."""
 
-    def __init__(self, guess: Mapping[str, float] = FIRST_GUESS) -> None:
-        self.seconds = dict(guess)
+    def __init__(self, initial: Mapping[str, float] = INITIAL_TIMINGS) -> None:
+        self.seconds = dict(initial)
         self._measured: set[str] = set()
 
-    def learn(self, stage: str, units: float, seconds: float) -> None:
-        """Take in how long a stage took."""
+    def update(self, stage: str, units: float, seconds: float) -> None:
+        """Add a measurement."""
         if units > 0:
-            measured = seconds / units
-            old = self.seconds[stage] if stage in self._measured else measured
-            self.seconds[stage] = 0.5 * (old + measured)
+            old = self.seconds[stage] if stage in self._measured else seconds / units
+            self.seconds[stage] = 0.5 * (old + seconds / units)
             self._measured.add(stage)
 
 
-class Course:
-    """The stages of one job, in their order.
+class ProgressTracker:
+    """Progress of one job from stage to stage; a stage may be skipped.
 
     Args:
-        pace: is asked, and taught when a stage ends.
-        units: of work of each stage (such as steps times seconds of video); a stage without any is left out.
-        tell: is told every change; may raise to end the job.
+        timings: updated when a stage ends.
+        units: of work of each stage, in order.
+        report: called with every change; may raise to stop the job.
         clock: seconds.
     """
 
     def __init__(
         self,
-        pace: Pace,
+        timings: StageTimings,
         units: Mapping[str, float],
-        tell: Callable[[Progress], None],
+        report: Callable[[Progress], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.pace, self.units, self.tell, self.clock = pace, dict(units), tell, clock
+        self.timings, self.units, self.report, self.clock = timings, dict(units), report, clock
         self.spent = 0.0  # seconds, of stages that are over
         self.stage = ""
         self.began = clock()
 
-    def at(self, stage: str, done: float, total: float) -> None:
+    def update(self, stage: str, done: float, total: float) -> None:
         """`done` of `total` of a stage is over; a new stage ends the one before it."""
         now = self.clock()
         if stage != self.stage:
-            self._end(now)
+            self._end_stage(now)
             self.stage, self.began = stage, now
         elapsed, part = now - self.began, min(max(done / total, 0.0), 1.0) if total > 0 else 0.0
-        expected = self._expected(stage)
-        left = expected * (1 - part)
+        left = self._expected(stage) * (1 - part)
         if part > 0:
-            own = elapsed * (1 - part) / part
-            trust = min(part / _LEAST_SHARE, 1.0)
-            left = trust * own + (1 - trust) * left
+            own = min(part / _OWN_SHARE, 1.0)
+            left = own * elapsed * (1 - part) / part + (1 - own) * left
         names = list(self.units)
         left += sum(self._expected(name) for name in names[names.index(stage) + 1 :])
         spent = self.spent + elapsed
         share = spent / (spent + left) if spent + left > 0 else 0.0
-        self.tell(Progress(stage, done, total, share, left))
+        self.report(Progress(stage, done, total, share, left))
 
     def finish(self) -> None:
         """The last stage is over."""
-        self._end(self.clock())
+        self._end_stage(self.clock())
         self.stage = ""
 
-    def _end(self, now: float) -> None:
+    def _end_stage(self, now: float) -> None:
         if self.stage:
-            self.pace.learn(self.stage, self.units[self.stage], now - self.began)
+            self.timings.update(self.stage, self.units[self.stage], now - self.began)
             self.spent += now - self.began
 
     def _expected(self, stage: str) -> float:
-        return self.pace.seconds[stage] * self.units[stage]
+        return self.timings.seconds[stage] * self.units[stage]

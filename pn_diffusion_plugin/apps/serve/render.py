@@ -1,4 +1,4 @@
-"""What the page shows, as HTML; everything put into it is escaped."""
+"""HTML of the page; every value is escaped."""
 
 from __future__ import annotations
 
@@ -10,18 +10,20 @@ from urllib.parse import quote
 import jinja2
 
 from ...data.video.probe import VideoInfo
+from ...models.pipeline import DECODE, DENOISE, EXTRACT, WRITE
 from .progress import Progress
 from .settings import ServeSettings
-from .studio import Takes
+from .studio import JobResult
 
 _HERE = Path(__file__).parent
 STAGES = {
-    "watching": ("Watching the dance", "watch"),
-    "denoising": ("Making music", "make music"),
-    "sounding": ("Turning it into sound", "sound"),
-    "finishing": ("Putting it under the dance", "finish"),
+    EXTRACT: ("Watching the dance", "watch"),
+    DENOISE: ("Making music", "make music"),
+    DECODE: ("Turning it into sound", "sound"),
+    WRITE: ("Writing the files", "write"),
 }
 IDLE = "Drop a dance video, then press “Make music”."
+NO_PREVIEW = "Your browser may not show this video here; the result will play."
 
 
 @cache
@@ -40,40 +42,40 @@ def static(name: str) -> str:
     return (_HERE / "static" / name).read_text(encoding="utf-8")
 
 
-def address(token: str, name: str) -> str:
-    """Where a file of a result is found, from the page."""
-    return f"takes/{quote(token)}/{quote(name, safe='')}"
+def address(token: str, name: str, root_path: str = "") -> str:
+    """Path of a file of a result; relative to the page without `root_path`."""
+    return f"{root_path}takes/{quote(token)}/{quote(name, safe='')}"
 
 
 def top() -> str:
-    """The head of the page."""
+    """Head of the page."""
     return _environment().get_template("top.html").render()
 
 
-def bottom(settings: ServeSettings, least: float) -> str:
-    """Its foot; `least`: seconds of the shortest video."""
-    return _environment().get_template("bottom.html").render(settings=settings, least=least)
+def bottom(settings: ServeSettings, window: float) -> str:
+    """Foot of the page; `window`: seconds of the shortest video."""
+    return _environment().get_template("bottom.html").render(settings=settings, window=window)
 
 
 def message(state: str, text: str) -> str:
-    """A sentence: `idle`, `done`, `stopped` or `failed`."""
+    """Status with a sentence; `state`: `idle`, `done`, `stopped` or `failed`."""
     return _environment().get_template("status.html").render(state=state, title=text)
 
 
 def waiting(before: int) -> str:
-    """A job that has not begun."""
+    """Status of a job that waits for others."""
     others = "one video is" if before == 1 else f"{before} videos are"
     text = f"Waiting: {others} before yours" if before else "Getting ready"
     return _running("waiting", text, "", 0.0, "", None)
 
 
 def running(progress: Progress) -> str:
-    """A job at work."""
+    """Status of a running job."""
     title, _ = STAGES[progress.stage]
     done, total = progress.done, progress.total
     detail = {
-        "watching": f"{done:.1f} of {total:.1f} s seen",
-        "denoising": f"step {done:.0f} of {total:.0f}",
+        EXTRACT: f"{done:.1f} of {total:.1f} s",
+        DENOISE: f"step {done:.0f} of {total:.0f}",
     }.get(progress.stage, "")
     return _running("running", title, time_left(progress.left), progress.share, detail, progress.stage)
 
@@ -92,7 +94,7 @@ def _running(state: str, title: str, left: str, share: float, detail: str, stage
 
 
 def time_left(seconds: float) -> str:
-    """Seconds as people say them.
+    """Seconds in words.
 
     >>> [time_left(s) for s in (0.4, 7.2, 61, 200)]
     ['a moment left', 'about 7 s left', 'about 1 min left', 'about 3 min left']
@@ -102,16 +104,20 @@ def time_left(seconds: float) -> str:
     return f"about {seconds:.0f} s left" if seconds < 60 else f"about {round(seconds / 60)} min left"
 
 
-def takes(result: Takes) -> str:
-    """Players, pictures, downloads and commands."""
+def takes(result: JobResult, root_path: str = "") -> str:
+    """Players, charts, downloads and commands."""
     template = _environment().get_template("takes.html")
-    return template.render(token=result.token, takes=result.takes, address=address)
+    return template.render(
+        token=result.token,
+        takes=result.takes,
+        address=lambda token, name: address(token, name, f"{root_path}/" if root_path else ""),
+    )
 
 
-def facts(info: VideoInfo, name: str) -> str:
+def facts(info: VideoInfo, name: str, has_preview: bool = True) -> str:
     """What a video is, in a line."""
-    text = f"{name}: {info.seconds:.1f} s, {info.width} × {info.height}, {info.fps:.3g} pictures a second"
-    return _line("pn-facts", text)
+    text = f"{name}: {info.seconds:.1f} s, {info.width} × {info.height}, {info.fps:.3g} frames per second"
+    return _line("pn-facts", text if has_preview else f"{text}. {NO_PREVIEW}")
 
 
 def refused(sentence: str) -> str:
@@ -120,6 +126,5 @@ def refused(sentence: str) -> str:
 
 
 def _line(kind: str, text: str) -> str:
-    return (
-        _environment().from_string('<div class="{{ k }}" role="status">{{ t }}</div>').render(k=kind, t=text)
-    )
+    template = _environment().from_string('<div class="{{ kind }}" role="status">{{ text }}</div>')
+    return template.render(kind=kind, text=text)

@@ -1,4 +1,4 @@
-"""The server behind the page: addresses, limits and protection; what is heard comes from the studio."""
+"""The server of the page: routes, limits and security headers."""
 
 from __future__ import annotations
 
@@ -14,9 +14,13 @@ from .studio import Studio
 from .uploads import MEGABYTE
 from .workspace import Workspace
 
-# The page's framework reads these once, when it is imported: no word to anybody.
-_SILENT = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_DISABLE_TELEMETRY": "1", "GRADIO_SSR_MODE": "False"}
-# A browser fetches nothing from elsewhere, whatever stands in the page.
+# Gradio reads these once, when it is imported: no telemetry.
+_ENVIRONMENT = {
+    "GRADIO_ANALYTICS_ENABLED": "False",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "GRADIO_SSR_MODE": "False",
+}
+# The browser loads nothing from other hosts, whatever the page contains.
 _POLICY = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data: blob:; media-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' blob:; "
@@ -27,16 +31,16 @@ _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
 )
-_UPLOADS_KEPT = 20  # times the largest upload: more than that and the oldest files go
+_MAX_FILES = 20  # times the size of the largest upload; beyond it the oldest files are removed
 
 
 def import_gradio() -> Any:
-    """The framework, told to be silent.
+    """Import Gradio without telemetry.
 
     Raises:
-        UserError: it is not installed.
+        UserError: Gradio is not installed.
     """
-    for name, value in _SILENT.items():
+    for name, value in _ENVIRONMENT.items():
         os.environ[name] = value
     try:
         import gradio
@@ -47,10 +51,10 @@ def import_gradio() -> Any:
         ) from error
     import matplotlib
 
-    # It selects this backend for every call and the former one (MPLBACKEND's, say) afterwards, which fails where they
-    # differ while a job's thread is importing matplotlib.pyplot.
+    # Gradio selects this backend for every call and the former one (of MPLBACKEND) afterwards, which fails where they
+    # differ while a job's thread imports matplotlib.pyplot.
     matplotlib.use("agg")
-    # It would fetch an address that a client names instead of sending a file.
+    # Gradio would download an address that a client sends instead of a file.
     processing.async_ssrf_protected_download = _refuse_address
     return gradio
 
@@ -58,22 +62,22 @@ def import_gradio() -> Any:
 async def _refuse_address(url: str, cache_dir: str) -> NoReturn:
     import gradio
 
-    raise gradio.Error("an address is given instead of a video: send the file itself", print_exception=False)
+    raise gradio.Error("an address was sent instead of a video: send the file itself", print_exception=False)
 
 
 class Serving:
-    """A page that is ready to be served: `app` is an ASGI application.
+    """The page as an ASGI application, `app`.
 
     Args:
-        settings: bounds and models.
-        parent: where to keep temporary files; the system's folder for them by default.
+        settings: limits and models.
+        parent: of the folder for temporary files; the system's by default.
     """
 
     def __init__(self, settings: ServeSettings, parent: Path | None = None) -> None:
         gradio = import_gradio()
         self.settings = settings
         self.workspace = Workspace(
-            settings.keep_minutes * 60, _UPLOADS_KEPT * settings.max_upload_mb * MEGABYTE, parent
+            settings.keep_minutes * 60, _MAX_FILES * settings.max_upload_mb * MEGABYTE, parent
         )
         try:
             os.environ["GRADIO_TEMP_DIR"] = str(self.workspace.uploads)
@@ -84,7 +88,7 @@ class Serving:
             raise
 
     def close(self) -> None:
-        """End all work and remove all files."""
+        """Cancel all jobs and remove all files."""
         self.studio.close()
 
     def _build(self, gradio: Any) -> Any:
@@ -101,15 +105,16 @@ class Serving:
         def take(token: str, name: str) -> Any:
             file = self.workspace.result(token, name)
             if file is None:
-                raise HTTPException(404, "not here any more: make it again")
+                raise HTTPException(404, "the file was removed: generate it again")
             return FileResponse(file, filename=name, content_disposition_type="inline")
 
         page = build_page(self.studio)
-        page.has_launched = True  # else the framework takes any path of this machine for an upload
+        page.has_launched = True  # else Gradio accepts any path of this machine as an upload
         gradio.mount_gradio_app(
             app,
             page,
             path="/",
+            root_path=self.settings.root_path or None,
             max_file_size=int(self.settings.max_upload_mb * MEGABYTE),
             show_error=False,
             ssr_mode=False,
@@ -133,11 +138,11 @@ class Serving:
             css=static("page.css"),
             head=f"<script>{static('page.js')}</script>",
         )
-        self._framework = next(route.app for route in app.routes if isinstance(route, Mount))
-        return _with_headers(app)
+        self._gradio = next(route.app for route in app.routes if isinstance(route, Mount))
+        return _with_headers(app, self.settings.root_path)
 
     def run(self, listener: socket.socket, ready: Callable[[str], None] = lambda address: None) -> None:
-        """Serve on a socket (see `listen`) until Ctrl-C or a signal to end; `ready` is told the address first."""
+        """Serve on a socket (see `listen`) until Ctrl-C or a signal; `ready` is called with the address first."""
         import uvicorn
 
         try:
@@ -151,14 +156,14 @@ class Serving:
             self.close()
 
     def _server(self, uvicorn: Any) -> Any:
-        """A uvicorn server that lets go of open pages when it ends; each has a connection that never does."""
-        framework: Any = self._framework
+        """A uvicorn server that closes the connections of open pages, which never end, when it stops."""
+        gradio_app: Any = self._gradio
         queue = self.studio.queue
 
         class Server(uvicorn.Server):
             async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-                framework.stop_event.set()
-                queue.stop()
+                gradio_app.stop_event.set()
+                queue.cancel_all()
                 await super().shutdown(sockets)
 
         config = uvicorn.Config(self.app, log_level="warning", timeout_graceful_shutdown=5, access_log=False)
@@ -166,7 +171,7 @@ class Serving:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens there.
+    """A listening socket.
 
     Raises:
         UserError: the address is not this machine's, or in use.
@@ -179,20 +184,23 @@ def listen(host: str, port: int) -> socket.socket:
         listener.listen(128)
     except (OSError, OverflowError) as error:
         raise UserError(
-            f"nothing can listen on {host} port {port} ({error}): give another --port, or 0 for any free one"
+            f"cannot listen on {host} port {port} ({error}): give another --port, or 0 for any free one"
         ) from error
     return listener
 
 
-def _with_headers(app: Any) -> Any:
-    """An ASGI application that protects the page in the browser."""
+def _with_headers(app: Any, root_path: str) -> Any:
+    """The ASGI application with security headers, found with and without `root_path` before its paths."""
 
-    async def protected(scope: Any, receive: Any, send: Any) -> None:
+    async def with_security(scope: Any, receive: Any, send: Any) -> None:
         async def with_headers(message: Any) -> None:
             if message["type"] == "http.response.start":
                 message = {**message, "headers": [*message.get("headers", []), *_HEADERS]}
             await send(message)
 
+        path = scope.get("path", "")
+        if root_path and f"{path}/".startswith(f"{root_path}/"):
+            scope = {**scope, "path": path.removeprefix(root_path) or "/"}
         await app(scope, receive, with_headers)
 
-    return protected
+    return with_security

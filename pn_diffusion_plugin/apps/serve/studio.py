@@ -1,84 +1,77 @@
-"""From a stranger's video to takes of music for it: what the page has done when somebody presses the button."""
+"""From an upload to takes: what a press of the button *Make music* does."""
 
 from __future__ import annotations
 
 import gc
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ...data.features.extraction import extract_features
-from ...data.features.feature_file import Features, FeatureSpec
-from ...data.features.pose import PoseExtractor, PoseSource
-from ...data.features.visual import VisualEncoder, build_visual_encoder
-from ...data.video.container import codec_name, open_media
-from ...data.video.cut import cut_video, encode_part
+from ...data.features.feature_file import FeatureSpec
+from ...data.video.cut import encode_part
 from ...data.video.mux import mux
-from ...data.video.probe import VideoInfo, playback_problem, probe
+from ...data.video.probe import VideoInfo
 from ...errors import UserError, VideoError
 from ...metrics.beats import SAMPLE_RATE as BEATS_RATE
 from ...metrics.beats import track_beats
+from ...metrics.dance import dance_beats
+from ...metrics.figures import clip_figure
+from ...models.pipeline import DECODE, DENOISE, EXTRACT, WRITE, Music, Take, Video2Features, Video2Video
 from ...models.pn_diffusion import PNDiffusion
-from ...utils.files import fit_name, sha256_file
-from ...utils.sound import write_sound_file
 from .command import repeat_command, take_name
 from .jobs import Job, JobQueue
-from .pictures import Axis, take_picture
-from .progress import Course, Pace, Progress
-from .settings import ServeSettings, Wish
-from .uploads import check_stretch, check_upload, without_folder
+from .progress import Progress, ProgressTracker, StageTimings
+from .settings import GenerationRequest, ServeSettings
+from .uploads import check_part, check_upload, plays_in_browsers
 from .workspace import Workspace
 
-_CLIPS_REMEMBERED = 16  # a minute of dance is half a megabyte of features
-_PLAYABLE = frozenset({"vp9", "av1"})  # by every browser; of others a copy is made to look at
-_SHOWN_SIDE = 1280
-
-FeatureKey = tuple[str, float | None, float | None, str | int, FeatureSpec]
+_CACHED_VIDEOS = 16  # half a megabyte of features per minute
+_PREVIEW_SIDE = 1280
 
 
 @dataclass(frozen=True)
-class Take:
-    """Music of one seed for a video; files lie in the job's folder.
+class TakeFiles:
+    """Files of a take, by name, in the job's folder.
 
     Attributes:
-        video: the dance with its music, for download; shown: the same, or a copy that every browser plays.
-        wav, picture: file names.
-        axis: where time runs in the picture.
-        command: makes the take again.
+        seconds: length.
+        video: the dance with its music, to download.
+        preview: the same, or a copy that browsers play.
+        wav: the music alone.
+        chart: waveform, mel spectrogram and beats, PNG.
+        axis: where the chart's time axis begins and ends, as shares of its width.
+        command: generates the take again.
     """
 
     seed: int
     seconds: float
     video: str
-    shown: str
+    preview: str
     wav: str
-    picture: str
-    axis: Axis
+    chart: str
+    axis: tuple[float, float]
     command: str
 
 
 @dataclass(frozen=True)
-class Takes:
-    """What came out of a job.
+class JobResult:
+    """Result of a job.
 
     Attributes:
-        token: names the job's folder of the workspace.
+        token: name of the job's folder in the workspace.
     """
 
     token: str
-    takes: tuple[Take, ...]
+    takes: tuple[TakeFiles, ...]
 
 
-MusicJob = Job[Progress, Takes]
+MusicJob = Job[Progress, JobResult]
 
 
 class Studio:
-    """Models, queue and temporary files of one page.
+    """Models, queue and temporary files of the page.
 
     Raises:
         CheckpointError, UserError: a model cannot be loaded.
@@ -90,182 +83,112 @@ class Studio:
         self.defaults: dict[str, dict[str, Any]] = {
             name: asdict(model.params) for name, model in self.models.items()
         }
-        self.queue: JobQueue[Progress, Takes] = JobQueue(settings.queue)
-        self.pace = Pace()
-        self._remembered: OrderedDict[FeatureKey, Features] = OrderedDict()
-        self._encoders: dict[str, VisualEncoder] = {}
+        self.queue: JobQueue[Progress, JobResult] = JobQueue(settings.queue)
+        self.timings = StageTimings()
+        specs: set[FeatureSpec] = {model.feature_spec for model in self.models.values()}
+        self.extractors = {spec: Video2Features(spec, cache_size=_CACHED_VIDEOS) for spec in specs}
 
-    def look(self, upload: Path | str | None) -> VideoInfo:
-        """What is in a video that was sent.
+    def check_upload(self, upload: Path | str | None) -> VideoInfo:
+        """Validate an uploaded video.
 
         Raises:
-            VideoError: it cannot be used, or was not sent here.
+            UserError: it cannot be used, or is not an upload.
         """
         if upload is not None and not self.workspace.holds(Path(upload)):
-            raise VideoError("the video is not one that was sent here: drop it on the page")
-        return check_upload(upload, self.settings)
+            raise VideoError("the video was not uploaded here: drop it on the page")
+        try:
+            return check_upload(upload, self.settings)
+        except UserError as error:
+            raise type(error)(self.workspace.hide_paths(str(error))) from error
 
-    def submit(self, upload: Path | str | None, wish: Wish) -> MusicJob:
-        """Check what can be checked at once and put the rest in the queue.
+    def submit(self, upload: Path | str | None, request: GenerationRequest) -> MusicJob:
+        """Validate a request and append it to the queue.
 
         Raises:
-            UserError: the wish or the video cannot be used, or the queue is full.
+            UserError: the request or the video cannot be used, or the queue is full.
         """
-        model = self._model(wish)
-        info, video = self.look(upload), Path(str(upload))
-        check_stretch(video.name, info, self.settings, wish.start, wish.end, model.sequence.seconds)
-        return self.queue.submit(lambda job: self._make(job, video, wish))
+        if request.model not in self.models:  # a name is never looked up elsewhere
+            raise UserError(f"model is {request.model}: give one of {', '.join(self.models)}")
+        info, video = self.check_upload(upload), Path(str(upload))
+        window = self.models[request.model].sequence.seconds
+        start, end = check_part(video.name, info, self.settings, request.edit, window)
+        return self.queue.submit(lambda job: self._run(job, video, request, end - start))
 
     def warm_up(self) -> None:
-        """Load what the first job would have to wait for."""
+        """Load what the first job needs."""
 
         def load() -> None:
-            for model in self.models.values():
-                self._encoder(model.feature_spec.visual_encoder)
+            for extractor in self.extractors.values():
+                extractor.load()
             track_beats(np.random.default_rng(0).standard_normal(BEATS_RATE).astype(np.float32), BEATS_RATE)
 
-        self.queue.prepare(load)
+        self.queue.run_in_background(load)
 
     def close(self) -> None:
-        """End all work and remove all files."""
+        """Cancel all jobs and remove all files."""
         self.queue.close()
         self.workspace.close()
 
-    def _model(self, wish: Wish) -> PNDiffusion:
-        """The model of a wish, which must be one of the page's: a name is never looked up elsewhere."""
-        if wish.model not in self.models:
-            raise UserError(f"there is no model {wish.model} here: choose one of {', '.join(self.models)}")
-        return self.models[wish.model]
-
-    def _make(self, job: MusicJob, upload: Path, wish: Wish) -> Takes:
-        """The work of a job (in the queue's thread, so never two at a time)."""
+    def _run(self, job: MusicJob, upload: Path, request: GenerationRequest, seconds: float) -> JobResult:
+        """The work of a job (in the queue's thread, one at a time)."""
         if not upload.is_file():
-            raise VideoError(f"{upload.name} was kept for too short a time: give it again")
-        with self.workspace.job(upload) as (video, folder):
-            try:
-                takes = self._takes(job, video, folder, wish)
-            except UserError as error:
-                raise type(error)(without_folder(str(error), video)) from error
-            finally:
-                gc.collect()  # figures are cycles that hold megabytes, and would pile up till Python looks
-        return Takes(folder.name, takes)
+            raise VideoError(f"{upload.name} was removed meanwhile: upload it again")
+        try:
+            with self.workspace.job(upload) as (video, folder):
+                return JobResult(folder.name, self._generate(job, video, folder, request, seconds))
+        except UserError as error:
+            raise type(error)(self.workspace.hide_paths(str(error))) from error
+        finally:
+            gc.collect()  # figures are cycles that hold megabytes
 
-    def _takes(self, job: MusicJob, video: Path, folder: Path, wish: Wish) -> tuple[Take, ...]:
-        model, name = self._model(wish), video.name
-        params = {**self.defaults[wish.model], **wish.params}
-        model.set_generation_params(**params)
-        key = (sha256_file(video), wish.start, wish.end, wish.dancer, model.feature_spec)
-        if wish.cuts:
-            part = video.with_name(fit_name(f"part of {video.stem}", ".mp4"))
-            cut_video(video, part, wish.start or 0.0, wish.end)
-            video = part
-        features = self._remembered.get(key)
-        seconds = probe(video).seconds if features is None else features.header.seconds
-        amount = seconds * len(wish.seeds)
-        course = Course(
-            self.pace,
-            {
-                "watching": seconds if features is None else 0.0,
-                "denoising": amount * model.params.steps,
-                "sounding": amount,
-                "finishing": amount,
-            },
-            job.tell,
-        )
-        if features is None:
-            features = self._watch(video, model.feature_spec, wish.dancer, seconds, course)
-            self._remember(key, features)
+    def _generate(
+        self, job: MusicJob, video: Path, folder: Path, request: GenerationRequest, seconds: float
+    ) -> tuple[TakeFiles, ...]:
+        model = self.models[request.model]
+        model.set_generation_params(**{**self.defaults[request.model], **request.params})
+        amount = seconds * len(request.seeds)
+        units = {EXTRACT: seconds, DENOISE: amount * model.params.steps, DECODE: amount, WRITE: amount}
+        tracker = ProgressTracker(self.timings, units, job.report)
+        takes = [
+            Take(video, seed, *(folder / take_name(video.name, seed, suffix) for suffix in ("mp4", "wav")))
+            for seed in request.seeds
+        ]
+        generate = Video2Video(model, self.extractors[model.feature_spec])
+        files: list[TakeFiles] = []
+        for music in generate(takes, request.edit, request.dancer, tracker.update):
+            first = folder / files[0].preview if files else None
+            files.append(self._take_files(music, request, model.sample_rate, first))
+        tracker.finish()
+        return tuple(files)
 
-        def step(done: int, total: int) -> None:
-            course.at("denoising", done, total)
-            if done == total:
-                course.at("sounding", 0, len(wish.seeds))
-
-        course.at("denoising", 0, model.params.steps)
-        waves = model.generate_from_features(
-            [features] * len(wish.seeds), wish.seeds, step, [name] * len(wish.seeds)
-        )
-        takes = []
-        for number, (seed, wave) in enumerate(zip(wish.seeds, waves, strict=True)):
-            course.at("finishing", number, len(wish.seeds))
-            takes.append(self._write_take(video, name, folder, wish, seed, wave[0].numpy(), features))
-        course.finish()
-        return tuple(takes)
-
-    def _write_take(
-        self,
-        video: Path,
-        name: str,
-        folder: Path,
-        wish: Wish,
-        seed: int,
-        wav: NDArray[np.float32],
-        features: Features,
-    ) -> Take:
-        """Write the files of a take into `folder`: `wav` (N,), under `video`, and a picture of both."""
-        rate = self.models[wish.model].sample_rate
-        files = {suffix: take_name(name, seed, suffix) for suffix in ("mp4", "wav", "png")}
-        write_sound_file(folder / files["wav"], wav, rate)
-        mux(video, wav, rate, folder / files["mp4"])
-        return Take(
+    def _take_files(
+        self, music: Music, request: GenerationRequest, sample_rate: int, first_preview: Path | None
+    ) -> TakeFiles:
+        """Write chart and preview of a take."""
+        video, name, seed = music.take.output, music.take.video.name, music.take.seed
+        chart = video.with_name(take_name(name, seed, "png"))
+        beats = dance_beats(music.features), track_beats(music.wave, sample_rate)
+        axis = clip_figure(chart, music.wave, sample_rate, None, *beats, transparent=True)
+        return TakeFiles(
             seed=seed,
-            seconds=features.header.seconds,
-            video=files["mp4"],
-            shown=_shown(folder, files["mp4"], wav, rate),
-            wav=files["wav"],
-            picture=files["png"],
-            axis=take_picture(folder / files["png"], wav, rate, features),
-            command=repeat_command(name, wish, seed, self.defaults[wish.model], self.settings.device),
+            seconds=music.features.header.seconds,
+            video=video.name,
+            preview=_preview(music, sample_rate, first_preview),
+            wav=music.take.files[1].name,
+            chart=chart.name,
+            axis=axis,
+            command=repeat_command(name, request, seed, self.defaults[request.model], self.settings.device),
         )
 
-    def _watch(
-        self, video: Path, spec: FeatureSpec, dancer: str | int, seconds: float, course: Course
-    ) -> Features:
-        course.at("watching", 0.0, seconds)
-        watched = _Watched(PoseExtractor(dancer=dancer), lambda at: course.at("watching", at, seconds))
-        return extract_features(video, spec, watched, self._encoder(spec.visual_encoder))
 
-    def _encoder(self, name: str) -> VisualEncoder:
-        if name not in self._encoders:
-            self._encoders[name] = build_visual_encoder(name)
-        return self._encoders[name]
-
-    def _remember(self, key: FeatureKey, features: Features) -> None:
-        """Keep a clip's features for its next takes, those of the last few clips alone."""
-        self._remembered[key] = features
-        while len(self._remembered) > _CLIPS_REMEMBERED:
-            self._remembered.popitem(last=False)
-
-
-class _Watched:
-    """A pose source that tells how many seconds it has seen."""
-
-    def __init__(self, source: PoseSource, seen: Any) -> None:
-        self._source, self._seen = source, seen
-        self.name, self.weights_sha256 = source.name, source.weights_sha256
-
-    def extract(
-        self,
-        frames: Iterable[np.ndarray],
-        fps: float,
-        *,
-        name: str = "the video",
-        times: np.ndarray | None = None,
-    ) -> tuple[np.ndarray, np.ndarray]:
-        def told() -> Iterator[np.ndarray]:
-            for number, frame in enumerate(frames):
-                self._seen(number / fps)
-                yield frame
-
-        return self._source.extract(told(), fps, name=name, times=times)
-
-
-def _shown(folder: Path, take: str, wav: np.ndarray, sample_rate: int) -> str:
-    """Name of a file of a take that every browser plays: the take itself, where its picture's codec is such."""
-    with open_media(folder / take) as container:
-        stream = container.streams.video[0]
-        if codec_name(stream) in _PLAYABLE or codec_name(stream) == "h264" and not playback_problem(stream):
-            return take
-    name = fit_name(f"shown_{Path(take).stem}", ".mp4")
-    encode_part(folder / take, folder / name, size=_SHOWN_SIDE, audio=wav, sample_rate=sample_rate)
-    return name
+def _preview(music: Music, sample_rate: int, first: Path | None) -> str:
+    """Name of a file of a take that browsers play: the take or a copy, whose frames are encoded for the first only."""
+    video = music.take.output
+    if plays_in_browsers(video):
+        return video.name
+    preview = video.with_name(f"preview_{music.take.seed}.mp4")
+    if first is None:
+        encode_part(video, preview, size=_PREVIEW_SIDE, audio=music.wave, sample_rate=sample_rate)
+    else:
+        mux(first, music.wave, sample_rate, preview)
+    return preview.name

@@ -1,4 +1,4 @@
-"""Whatever stands in a name or message is shown as text; commands survive a shell."""
+"""Names and messages are escaped; commands survive a shell."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ from hypothesis import strategies as st
 
 from pn_diffusion_plugin.apps.serve import render
 from pn_diffusion_plugin.apps.serve.command import repeat_command, take_name
-from pn_diffusion_plugin.apps.serve.pictures import Axis
 from pn_diffusion_plugin.apps.serve.progress import Progress
-from pn_diffusion_plugin.apps.serve.settings import Wish
-from pn_diffusion_plugin.apps.serve.studio import Take, Takes
+from pn_diffusion_plugin.apps.serve.settings import GenerationRequest
+from pn_diffusion_plugin.apps.serve.studio import JobResult, TakeFiles
 from pn_diffusion_plugin.data.video.probe import VideoInfo
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'`${7*7}{{7*7}}.mp4"
@@ -38,12 +37,12 @@ class Tags(HTMLParser):
         self.text += data
 
 
-def take(seed: int, name: str = HOSTILE) -> Take:
+def take(seed: int, name: str = HOSTILE) -> TakeFiles:
     files = [take_name(name, seed, suffix) for suffix in ("mp4", "mp4", "wav", "png")]
-    return Take(seed, 8.0, *files, Axis(0.1, 0.9), repeat_command(name, Wish("mini"), seed, {}))
+    return TakeFiles(seed, 8.0, *files, (0.1, 0.9), repeat_command(name, GenerationRequest("mini"), seed, {}))
 
 
-def test_names_are_text() -> None:
+def test_names_are_escaped() -> None:
     info = VideoInfo(seconds=8, fps=25, width=64, height=64, rotation=0, has_audio=True)
     for html in (render.facts(info, HOSTILE), render.refused(HOSTILE), render.message("failed", HOSTILE)):
         parsed = Tags(html)
@@ -51,41 +50,51 @@ def test_names_are_text() -> None:
 
 
 def test_players_addresses_and_commands() -> None:
-    parsed = Tags(render.takes(Takes("to-ken", (take(3), take(4)))))
+    parsed = Tags(render.takes(JobResult("to-ken", (take(3), take(4)))))
     videos = [attributes["src"] for tag, attributes in parsed.tags if tag == "video"]
     assert len(videos) == 2 and all(src.startswith("takes/to-ken/") and src.count("/") == 2 for src in videos)
+    behind = Tags(render.takes(JobResult("to-ken", (take(3),)), "/music"))
+    assert all(
+        a["src"].startswith("/music/takes/to-ken/") for tag, a in behind.tags if tag in ("video", "img")
+    )
     assert not any("onerror" in attributes for _, attributes in parsed.tags)
-    assert [tag for tag, _ in parsed.tags].count("img") == 2  # the pictures
+    assert [tag for tag, _ in parsed.tags].count("img") == 2  # the charts
     links = [attributes for tag, attributes in parsed.tags if tag == "a"]
     assert [link["download"] for link in links] == [
         take_name(HOSTILE, seed, suffix) for seed in (3, 4) for suffix in ("mp4", "wav")
     ]
     assert take(3).command in parsed.text and "Choose" in parsed.text
-    assert "Choose" not in Tags(render.takes(Takes("t", (take(3),)))).text
+    assert "Choose" not in Tags(render.takes(JobResult("t", (take(3),)))).text
 
 
 @pytest.mark.parametrize(
     "progress, shown",
     [
         (
-            Progress("watching", 2.04, 8.0, 0.25, 30.2),
-            ["Watching the dance", "2.0 of 8.0 s seen", "about 30 s left"],
+            Progress("extract", 2.04, 8.0, 0.25, 30.2),
+            ["Watching the dance", "2.0 of 8.0 s", "about 30 s left"],
         ),
-        (Progress("denoising", 7, 24, 0.5, 0.3), ["Making music", "step 7 of 24", "a moment left"]),
-        (Progress("finishing", 0, 1, 0.9, 3599), ["Putting it under the dance", "about 60 min left"]),
+        (Progress("denoise", 7, 24, 0.5, 0.3), ["Making music", "step 7 of 24", "a moment left"]),
+        (Progress("write", 0, 1, 0.9, 3599), ["Writing the files", "about 60 min left"]),
     ],
 )
-def test_progress_is_told_in_words_and_to_screen_readers(progress: Progress, shown: list[str]) -> None:
+def test_progress_is_shown_in_words_and_to_screen_readers(progress: Progress, shown: list[str]) -> None:
     parsed = Tags(render.running(progress))
     assert all(words in parsed.text for words in shown)
     (bar,) = [attributes for _, attributes in parsed.tags if attributes.get("role") == "progressbar"]
     assert float(bar["aria-valuenow"] or 0) == 100 * progress.share
 
 
-def test_waiting_is_told() -> None:
+def test_waiting_is_shown() -> None:
     assert "Waiting: one video is before yours" in render.waiting(1)
     assert "Waiting: 3 videos are before yours" in render.waiting(3)
     assert "Getting ready" in render.waiting(0)
+
+
+def test_a_video_without_preview_is_explained() -> None:
+    info = VideoInfo(seconds=8, fps=25, width=64, height=64, rotation=0, has_audio=True)
+    assert render.NO_PREVIEW in render.facts(info, "a.mov", has_preview=False)
+    assert render.NO_PREVIEW not in render.facts(info, "a.mp4")
 
 
 @given(
@@ -93,7 +102,7 @@ def test_waiting_is_told() -> None:
     st.integers(0, 9),
 )
 def test_a_command_names_the_same_file_whatever_it_is_called(name: str, seed: int) -> None:
-    words = shlex.split(repeat_command(name, Wish("mini"), seed, {}))
+    words = shlex.split(repeat_command(name, GenerationRequest("mini"), seed, {}))
     assert words[:2] == ["pn-diffusion", "generate"] and words[2].removeprefix("./") == name.removeprefix(
         "./"
     )
@@ -101,19 +110,21 @@ def test_a_command_names_the_same_file_whatever_it_is_called(name: str, seed: in
 
 
 def test_only_what_differs_is_in_the_command() -> None:
-    wish = Wish("models/mine", (5,), {"steps": 12, "sampler": "unipc", "guidance": 2.5}, start=1.0, end=9.25)
+    request = GenerationRequest(
+        "models/mine", (5,), {"steps": 12, "sampler": "unipc", "guidance": 2.5}, start=1.0, end=9.25
+    )
     defaults = {"steps": 24, "sampler": "unipc", "guidance": 2.0}
-    assert repeat_command("d.mp4", wish, 5, defaults, "cuda") == (
+    assert repeat_command("d.mp4", request, 5, defaults, "cuda") == (
         "pn-diffusion generate d.mp4 -o d_seed5.mp4 --seed 5 --checkpoint models/mine --steps 12 --guidance 2.5 "
         "--start 1 --end 9.25 --device cuda"
     )
 
 
-def test_a_dancer_who_was_chosen_is_in_the_command() -> None:
+def test_the_dancer_is_in_the_command() -> None:
     for dancer in ("right", 2):
-        words = shlex.split(repeat_command("d.mp4", Wish("mini", dancer=dancer), 0, {}))
+        words = shlex.split(repeat_command("d.mp4", GenerationRequest("mini", dancer=dancer), 0, {}))
         assert words[-2:] == ["--dancer", str(dancer)]
-    assert "--dancer" not in repeat_command("d.mp4", Wish("mini", dancer="prominent"), 0, {})
+    assert "--dancer" not in repeat_command("d.mp4", GenerationRequest("mini", dancer="prominent"), 0, {})
 
 
 def test_rendering_needs_no_web_framework() -> None:

@@ -1,4 +1,4 @@
-"""The whole way from an upload to takes, with a tiny model and a real dancer."""
+"""From an upload to takes, with a tiny model and a real dancer."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import shutil
 import threading
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import av
@@ -14,10 +15,9 @@ import pytest
 import soundfile
 from tiny_model import tiny_model
 
-from pn_diffusion_plugin.apps.serve.jobs import Cancelled
 from pn_diffusion_plugin.apps.serve.progress import Progress
-from pn_diffusion_plugin.apps.serve.settings import ServeSettings, Wish
-from pn_diffusion_plugin.apps.serve.studio import Studio, Takes
+from pn_diffusion_plugin.apps.serve.settings import GenerationRequest, ServeSettings
+from pn_diffusion_plugin.apps.serve.studio import JobResult, Studio
 from pn_diffusion_plugin.apps.serve.workspace import Workspace
 from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
 from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
@@ -57,52 +57,58 @@ def send(studio: Studio, video: Path, name: str = "dance.mp4") -> Path:
 def held(studio: Studio) -> Iterator[None]:
     """Nothing begins inside this block."""
     go = threading.Event()
-    studio.queue.prepare(lambda: go.wait(60))
+    studio.queue.run_in_background(lambda: go.wait(60))
     yield
     go.set()
 
 
-def stages(studio: Studio, upload: Path, wish: Wish) -> tuple[list[str], Takes]:
+def cached(studio: Studio) -> dict:
+    """Features of the last videos."""
+    (extractor,) = studio.extractors.values()
+    return extractor._cache
+
+
+def stages(studio: Studio, upload: Path, request: GenerationRequest) -> tuple[list[str], JobResult]:
     """The names of a job's stages in their order, and what came out."""
     seen: list[str] = []
     with held(studio):
-        job = studio.submit(upload, wish)
-        tell = job.tell
+        job = studio.submit(upload, request)
+        report = job.report
 
-        def told(progress: Progress) -> None:
-            tell(progress)
+        def record(progress: Progress) -> None:
+            report(progress)
             seen.append(progress.stage)
 
-        job.tell = told  # type: ignore[method-assign]
+        job.report = record  # type: ignore[method-assign]
     result = job.future.result(120)
     return list(dict.fromkeys(seen)), result
 
 
-def test_takes_of_a_part_and_again_without_watching(studio: Studio, model: str, clip: Path) -> None:
+def test_takes_of_a_part_and_again_from_cached_features(studio: Studio, model: str, clip: Path) -> None:
     upload = send(studio, clip)
-    wish = Wish(model, (4, 5), {"steps": 2}, start=0.2)
-    first, _ = stages(studio, upload, wish)
-    assert first == ["watching", "denoising", "sounding", "finishing"]
-    again, result = stages(studio, upload, Wish(model, (5,), {"steps": 2}, start=0.2))
-    assert again == ["denoising", "sounding", "finishing"]
+    request = GenerationRequest(model, (4, 5), {"steps": 2}, start=0.2)
+    first, _ = stages(studio, upload, request)
+    assert first == ["extract", "denoise", "decode", "write"]
+    again, result = stages(studio, upload, GenerationRequest(model, (5,), {"steps": 2}, start=0.2))
+    assert again == ["denoise", "decode", "write"]
     (take,) = result.takes
     folder = studio.workspace.results / result.token
-    assert {file.name for file in folder.iterdir()} == {take.video, take.wav, take.picture}
-    assert take.shown == take.video == "dance_seed5.mp4" and take.seconds == pytest.approx(2.8)
-    assert 0 < take.axis.left < 0.2 and 0.8 < take.axis.right < 1
+    assert {file.name for file in folder.iterdir()} == {take.video, take.wav, take.chart}
+    assert take.preview == take.video == "dance_seed5.mp4" and take.seconds == pytest.approx(2.8)
+    assert 0 < take.axis[0] < 0.2 and 0.8 < take.axis[1] < 1
     assert take.command.endswith("--seed 5 --checkpoint " + model + " --steps 2 --start 0.2")
     wav, rate = soundfile.read(folder / take.wav, dtype="float32")
     assert rate == 8000 and wav.size == round(2.8 * rate) and wav.std() > 0.01
     assert probe(folder / take.video).seconds == pytest.approx(2.8, abs=0.05)
 
-    (features,) = studio._remembered.values()
+    (features,) = cached(studio).values()
     alone = PNDiffusion.get_pretrained(model)
     alone.set_generation_params(steps=2)
     (wanted,) = alone.generate_from_features([features], [5])
     assert np.abs(wav - wanted[0].numpy()).max() < 1e-4
 
 
-def test_a_picture_no_browser_plays_gets_a_copy_that_does(
+def test_a_video_that_browsers_do_not_play_gets_a_preview(
     studio: Studio, model: str, clip: Path, tmp_path: Path
 ) -> None:
     old = tmp_path / "old.avi"
@@ -110,67 +116,65 @@ def test_a_picture_no_browser_plays_gets_a_copy_that_does(
         stream = container.add_stream("mpeg4", rate=25)
         stream.width = stream.height = 256
         stream.pix_fmt = "yuv420p"
-        for picture in read_frames(clip, 25):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for frame in read_frames(clip, 25):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(stream.encode(None))
-    result = studio.submit(send(studio, old, "old.avi"), Wish(model, (0,))).future.result(120)
-    (take,) = result.takes
+    result = studio.submit(send(studio, old, "old.avi"), GenerationRequest(model, (0, 1))).future.result(120)
+    take = result.takes[1]
     folder = studio.workspace.results / result.token
     codecs = []
-    for name in (take.video, take.shown):
+    for name in (take.video, take.preview):
         with av.open(str(folder / name)) as container:
             codecs.append(container.streams.video[0].codec_context.name)
             assert len(container.streams.audio) == 1
     assert codecs == ["mpeg4", "h264"]
 
 
-def test_a_job_given_up_while_it_watches_leaves_nothing(studio: Studio, model: str, clip: Path) -> None:
+def test_a_cancelled_job_leaves_nothing(studio: Studio, model: str, clip: Path) -> None:
     before = set(studio.workspace.results.iterdir())
     again = clip.with_name("again.mp4")
-    again.write_bytes(clip.read_bytes() + (8).to_bytes(4, "big") + b"free")  # other bytes: not remembered
-    job = studio.submit(send(studio, again, "again.mp4"), Wish(model))
-    while job.told is None:
-        assert not job.over
+    again.write_bytes(clip.read_bytes() + (8).to_bytes(4, "big") + b"free")  # other bytes: not cached
+    job = studio.submit(send(studio, again, "again.mp4"), GenerationRequest(model))
+    while job.progress is None:
+        assert not job.future.done()
     job.cancel()
-    with pytest.raises(Cancelled):
+    with pytest.raises(CancelledError):
         job.future.result(120)
     assert set(studio.workspace.results.iterdir()) == before
 
 
-def test_wishes_that_cannot_be_are_told_at_once(studio: Studio, model: str, clip: Path) -> None:
+def test_impossible_requests_are_refused_at_once(studio: Studio, model: str, clip: Path) -> None:
     upload = send(studio, clip)
-    for video, wish, told in (
-        (upload, Wish("mini"), "there is no model mini here"),
-        (upload, Wish(model, end=99.0), "give a start before the end, both within it"),
-        (clip, Wish(model), "not one that was sent here"),
-        (None, Wish(model), "there is no video yet"),
+    for video, request, message in (
+        (upload, GenerationRequest("mini"), "model is mini: give one of"),
+        (upload, GenerationRequest(model, end=99.0), "give a start before the end, both within it"),
+        (clip, GenerationRequest(model), "was not uploaded here"),
+        (None, GenerationRequest(model), "there is no video yet"),
     ):
-        with pytest.raises(UserError, match=told):
-            studio.submit(video, wish)
+        with pytest.raises(UserError, match=message):
+            studio.submit(video, request)
 
 
-def test_what_is_found_later_is_told_by_the_names_its_owner_knows(
-    studio: Studio, model: str, clip: Path, tmp_path: Path
-) -> None:
-    job = studio.submit(send(studio, clip), Wish(model, params={"negative_guidance": -1.0}))
+def test_errors_of_a_running_job(studio: Studio, model: str, clip: Path, tmp_path: Path) -> None:
+    job = studio.submit(send(studio, clip), GenerationRequest(model, params={"negative_guidance": -1.0}))
     with pytest.raises(UserError, match="negative_guidance is -1.0: give at least 0"):
         job.future.result(120)
     upload = send(studio, clip, "gone.mp4")
     with held(studio):
-        job = studio.submit(upload, Wish(model))
+        job = studio.submit(upload, GenerationRequest(model))
         upload.unlink()
-    with pytest.raises(VideoError, match="^gone.mp4 was kept for too short a time"):
+    with pytest.raises(VideoError, match="^gone.mp4 was removed meanwhile: upload it again"):
         job.future.result(120)
 
 
-def test_another_dancer_is_watched_and_each_is_remembered(studio: Studio, model: str, pair: Path) -> None:
+def test_features_of_each_dancer_are_cached(studio: Studio, model: str, pair: Path) -> None:
     upload, places = send(studio, pair, "pair.mp4"), {}
     for dancer in ("left", "right"):
-        wish = Wish(model, params={"steps": 1}, dancer=dancer)
-        first, result = stages(studio, upload, wish)
-        assert first[0] == "watching" and result.takes[0].command.endswith(f"--dancer {dancer}")
-        features = next(reversed(studio._remembered.values()))
+        request = GenerationRequest(model, params={"steps": 1}, dancer=dancer)
+        first, result = stages(studio, upload, request)
+        assert first[0] == "extract" and result.takes[0].command.endswith(f"--dancer {dancer}")
+        features = next(reversed(cached(studio).values()))
         places[dancer] = np.median(features.keypoints[features.detected][:, [23, 24], 0])  # of the hips
-        again, _ = stages(studio, upload, wish)
-        assert "watching" not in again
+        again, _ = stages(studio, upload, request)
+        assert "extract" not in again
     assert places["left"] < 0.5 < places["right"]

@@ -1,4 +1,4 @@
-// Players side by side: one plays at a time, the next goes on where the last was; a line runs through the picture.
+// Players side by side: one plays at a time, the next continues at the same time; a line runs through the chart.
 (() => {
   "use strict";
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -18,11 +18,11 @@
   }
 
   function draw(video) {
-    const picture = document.querySelector(`[data-about="${takeOf(video).dataset.take}"] .pn-picture`);
-    if (!picture) return;
-    const { left, right, seconds } = picture.dataset;
+    const chart = document.querySelector(`[data-about="${takeOf(video).dataset.take}"] .pn-chart`);
+    if (!chart) return;
+    const { left, right, seconds } = chart.dataset;
     const share = Math.min(video.currentTime / seconds, 1);
-    const head = picture.querySelector(".pn-head");
+    const head = chart.querySelector(".pn-head");
     head.hidden = false;
     head.style.left = `${100 * (Number(left) + share * (right - left))}%`;
     if (!video.paused && video.isConnected) requestAnimationFrame(() => draw(video));
@@ -45,6 +45,7 @@
   document.addEventListener("click", (event) => {
     const target = event.target;
     if (!(target instanceof Element)) return;
+    if (target.closest("#make")) document.querySelector("#status").scrollIntoView({ block: "nearest" });
     if (target.closest(".pn-choose")) choose(takeOf(target));
     const copy = target.closest(".pn-copy");
     if (copy) {
@@ -61,12 +62,12 @@
         }, () => {});
       }
     }
-    const picture = target.closest(".pn-picture");
-    if (picture) {
-      const { left, right, seconds } = picture.dataset;
-      const box = picture.getBoundingClientRect();
+    const chart = target.closest(".pn-chart");
+    if (chart) {
+      const { left, right, seconds } = chart.dataset;
+      const box = chart.getBoundingClientRect();
       const share = ((event.clientX - box.left) / box.width - left) / (right - left);
-      const video = videos()[Number(picture.closest(".pn-about").dataset.about)];
+      const video = videos()[Number(chart.closest(".pn-about").dataset.about)];
       if (share >= 0 && share <= 1) video.currentTime = share * seconds;
     }
   });
