@@ -10,7 +10,7 @@ import typer
 
 from ..errors import failure_text
 from ..utils.progress import progress_bar
-from .common import Dancer, complain, finish, say
+from .common import Dancer, complain, finish, say, warn
 from .generation_options import with_generation_options
 
 _STAGES = {
@@ -94,7 +94,7 @@ def generate(
     there = {take: skip_existing and all(file.is_file() for file in take.files) for take in takes}
     warnings, failed = _look_at({take.video for take in takes if not there[take]}, compatible)
     for warning in warnings:
-        complain(f"warning: {warning}")
+        warn(warning)
     todo = [take for take in takes if not there[take] and take.video not in failed]
     made: list[Take] = []
     if todo:

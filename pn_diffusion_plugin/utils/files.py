@@ -42,12 +42,13 @@ def fit_name(stem: str, ending: str) -> str:
     >>> fit_name("dance", "_seed3.mp4")
     'dance_seed3.mp4'
     """
-    raw = os.fsencode(stem)
     room = _MAX_NAME - len(os.fsencode(ending))
-    if len(raw) <= room:
+    if len(os.fsencode(stem)) <= room:
         return stem + ending
-    kept = raw[: room - 7].decode(errors="ignore")  # not half a character
-    return f"{kept}-{hashlib.sha256(raw).hexdigest()[:6]}{ending}"
+    kept = stem
+    while len(os.fsencode(kept)) > room - 7:
+        kept = kept[:-1]
+    return f"{kept}-{hashlib.sha256(os.fsencode(stem)).hexdigest()[:6]}{ending}"
 
 
 def check_writable(path: Path) -> None:
