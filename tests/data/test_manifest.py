@@ -72,8 +72,8 @@ def test_a_damaged_clip_or_another_schema_is_rejected(tmp_path):
     values = json.loads(path.read_text())
     for text, message in (
         (json.dumps({**values, "schema": 99}), "does not have schema 1"),
-        ("{", "no json file"),
-        (json.dumps({**values, "song": "\ud800"}), "no json file"),  # half a character
+        ("{", "not a JSON file"),
+        (json.dumps({**values, "song": "\ud800"}), "not a JSON file"),  # half a character
         ('{"schema": 1, "name": "x"}', "is not a description of a clip"),
         (
             json.dumps({**values, "seconds": 10**400}),
