@@ -1,4 +1,4 @@
-"""A trained model as a folder to give away: weights, configuration, and what is known of how it came to be."""
+"""A trained model as a folder to publish: weights, configuration, and a record of its training."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from .report.sources import REPORT, read_report
 
 
 @dataclass(frozen=True)
-class Words:
-    """What only the model's owner can say, for the card.
+class CardText:
+    """What only the owner of the model knows, for the model card.
 
     Attributes:
         license: of the weights.
         data: what it was trained on, and under which licence.
-        limits: what it should not be expected to do.
+        limits: known limitations.
         hardware: what it was trained on; None: as many cores as this machine has.
     """
 
@@ -40,17 +40,17 @@ def export_model(
     vocoder: str | Path | None = None,
     refinement: int | None = None,
     reports: Sequence[Path] = (),
-    words: Words | None = None,
+    card: CardText | None = None,
 ) -> Path:
     """Write a model as `PNDiffusion.get_pretrained` loads it, with `training.json` and the model card.
 
     Args:
         checkpoint: Dora signature, experiment's folder or exported folder.
         folder: to write into.
-        vocoder: signature or folder of a `solver=vocoder` experiment, or an exported model: its vocoder is to go
-            with this one.
-        refinement: iterations of Griffin-Lim after the vocoder, where others than it was trained to have.
-        reports: evaluations whose tables stand on the card; none: the experiment's own, where it has one.
+        vocoder: signature or folder of a `solver=vocoder` experiment, or an exported model: its vocoder is
+            exported with this one.
+        refinement: iterations of Griffin-Lim after the vocoder; None: as it was trained.
+        reports: evaluations whose tables the card shows; none: the experiment's own, if there is one.
 
     Returns:
         `folder`.
@@ -59,13 +59,13 @@ def export_model(
         CheckpointError: a model is missing or damaged.
         UserError: a report is; `refinement` without a vocoder.
     """
-    words = words or Words()
+    card = card or CardText()
     model = PNDiffusion.get_pretrained(checkpoint)
     trained = model.trained_vocoder if vocoder is None else load_vocoder(vocoder)
     if refinement is not None:
         if trained is None:
             raise UserError(
-                f"refinement is {refinement} and the model has no vocoder of its own: give --vocoder, too"
+                f"refinement is {refinement} and the model has no vocoder of its own: give --vocoder as well"
             )
         trained = replace(trained, refinement=refinement)
     model.use_vocoder(trained)
@@ -73,7 +73,7 @@ def export_model(
     own = experiment / "evaluate" / REPORT
     read = [read_report(file) for file in reports or ([own] if own.is_file() else [])]
     model.save_pretrained(folder)
-    training = _training(experiment, checkpoint, vocoder, words.hardware)
+    training = _training(experiment, checkpoint, vocoder, card.hardware)
     if training is not None:
         write_card(folder, training)
     parameters = sum(value.numel() for part in model.parts() for value in part.parameters())
@@ -83,9 +83,9 @@ def export_model(
         parameters,
         training,
         read,
-        license=words.license,
-        data=words.data,
-        limits=words.limits,
+        license=card.license,
+        data=card.data,
+        limits=card.limits,
     )
     return folder
 

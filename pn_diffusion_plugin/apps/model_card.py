@@ -1,6 +1,6 @@
 """The model card that `export` writes beside the weights: README.md, as the Hugging Face hub shows it.
 
-What the project can know is filled in; what only the owner of the data and the weights can say stands there as a gap.
+Values that the project knows are filled in; the others are marked as gaps for the owner of the data and weights.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ license: {license}
 
 # {name}
 
-Music for dance videos: a latent diffusion model told of the dance, made with
+Music for dance videos: a latent diffusion model conditioned on the dance, trained with
 pn_diffusion_plugin after PN-Diffusion (CVPR 2025, arXiv 2503.22138). {kind}
 
 | | |
@@ -52,7 +52,7 @@ model = PNDiffusion.get_pretrained("FOLDER")
 (wav,) = model.generate(["dance.mp4"], seeds=[1])
 ```
 
-FOLDER is this folder, or OWNER/NAME on the hub. Weights are safetensors and YAML: nothing is unpickled.
+FOLDER is this folder, or OWNER/NAME on the hub. It holds safetensors and YAML, nothing pickled.
 
 ## Training data
 
@@ -71,8 +71,8 @@ Licence of the data: {data_license}
 ## Intended use and limits
 
 - For videos of at least {seconds:g} s in which one dancer can be followed; of several, one is chosen.
-- It makes music that resembles what it was trained on; how much of that it repeats is told by the distance to the
-  nearest training clip in `report.json`.
+- It makes music that resembles what it was trained on; how much of that it repeats is measured by the
+  distance to the nearest training clip in `report.json`.
 - Not meant for: passing the music off as a certain artist's, or using it where the training data's licence does not
   allow it.
 
@@ -95,13 +95,13 @@ def write_model_card(
 
     Args:
         folder: of the exported model.
-        config: what makes the model (`config.yaml`).
-        parameters: how many numbers the weights have.
-        training: how it was trained, as `training_card.training_card` has it.
-        reports: its evaluations, as `metrics.report` describes.
+        config: of the model (`config.yaml`).
+        parameters: number of weights.
+        training: see `training_card.training_card`.
+        reports: evaluations, see `metrics.report`.
         license: of the weights.
         data: what it was trained on, and under which licence.
-        limits: what it should not be expected to do.
+        limits: known limitations.
     """
     known = _DATA.get((training or {}).get("data") or "")
     text = _TEMPLATE.format(
@@ -158,7 +158,7 @@ def _training(card: Mapping[str, Any] | None) -> str:
     lines = _trained(card)
     for name, part in card.get("parts", {}).items():
         lines += ["", f"### Its {name}", "", *_trained(part)]
-    return "\n".join([*lines, "", "The whole configuration stands in `config.yaml`."])
+    return "\n".join([*lines, "", "The whole configuration is in `config.yaml`."])
 
 
 def _trained(card: Mapping[str, Any]) -> list[str]:
@@ -170,8 +170,8 @@ def _trained(card: Mapping[str, Any]) -> list[str]:
         f"{card['updates']} updates in {card['minutes']:g} minutes on {card['hardware']}{seed}.",
     ]
     if losses := card.get("losses"):
-        told = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
-        lines += ["", f"In the last epoch: {told}."]
+        text = ", ".join(f"{name} {value:.3g}" for name, value in losses.items())
+        lines += ["", f"In the last epoch: {text}."]
     if curve := card.get("curve"):
         lines += ["", "| updates | " + " | ".join(str(point["updates"]) for point in curve) + " |"]
         lines += ["|---|" + "---|" * len(curve)]

@@ -1,4 +1,4 @@
-"""`pn-diffusion evaluate`: scores of anybody's wav files."""
+"""`pn-diffusion evaluate`: scores of wav files."""
 
 from __future__ import annotations
 

@@ -17,28 +17,26 @@ def export(
     vocoder: Annotated[
         str | None,
         typer.Option(
-            help="Signature or folder of a `solver=vocoder` experiment, or a model such as `mini`: its vocoder is to "
-            "go with the model."
+            help="Signature or folder of a `solver=vocoder` experiment, or a model such as `mini`: its vocoder is "
+            "exported with the model."
         ),
     ] = None,
     refinement: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help="Iterations of Griffin-Lim after the vocoder, where others than it was trained to have.",
+            help="Iterations of Griffin-Lim after the vocoder; by default as it was trained.",
         ),
     ] = None,
     license: Annotated[str | None, typer.Option(help="Of the weights, for the model card, e.g. mit.")] = None,
     data: Annotated[
         str | None, typer.Option(help="What it was trained on and under which licence, for the model card.")
     ] = None,
-    limits: Annotated[
-        str | None, typer.Option(help="What it should not be expected to do, for the model card.")
-    ] = None,
+    limits: Annotated[str | None, typer.Option(help="Known limitations, for the model card.")] = None,
     report: Annotated[
         list[Path] | None,
         typer.Option(
-            help="report.json whose table is to stand on the model card; may be repeated. By default the "
+            help="report.json whose table the model card shows; may be repeated. By default the "
             "experiment's own evaluation."
         ),
     ] = None,
@@ -51,7 +49,7 @@ def export(
 
     With a vocoder: `pn-diffusion export 1a2b3c4d -o models/mine --vocoder 5e6f7a8b`
     """
-    from ..apps.export import Words, export_model
+    from ..apps.export import CardText, export_model
 
     folder = export_model(
         checkpoint,
@@ -59,7 +57,7 @@ def export(
         vocoder=vocoder,
         refinement=refinement,
         reports=report or (),
-        words=Words(license, data, limits, hardware),
+        card=CardText(license, data, limits, hardware),
     )
     say(f"wrote {folder}")
     finish({"folder": folder, "files": sorted(file.name for file in folder.iterdir())})

@@ -44,7 +44,7 @@ def generate(
     wav: Annotated[
         Path | None, typer.Option(help="Write the music alone, too: a file (wav, flac) or a folder.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Another seed, other music.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     seeds: Annotated[
         int,
         typer.Option(
@@ -55,7 +55,9 @@ def generate(
     end: Annotated[float | None, typer.Option(min=0.0, help="End here (seconds).")] = None,
     keep_audio_db: Annotated[
         float | None,
-        typer.Option(help="Leave the old sound beneath the music, so loud against it, e.g. -12."),
+        typer.Option(
+            help="Mix the original sound with the music, at this level relative to it in dB, e.g. -12."
+        ),
     ] = None,
     compatible: Annotated[
         bool,
@@ -66,7 +68,7 @@ def generate(
     ] = False,
     dancer: Dancer = "prominent",
     skip_existing: Annotated[
-        bool, typer.Option("--skip-existing", help="Leave out takes whose files are there.")
+        bool, typer.Option("--skip-existing", help="Skip takes whose files exist.")
     ] = False,
     visual_weights: Annotated[
         Path | None, typer.Option(help="File with the visual encoder's weights.")
@@ -81,15 +83,15 @@ def generate(
 
     A folder, four takes of each video: `pn-diffusion generate dances -o with_music --seeds 4 --skip-existing`
 
-    Of two dancers the right one: `pn-diffusion generate duet.mp4 -o out.mp4 --dancer right`
+    The right one of two dancers: `pn-diffusion generate duet.mp4 -o out.mp4 --dancer right`
 
-    A part, its old sound still to be heard: `pn-diffusion generate dance.mp4 -o out.mp4 --end 15 --keep-audio-db -12`
+    A part, with its original sound: `pn-diffusion generate dance.mp4 -o out.mp4 --end 15 --keep-audio-db -12`
     """
     from ..apps.generate import generate_takes, plan_takes
     from ..data.features.dancers import parse_dancer
     from ..models.pipeline import Edit, Take
 
-    parse_dancer(dancer)  # what is wrong is told before a model is loaded
+    parse_dancer(dancer)  # fails before a model is loaded
     takes = plan_takes(videos, output, wav, range(seed, seed + seeds))
     there = {take: skip_existing and all(file.is_file() for file in take.files) for take in takes}
     warnings, failed = _look_at({take.video for take in takes if not there[take]}, compatible)
@@ -129,7 +131,7 @@ def generate(
     for video, error in failed.items():
         complain(f"failed: {failure_text(video, error)}")
     if skipped := [take for take in takes if there[take]]:
-        say(f"{len(skipped)} takes were there")
+        say(f"{len(skipped)} takes exist and were skipped")
     result = {
         "made": [vars(take) for take in made],
         "skipped": [vars(take) for take in skipped],

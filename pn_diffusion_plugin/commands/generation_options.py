@@ -1,7 +1,7 @@
-"""The options that say how to sample: one for every field of `GenerationParams`, named here once.
+"""Options for sampling, one for each field of `GenerationParams`.
 
-A field left alone keeps the model's own setting. (The dataclass itself is not imported here: `--help` would take
-torch's ten seconds.)
+An option that is not given keeps the model's setting. The dataclass is not imported here,
+since `--help` would import torch.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-_PANEL = "Sampling, where it is to differ from the model's own settings"
+_PANEL = "Sampling (default: the settings of the model)"
 
 
 def _option(kind: Any, help: str, *names: str) -> Any:
@@ -29,8 +29,8 @@ OPTIONS: dict[str, Any] = {
     "guidance_from": _option(float, "Share of the timesteps at which guidance begins; 1: pure noise."),
     "guidance_until": _option(float, "… and ends, 0 to 1."),
     "spacing": _option(str, "Of the timesteps: trailing or leading."),
-    "eta": _option(float, "Noise on the way with ddim, 0 to 1."),
-    "overlap": _option(float, "Of neighbouring windows of a long video, in parts of a window."),
+    "eta": _option(float, "Noise added at each step by ddim, 0 to 1."),
+    "overlap": _option(float, "Overlap of neighbouring windows of a long video, as a share of a window."),
     "batch_size": _option(int, "Takes denoised together."),
     "windows_per_call": _option(int, "Windows denoised at once: fewer need less memory."),
     "precision": _option(str, "Of the network's weights: float32, bfloat16 or float16."),
@@ -41,7 +41,7 @@ OPTIONS: dict[str, Any] = {
 
 
 def with_generation_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with these options beside its own; it gets those that were given as `params`, a dict."""
+    """The command with these options beside its own; those that were given are its argument `params`, a dict."""
     parameters = [
         p for p in inspect.signature(command, eval_str=True).parameters.values() if p.name != "params"
     ]

@@ -1,4 +1,4 @@
-"""Memory that a process gives back."""
+"""Limit the memory that the C library keeps."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _M_ARENA_MAX = -8  # of glibc's mallopt
 def share_heaps(most: int = 2) -> bool:
     """Let all threads share a few heaps, before any starts.
 
-    The C library gives every thread a heap of its own, and none of them gives back what lies under something still in
-    use. With decoders, models and a page each starting threads, a process that makes pieces one after the other grows
-    for hours (140 MB in a hundred pieces of the page); with two heaps it does not, and is no slower.
+    The C library gives every thread its own heap, and a heap returns no memory below a block in use. Decoders, models
+    and the page start many threads, so a process that serves for hours grows (140 MB in a hundred takes); with two
+    heaps it does not, and is as fast.
 
     Args:
         most: heaps. `MALLOC_ARENA_MAX` in the environment goes before it.

@@ -1,4 +1,4 @@
-"""The progress of every long job, on stderr: a bar with the time left, or plain lines where no terminal is."""
+"""Progress of long jobs on stderr: a bar with the time left on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ ProgressCallback = Callable[[int, int], None]
 """Called with the number of steps done and their total."""
 
 stderr = Console(stderr=True)
-"""Where everything is told that is no result; `stderr.quiet = True` silences it, bars too."""
+"""For messages and progress (results go to stdout); `stderr.quiet = True` silences it, bars too."""
 
 EVERY = 10.0
 """Seconds between two plain lines of a job."""
 
 
 def progress_bar(shown: bool = True, console: Console | None = None) -> Progress:
-    """A bar to be used in a `with` statement.
+    """A progress bar, as a context manager.
 
     Args:
-        shown: False for a bar that takes the calls and draws nothing.
-        console: where to draw; stderr by default. One that is no terminal gets a line now and then.
+        shown: False: draw nothing.
+        console: where to draw; stderr by default. Without a terminal: plain lines.
     """
     console = console or stderr
     columns = (
@@ -48,11 +48,11 @@ def progress_bar(shown: bool = True, console: Console | None = None) -> Progress
 
 
 class Lines(Progress):
-    """Progress for log files: a line when a job is `EVERY` seconds further, and one at its end."""
+    """Progress for log files: a line every `EVERY` seconds, and one at the end of a job."""
 
     def __init__(self, *columns: Any, **options: Any) -> None:
         super().__init__(*columns, **options)
-        self._told: dict[TaskID, float] = {}
+        self._printed: dict[TaskID, float] = {}
         self._ended: set[TaskID] = set()
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
@@ -65,8 +65,8 @@ class Lines(Progress):
         with self._lock:
             task, now = self._tasks[task_id], self.get_time()
             ended = task.finished and task_id not in self._ended
-            if ended or (not task.finished and now - self._told.setdefault(task_id, now) >= EVERY):
-                self._told[task_id] = now
+            if ended or (not task.finished and now - self._printed.setdefault(task_id, now) >= EVERY):
+                self._printed[task_id] = now
                 self._ended |= {task_id} if ended else set()
                 self.console.print(_line(task), markup=False, highlight=False, soft_wrap=True)
 

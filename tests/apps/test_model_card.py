@@ -45,7 +45,7 @@ def front_matter(text: str) -> dict:
     return yaml.safe_load(head)
 
 
-def test_everything_known_is_told(tmp_path: Path) -> None:
+def test_everything_known_is_on_the_card(tmp_path: Path) -> None:
     text = write_model_card(tmp_path, tiny_config(), 1_234_567, TRAINING, [REPORT], license="mit").read_text()
     assert front_matter(text)["license"] == "mit"
     assert f"# {tmp_path.name}\n" in text
@@ -59,7 +59,7 @@ def test_everything_known_is_told(tmp_path: Path) -> None:
     assert "32 clips of mini/test, leak check: ok" in text
     assert "| model | 0.88 [0.84, 0.92] |" + " – |" * (len(STRICT) - 1) in text
     assert "| shuffled |" + " – |" * len(STRICT) in text
-    assert text.count(GAP) == 1  # the limits, which nobody can know
+    assert text.count(GAP) == 1  # the limits
 
 
 def test_what_is_not_known_is_a_gap(tmp_path: Path) -> None:
@@ -67,8 +67,8 @@ def test_what_is_not_known_is_a_gap(tmp_path: Path) -> None:
     assert front_matter(text)["license"] == "unknown"
     assert "no negative stream" in text
     assert text.count(GAP) == 5
-    told = write_model_card(tmp_path, tiny_config(), 10, data="my own videos, CC BY").read_text()
-    assert "my own videos, CC BY" in told and told.count(GAP) == 3
+    text = write_model_card(tmp_path, tiny_config(), 10, data="my own videos, CC BY").read_text()
+    assert "my own videos, CC BY" in text and text.count(GAP) == 3
 
 
 def test_every_report_has_its_table(tmp_path: Path) -> None:
