@@ -26,8 +26,8 @@ from ..sequence import SequenceConfig
 from .dual import DualDiffusion, FixedNegative
 from .latent_diffusion import LatentDiffusion
 from .mel_vae import MelVAE
-from .vocoders.griffin_lim import VOCODERS, GriffinLim
-from .vocoders.vocos import VocosNetwork
+from .vocoders import NETWORKS, VocoderNetwork, vocoder_names
+from .vocoders.griffin_lim import GriffinLim
 
 Config = Mapping[str, Any]
 
@@ -36,9 +36,7 @@ VAE_KEYS = ("sample_rate", "segment_seconds", "mel", "mel_vae")
 MODEL_KEYS = (*VAE_KEYS, "features", "conditioning", "unet", "diffusion", "negative", "sampling", "vocoder")
 #: … and what there may be besides: a student of few steps says how it was made.
 OPTIONAL_KEYS = ("distill",)
-#: What makes a trained vocoder.
-VOCODER_KEYS = ("sample_rate", "mel", "vocos")
-#: Keys of `vocoder` that are Griffin-Lim's.
+#: Keys of the section `vocoder` that are arguments of Griffin-Lim.
 GRIFFIN_LIM_KEYS = ("iterations", "inversion_steps", "momentum", "seed", "peak", "chunk_frames")
 
 
@@ -192,25 +190,31 @@ def build_dual_diffusion(
     return DualDiffusion(provider, denoiser, other_dance).to(device)
 
 
-def build_vocos(config: Config, mel: MelSpectrogram) -> VocosNetwork:
-    """The network of a vocoder."""
-    return VocosNetwork(mel, **config["vocos"])
+def build_vocoder_network(config: Config, mel: MelSpectrogram, name: str) -> VocoderNetwork:
+    """Network of a trained vocoder; its arguments are the section of the same name.
+
+    Raises:
+        UserError: for an unknown name.
+    """
+    if name not in NETWORKS:
+        raise UserError(f"vocoder.name={name!r}: give one of {', '.join(NETWORKS)}")
+    return NETWORKS[name](mel, **config[name])
 
 
 def vocoder_name(config: Config) -> str:
-    """The vocoder that a configuration names.
+    """Validate `vocoder.name`.
 
     Raises:
-        UserError: for an unknown one.
+        UserError: for an unknown name.
     """
-    name = config["vocoder"]["name"]
-    if name not in VOCODERS:
-        raise UserError(f"vocoder.name is {name!r}: choose {' or '.join(VOCODERS)}")
+    name: str = config["vocoder"]["name"]
+    if name not in vocoder_names():
+        raise UserError(f"vocoder.name={name!r}: give one of {', '.join(vocoder_names())}")
     return name
 
 
 def build_griffin_lim(config: Config, mel: MelSpectrogram) -> GriffinLim:
-    """Mel → wave without any training, whatever vocoder the configuration names beside it."""
+    """Griffin-Lim with the settings of the section `vocoder`, whatever `vocoder.name` is."""
     return GriffinLim(
         mel, **{key: config["vocoder"][key] for key in GRIFFIN_LIM_KEYS if key in config["vocoder"]}
     )

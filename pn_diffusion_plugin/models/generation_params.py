@@ -11,7 +11,7 @@ from ..modules.guidance import Guidance
 from ..modules.sampling import SAMPLERS, SPACINGS
 from .inference import PRECISIONS
 from .validation import check_possible
-from .vocoders.griffin_lim import VOCODERS
+from .vocoders import vocoder_names
 
 
 def upgrade_sampling(sampling: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +112,11 @@ class GenerationParams:
             ("overlap", 0 <= self.overlap < 1, "at least 0 and less than 1"),
             ("batch_size", self.batch_size >= 1, "at least 1"),
             ("windows_per_call", self.windows_per_call >= 1, "at least 1"),
-            ("vocoder", self.vocoder in ("auto", *VOCODERS), f"one of auto, {', '.join(VOCODERS)}"),
+            (
+                "vocoder",
+                self.vocoder in ("auto", *vocoder_names()),
+                f"one of auto, {', '.join(vocoder_names())}",
+            ),
             ("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
         )
         check_possible(self, rules)

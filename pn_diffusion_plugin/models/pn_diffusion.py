@@ -29,12 +29,13 @@ from .branches import KeptConditions, prepare_branches
 from .dual import DualDiffusion
 from .generation_params import GenerationParams, upgrade_sampling
 from .inference import PRECISIONS, for_inference, weight_bytes
-from .io.checkpoint import Weights, built, load_weights, made_by_configuration, save_exported
+from .io.checkpoint import Weights, build_with_state, config_errors, load_weights, save_exported
 from .latent_diffusion import Condition, LatentDiffusion
 from .mel_vae import MelVAE
 from .pipeline import Edit, Video2Features
 from .validation import batches_by_length, changed, check_features, check_length, seeds_and_names
-from .vocoders.griffin_lim import Vocoder
+from .vocoders import GRIFFIN_LIM
+from .vocoders.base import Vocoder
 from .vocoders.trained import TrainedVocoder, load_vocoder
 
 __all__ = ["GenerationParams", "PNDiffusion"]
@@ -99,10 +100,12 @@ class PNDiffusion:
             raise CheckpointError(
                 f"the configuration of {name_or_path} lacks {', '.join(missing)}: export the model again"
             )
-        with made_by_configuration(name_or_path):
+        with config_errors(name_or_path):
             config, name = weights.config, str(name_or_path)
-            dual = built(partial(builders.build_dual_diffusion, config), weights.model, name, device)
-            vae = built(
+            dual = build_with_state(
+                partial(builders.build_dual_diffusion, config), weights.model, name, device
+            )
+            vae = build_with_state(
                 lambda _: builders.build_vae(config), weights.vae, f"the autoencoder of {name}", device
             )
             vocoder = None if weights.vocoder is None else load_vocoder(weights.vocoder)
@@ -126,15 +129,15 @@ class PNDiffusion:
             CheckpointError: it was trained for another mel front end.
         """
         search = {k: v for k, v in self.config["vocoder"].items() if k in builders.GRIFFIN_LIM_KEYS}
-        own = {"name": "griffin_lim"} if vocoder is None else vocoder.settings()
+        own = {"name": GRIFFIN_LIM} if vocoder is None else vocoder.settings()
         self.config = {**self.config, "vocoder": {**own, **search}}
         self.trained_vocoder = vocoder
         self._neural = None if vocoder is None else vocoder.build(self.config, self.mel)
         self.vocoder = self._vocoder(self.params.vocoder)
 
     def _vocoder(self, name: str) -> Vocoder:
-        """What `GenerationParams.vocoder` means for this model."""
-        return self._griffin_lim if self._neural is None or name == "griffin_lim" else self._neural
+        """The vocoder that `GenerationParams.vocoder` names."""
+        return self._griffin_lim if self._neural is None or name == GRIFFIN_LIM else self._neural
 
     @property
     def sample_rate(self) -> int:
@@ -166,10 +169,11 @@ class PNDiffusion:
                 "guidance needs a model trained with conditioning.dropout, and this one never saw a clip "
                 "without its dance: leave it at 1"
             )
-        if wanted.vocoder == "vocos" and self._neural is None:
+        own = None if self.trained_vocoder is None else self.trained_vocoder.network
+        if wanted.vocoder not in ("auto", GRIFFIN_LIM, own):
             raise UserError(
-                "vocoder is vocos and this model has none of its own: give griffin_lim, or export the model with one "
-                "(pn-diffusion export --vocoder)"
+                f"vocoder is {wanted.vocoder}, and this model has no such vocoder: give griffin_lim, or export the "
+                "model with one (pn-diffusion export --vocoder)"
             )
         steps = builders.distilled_steps(self.config)
         if steps is not None and (wanted.sampler, wanted.steps, wanted.guidance) != ("ddim", steps, 1):

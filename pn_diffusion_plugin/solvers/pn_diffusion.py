@@ -27,6 +27,7 @@ from ..models.io.checkpoint import load_weights
 from ..models.io.summary import describe
 from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion
+from ..models.vocoders import GRIFFIN_LIM
 from ..models.vocoders.trained import TrainedVocoder, load_vocoder
 from ..modules.objective import DualSample, masked_mse
 from ..paths import resolve
@@ -93,7 +94,7 @@ class PNDiffusionSolver(PluginSolver):
     def _load_vocoder(self) -> TrainedVocoder | None:
         """The trained vocoder, where the experiment names one; it must have been trained for the same mel picture."""
         self.vocoder_source: str | None = None
-        if builders.vocoder_name(self.config) == "griffin_lim":
+        if builders.vocoder_name(self.config) == GRIFFIN_LIM:
             return None
         self.vocoder_source = ensure_trained(self.config, "vocoder", ("mel",))
         vocoder = load_vocoder(self.vocoder_source)

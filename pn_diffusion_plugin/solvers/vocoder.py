@@ -24,7 +24,7 @@ from ..errors import UserError
 from ..metrics.resynthesis import onset_f, spectral_convergence
 from ..models import builders
 from ..models.mel_vae import MelVAE
-from ..models.vocoders.griffin_lim import Vocoder
+from ..models.vocoders.base import Vocoder
 from ..models.vocoders.neural import NeuralVocoder
 from ..models.vocoders.trained import load_vocoder
 from ..modules.mel import MelSpectrogram
@@ -61,7 +61,9 @@ class VocoderSolver(PluginSolver):
     def build_model(self) -> None:
         super().build_model()
         self.mel = builders.build_mel(self.config).to(self.device)
-        self.model = builders.build_vocos(self.config, self.mel).to(self.device)
+        self.model = builders.build_vocoder_network(self.config, self.mel, self.cfg.vocoder.name).to(
+            self.device
+        )
         # Sound in the network's unit has its picture against a fixed reference.
         unit = {**self.mel.config(), "reference": self.model.gain**2}
         self.unit_mel = MelSpectrogram(**unit).to(self.device)

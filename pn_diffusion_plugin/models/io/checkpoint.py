@@ -39,7 +39,7 @@ class Weights:
     """A trained model: its configuration and state dicts.
 
     Attributes:
-        vocoder: what `trained_vocoder.load_vocoder` finds its vocoder by; None: it has none of its own.
+        vocoder: source of its vocoder for `vocoders.trained.load_vocoder`; None: it has none.
     """
 
     config: dict[str, Any]
@@ -255,15 +255,16 @@ def read_tensors(file: Path, sha256: str | None = None) -> dict[str, torch.Tenso
 
 
 @contextlib.contextmanager
-def made_by_configuration(name: str | Path) -> Iterator[None]:
-    """Say in one sentence that a configuration makes no model, whatever the modules raise over it."""
+def config_errors(name: str | Path) -> Iterator[None]:
+    """Convert any error of building a model into a CheckpointError about its configuration."""
     try:
         yield
     except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
     except Exception as error:  # Python's, torch's and diffusers' own, a dozen kinds
         raise CheckpointError(
-            f"the configuration of {name} makes no model ({type(error).__name__}: {error}): export the model again"
+            f"no model can be built from the configuration of {name} ({type(error).__name__}: {error}): export the "
+            "model again"
         ) from error
 
 
@@ -285,17 +286,19 @@ def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: 
         ) from error
 
 
-def built(
+def build_with_state(
     make: Callable[[torch.device | str], ModuleT],
     state: Mapping[str, torch.Tensor],
     what: str,
     device: torch.device | str,
 ) -> ModuleT:
-    """A module with its weights. It is made without memory first: a damaged configuration may ask for any size.
+    """Build a module and load its state dict.
+
+    It is built on the meta device first, since a damaged configuration may contain any size.
 
     Args:
-        make: builds it for a device.
-        state, what: of `load_into`.
+        make: builds the module for a device.
+        state, what: see `load_into`.
 
     Raises:
         CheckpointError: when names or shapes differ.

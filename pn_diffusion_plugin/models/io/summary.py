@@ -76,7 +76,7 @@ def _autoencoder(vae: MelVAE, n_mels: int, columns: int) -> list[Part]:
 def vocoder_parts(config: builders.Config) -> list[Part]:
     """The vocoder for a second of sound (the inverse Fourier transforms are not counted)."""
     mel = builders.build_mel(config)
-    vocoder = builders.build_vocos(config, mel)  # small enough for memory
+    vocoder = builders.build_vocoder_network(config, mel, config["vocoder"]["name"])
     frames = mel.frames(config["sample_rate"])
     flops = flops_of(lambda: vocoder(torch.zeros(1, 1, mel.n_mels, frames)))
     return [Part("vocoder, a second of sound", parameters_of(vocoder), flops)]
@@ -166,7 +166,9 @@ def describe(config: builders.Config) -> str:
         about = f"compression: {vae.factor} times in time and frequency, {vae.latent_channels} channels"
         return f"{vae}\n{about}\n{table(autoencoder_parts(config))}"
     if config["solver"] == "vocoder":
-        vocoder = builders.build_vocos(config, builders.build_mel(config))
+        vocoder = builders.build_vocoder_network(
+            config, builders.build_mel(config), config["vocoder"]["name"]
+        )
         reach = vocoder.reach * config["mel"]["hop_length"] / config["sample_rate"]
         about = f"a sample depends on {reach:.2f} s to each side"
         return f"{vocoder}\n{about}\n{table(vocoder_parts(config))}"

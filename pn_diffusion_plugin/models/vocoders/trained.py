@@ -1,7 +1,7 @@
-"""A trained vocoder by its name, apart from any model and as a part of one.
+"""Load and export trained vocoders, on their own or as a part of a model.
 
-It is trained for a mel front end (`dora run solver=vocoder`) and fits every model with the same one. An exported model
-holds it as `vocoder.safetensors`, in half precision, with what makes it under `vocoder` in `config.yaml`.
+A vocoder is trained for a mel front end (`dora run solver=vocoder`) and fits every model with the same one. An exported
+model contains it as `vocoder.safetensors`, in half precision, with its configuration under `vocoder` in `config.yaml`.
 """
 
 from __future__ import annotations
@@ -18,13 +18,14 @@ from ...modules.mel import MelSpectrogram
 from .. import builders
 from ..io.checkpoint import (
     VOCODER_FILE,
-    built,
+    build_with_state,
+    config_errors,
     load_experiment,
-    made_by_configuration,
     read_config,
     read_tensors,
     resolve_checkpoint,
 )
+from . import NETWORKS
 from .neural import NeuralVocoder
 
 _EXPORTED = "config.yaml"
@@ -32,52 +33,55 @@ _EXPORTED = "config.yaml"
 
 @dataclass(frozen=True)
 class TrainedVocoder:
-    """Weights of a vocoder and what makes it.
+    """Weights and configuration of a vocoder.
 
     Attributes:
-        name: where they come from, for messages.
-        config: `builders.VOCODER_KEYS` of its training.
+        source: where it was loaded from, for messages.
+        config: `sample_rate`, `mel` and the network's section of its training.
         refinement: iterations of Griffin-Lim after the network.
-        state: the network's.
+        state: state dict of the network.
+        network: name of the network, one of `NETWORKS`.
     """
 
-    name: str
+    source: str
     config: Mapping[str, Any]
     refinement: int
     state: Mapping[str, torch.Tensor]
+    network: str = "vocos"
 
     def build(self, config: builders.Config, mel: MelSpectrogram) -> NeuralVocoder:
-        """The vocoder of a model, on its front end's device.
+        """Build the vocoder for a model, on the device of its front end.
 
         Raises:
             CheckpointError: it was trained for another front end, or its weights are another network's.
         """
         wanted = builders.build_mel(config).config()
-        with made_by_configuration(self.name):
+        with config_errors(self.source):
             known = builders.build_mel(self.config).config()
         for key, value in known.items():
             if value != wanted[key]:
                 raise CheckpointError(
-                    f"the vocoder {self.name} was trained for pictures with {key}={value} and the model makes them "
-                    f"with {wanted[key]}: train one with `dora run solver=vocoder` and the model's mel"
+                    f"the vocoder {self.source} was trained with mel.{key}={value} and the model has {wanted[key]}: "
+                    "train one with `dora run solver=vocoder` and the model's mel"
                 )
-        with made_by_configuration(self.name):
+        with config_errors(self.source):
             device = mel.window.device
-            network = built(
-                lambda _: builders.build_vocos(self.config, mel),
+            network = build_with_state(
+                lambda _: builders.build_vocoder_network(self.config, mel, self.network),
                 self.state,
-                f"the vocoder {self.name}",
+                f"the vocoder {self.source}",
                 device,
             )
             vocoder = NeuralVocoder(network, self.refinement)
         return vocoder.to(device).eval().requires_grad_(False)
 
     def settings(self) -> dict[str, Any]:
-        """What a model's configuration says of it, under `vocoder`."""
-        return {"name": "vocos", "refinement": self.refinement, "vocos": dict(self.config["vocos"])}
+        """The section `vocoder` of a model's configuration."""
+        section = dict(self.config[self.network])
+        return {"name": self.network, "refinement": self.refinement, self.network: section}
 
     def half(self) -> dict[str, torch.Tensor]:
-        """Weights as they are exported: half as many bytes, and no difference to be heard."""
+        """State dict in half precision, for export; the difference is not audible."""
         return {key: value.half() for key, value in self.state.items()}
 
 
@@ -91,13 +95,14 @@ def load_vocoder(name: str | Path) -> TrainedVocoder:
     if (folder / _EXPORTED).is_file():
         config, sha256 = read_config(folder)
         settings = config.get("vocoder")
-        if not isinstance(settings, dict) or settings.get("name") != "vocos" or "vocos" not in settings:
+        network = settings.get("name") if isinstance(settings, dict) else None
+        if network not in NETWORKS or network not in settings:
             raise CheckpointError(
                 f"the exported model {name} has no vocoder of its own: name a `solver=vocoder` experiment, or a model "
                 "exported with --vocoder"
             )
         state = read_tensors(folder / VOCODER_FILE, sha256.get(VOCODER_FILE))
-        return _trained(str(name), {**config, "vocos": settings["vocos"]}, settings, state)
+        return _trained(str(name), {**config, network: settings[network]}, settings, state)
     experiment = load_experiment(folder, "vocoder")
     config = experiment["xp.cfg"]
     return _trained(str(name), config, config["vocoder"], experiment["best_state"]["model"])
@@ -106,10 +111,12 @@ def load_vocoder(name: str | Path) -> TrainedVocoder:
 def _trained(
     name: str, config: Mapping[str, Any], settings: Mapping[str, Any], state: Mapping[str, torch.Tensor]
 ) -> TrainedVocoder:
-    if missing := [key for key in builders.VOCODER_KEYS if key not in config]:
+    network = settings.get("name", "vocos")
+    keys = ("sample_rate", "mel", network)
+    if missing := [key for key in keys if key not in config]:
         raise CheckpointError(
             f"the configuration of {name} lacks {', '.join(missing)}: export the model again"
         )
-    kept = {key: config[key] for key in builders.VOCODER_KEYS}
-    with made_by_configuration(name):
-        return TrainedVocoder(name, kept, int(settings.get("refinement", 0)), state)
+    with config_errors(name):
+        refinement = int(settings.get("refinement", 0))
+    return TrainedVocoder(name, {key: config[key] for key in keys}, refinement, state, network)

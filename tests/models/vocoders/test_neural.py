@@ -11,7 +11,9 @@ import torch
 import yaml
 
 from pn_diffusion_plugin.errors import CheckpointError, UserError
+from pn_diffusion_plugin.models import vocoders
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
+from pn_diffusion_plugin.models.vocoders.base import VocoderNetwork
 from pn_diffusion_plugin.models.vocoders.neural import NeuralVocoder
 from pn_diffusion_plugin.models.vocoders.trained import TrainedVocoder, load_vocoder
 from pn_diffusion_plugin.models.vocoders.vocos import VocosNetwork
@@ -155,7 +157,7 @@ def test_without_a_vocoder_again(make_model: Make, tmp_path: Path) -> None:
     assert not (tmp_path / "vocoder.safetensors").exists()
     again = PNDiffusion.get_pretrained(tmp_path)
     assert again.trained_vocoder is None
-    with pytest.raises(UserError, match="vocoder is vocos and this model has none"):
+    with pytest.raises(UserError, match="vocoder is vocos, and this model has no such vocoder"):
         again.set_generation_params(vocoder="vocos")
     with pytest.raises(UserError, match="hifigan"):
         again.set_generation_params(vocoder="hifigan")
@@ -165,12 +167,42 @@ def test_without_a_vocoder_again(make_model: Make, tmp_path: Path) -> None:
 
 def test_a_vocoder_of_other_pictures_is_refused(make_model: Make, make_config: Make) -> None:
     model: PNDiffusion = make_model()
-    with pytest.raises(
-        CheckpointError, match="trained for pictures with n_mels=20 and the model makes them with 16"
-    ):
+    with pytest.raises(CheckpointError, match="trained with mel.n_mels=20 and the model has 16"):
         model.use_vocoder(trained(make_config({"mel.n_mels": 20})))
     with pytest.raises(CheckpointError, match="sample_rate=16000"):
         model.use_vocoder(trained(make_config({"sample_rate": 16000})))
+
+
+class ToyNetwork(VocoderNetwork):
+    """One learned number times a click at every frame."""
+
+    gain = 1.0  # type: ignore[assignment]
+
+    def __init__(self, mel: MelSpectrogram, level: float) -> None:
+        super().__init__()
+        self.mel, self.reach = mel, 1
+        self.level = torch.nn.Parameter(torch.tensor(level))
+
+    def forward(self, mel: torch.Tensor) -> torch.Tensor:
+        clicks = torch.zeros(len(mel), 1, mel.shape[-1], self.mel.hop_length)
+        clicks[..., 0] = self.level * mel.mean(2)
+        return clicks.flatten(2)
+
+
+def test_a_further_network_is_a_class_and_an_entry(
+    make_model: Make, make_features: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(vocoders.NETWORKS, "toy", ToyNetwork)
+    model: PNDiffusion = make_model()
+    section = {"sample_rate": model.config["sample_rate"], "mel": model.config["mel"], "toy": {"level": 2.0}}
+    model.use_vocoder(TrainedVocoder("tests", section, 0, {"level": torch.tensor(3.0)}, "toy"))
+    model.set_generation_params(vocoder="toy")
+    again = PNDiffusion.get_pretrained(model.save_pretrained(tmp_path / "model"))
+    assert again.trained_vocoder is not None and again.trained_vocoder.network == "toy"
+    clip = make_features(3.0)
+    assert torch.equal(*(m.generate_from_features([clip])[0] for m in (model, again)))
+    with pytest.raises(UserError, match="vocoder is vocos, and this model has no such vocoder"):
+        again.set_generation_params(vocoder="vocos")
 
 
 def test_damage_is_told(make_model: Make, tmp_path: Path) -> None:

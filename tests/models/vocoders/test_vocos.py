@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pn_diffusion_plugin.models.vocoders.vocos import VocosNetwork, oversampling
+from pn_diffusion_plugin.models.vocoders.base import oversampling
+from pn_diffusion_plugin.models.vocoders.vocos import VocosNetwork
 from pn_diffusion_plugin.modules.mel import MelSpectrogram
 
 
