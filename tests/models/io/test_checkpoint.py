@@ -86,7 +86,7 @@ def test_what_was_measured_and_the_reading_of_the_negative_travel_too(
         assert all(torch.equal(value, weights[name]) for name, value in ours.state_dict().items())
     assert "provider.conditioners.dance.encoder.motion_norm.mean" in again.dual.state_dict()
     assert again.schedule.config() == model.schedule.config()
-    assert (again.negative_latent, again.negative_cue, again.dual.denoiser.branch_flag) == (
+    assert (again.negative_latent, again.negative_cue.name, again.dual.denoiser.branch_flag) == (
         "shared",
         "mismatched",
         True,

@@ -12,7 +12,7 @@ import pytest
 
 from pn_diffusion_plugin.models.io import checkpoint
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+REPOSITORY = Path(__file__).resolve().parents[3]
 EXPORTED = REPOSITORY / "tests" / "data_files" / "old_export"
 COMMIT, TAGGED = "a" * 40, "b" * 40
 
