@@ -1,7 +1,7 @@
 """The experiments of every grid, for any base: the full grids and their `mini` forms differ in the base alone.
 
 Cells name what they compare even where it is the default, so that a cell means the same when a default changes.
-A model without negatives gets twice the batch: as many rows of the U-Net an update as one with them.
+An objective with one row of the U-Net per clip gets twice the batch of one with two: equal rows an update.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ PAPER: Overrides = {
     "diffusion.beta_schedule": "linear",
     "diffusion.zero_terminal_snr": False,
 }
+CONTRAST: Overrides = {**PN, "negative.latent": "contrast", "negative.alpha": 0.95}
 SEEDS = (2036, 1, 2)
 
 
@@ -54,6 +55,11 @@ def positive_only(batch_size: int) -> Overrides:
     return {**PN, "negative.alpha": 1, "dataset.batch_size": 2 * batch_size}
 
 
+def contrast(batch_size: int) -> Overrides:
+    """Pushed away from the reversed music, one row per clip, at the same compute."""
+    return {**CONTRAST, "dataset.batch_size": 2 * batch_size}
+
+
 def signature(launcher: Launcher, overrides: Overrides) -> str:
     """Dora's signature of a cell."""
     bound = launcher.bind(overrides)
@@ -61,10 +67,12 @@ def signature(launcher: Launcher, overrides: Overrides) -> str:
 
 
 def alpha(launcher: Launcher, batch_size: int) -> None:
-    """α of both readings; at 1 they are one and the same."""
+    """α of the objectives; at 1 they are one and the same."""
     for latent in ("mirrored", "shared"):
         for tenth in range(1, 10):
             launcher({**with_negatives(batch_size), "negative.latent": latent, "negative.alpha": tenth / 10})
+    for weight in (0.8, 0.9, 0.95, 0.98):
+        launcher({**contrast(batch_size), "negative.alpha": weight})
     launcher(positive_only(batch_size))
 
 
@@ -72,7 +80,7 @@ def ablation(launcher: Launcher, batch_size: int) -> None:
     """Which stream, with or without negatives, and how it enters the U-Net."""
     streams: tuple[Overrides, ...] = ({}, {"conditioning.motion.dim": 0}, {"conditioning.visual_out": 0})
     for stream in streams:
-        for negatives in (with_negatives(batch_size), positive_only(batch_size)):
+        for negatives in (with_negatives(batch_size), contrast(batch_size), positive_only(batch_size)):
             for temporal in ("pooled", "tokens", "aligned"):
                 launcher({**negatives, **stream, "conditioning.temporal": temporal})
 
@@ -81,6 +89,7 @@ def baselines(launcher: Launcher, batch_size: int, musicgen: Launcher) -> None:
     """What the paper's idea has to beat, three seeds each; null and ceiling rows stand in every table."""
     for seed in SEEDS:
         launcher({**with_negatives(batch_size), "seed": seed})
+        launcher({**contrast(batch_size), "seed": seed})
         launcher({**positive_only(batch_size), "seed": seed})
         launcher({**PAPER, "dataset.batch_size": batch_size, "seed": seed})
     launcher({**positive_only(batch_size), "conditioning.temporal": "pooled"})
@@ -96,6 +105,11 @@ def readings(launcher: Launcher, batch_size: int) -> None:
     for cue in ("reversed", "shifted", "mismatched"):
         launcher({**with_negatives(batch_size), "negative.cue": cue, "negative.branch_flag": True})
     launcher({**with_negatives(batch_size), "negative.music": "reversed"})
+    for cue in ("reversed", "shifted", "mismatched"):
+        launcher({**contrast(batch_size), "negative.cue": cue})
+        launcher({**with_negatives(batch_size), "negative.latent": "comparison", "negative.cue": cue})
+    drawn = {"negative.latent": "drawn", "negative.alpha": 0.85, "negative.branch_flag": True}
+    launcher({**positive_only(batch_size), **drawn})
 
 
 def guidance(launcher: Launcher, batch_size: int, evaluations: int = 48) -> None:

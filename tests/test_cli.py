@@ -93,7 +93,9 @@ def told(err: str) -> str:
     """The one sentence of an error; above it there may stand how far the work had come."""
     *lines, sentence = [line for line in err.splitlines() if line.strip()]
     assert sentence.startswith("error: ")
-    assert all(re.fullmatch(r"[\w ()]+: [\d.]+( of [\d.]+)?, \d:\d\d:\d\d( left)?", line) for line in lines), err
+    assert all(
+        re.fullmatch(r"[\w ()]+: [\d.]+( of [\d.]+)?, \d:\d\d:\d\d( left)?", line) for line in lines
+    ), err
     return sentence
 
 
@@ -482,7 +484,12 @@ def warnings_of(err: str) -> list[str]:
 
 
 def distilled(command: Command, folder: Path) -> str:
-    config = {"distill": {"rounds": [4, 2]}, "sampling.sampler": "ddim", "sampling.steps": 2, "sampling.guidance": 1}
+    config = {
+        "distill": {"rounds": [4, 2]},
+        "sampling.sampler": "ddim",
+        "sampling.steps": 2,
+        "sampling.guidance": 1,
+    }
     model = tiny_model(config).save_pretrained(folder / "model")
     video = write_clip(folder / "dance.mp4", 2.6)
     return command("generate", video, "-o", folder / "out.mp4", "-c", model, "--steps", 5)[2]
@@ -514,7 +521,9 @@ def failed_shards(command: Command, folder: Path) -> str:
     write_clip(folder / "videos" / "a.mp4")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
-        return command("prepare", "folder", folder / "videos", folder / "corpus", "--shards", "1", "--slurm")[2]
+        return command("prepare", "folder", folder / "videos", folder / "corpus", "--shards", "1", "--slurm")[
+            2
+        ]
 
 
 @pytest.mark.parametrize(

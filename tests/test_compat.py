@@ -37,7 +37,9 @@ def test_continue_from_imports_this_packages_train_module() -> None:
 
     from pn_diffusion_plugin import train
 
-    assert "from audiocraft import train" in (audiocraft_folder() / "solvers" / "base.py").read_text(encoding="utf-8")
+    assert "from audiocraft import train" in (audiocraft_folder() / "solvers" / "base.py").read_text(
+        encoding="utf-8"
+    )
     assert sys.modules["audiocraft.train"] is train
 
 

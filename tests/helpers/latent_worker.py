@@ -44,7 +44,9 @@ def fill(rank: int, port: int, corpus: str, folder: str) -> None:
         )
         encoded = []
 
-        def encode(wav: torch.Tensor, seconds: float = each[rank], calls: list[int] = encoded) -> torch.Tensor:
+        def encode(
+            wav: torch.Tensor, seconds: float = each[rank], calls: list[int] = encoded
+        ) -> torch.Tensor:
             time.sleep(seconds)
             calls.append(len(wav))
             return wav[:, :, None, :8]

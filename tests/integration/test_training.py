@@ -99,7 +99,9 @@ def test_folders_of_any_name(tiny_corpus: Path, tmp_path: Path) -> None:
         moved = text.replace(str(tiny_corpus), json.dumps(str(place / "corpus"))[1:-1])
         manifest.write_text(moved, encoding="utf-8")
     corpus = hydra_override("datasource.root", str(place / "corpus"))
-    small = [item for item in overrides(tiny_corpus) if not item.startswith(("datasource.root=", "vae.overrides="))]
+    small = [
+        item for item in overrides(tiny_corpus) if not item.startswith(("datasource.root=", "vae.overrides="))
+    ]
     quick = ["solver=mel_vae", "segment_seconds=2.56", "optim.epochs=1", "optim.updates_per_epoch=2"]
     small += [f"vae.overrides={json.dumps(quick)}", "optim.epochs=1"]
     environment = {"PN_DIFFUSION_OUTPUTS": str(place / "outputs"), "AUDIOCRAFT_DORA_DIR": str(place / "dora")}

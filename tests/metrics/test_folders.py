@@ -160,7 +160,9 @@ def test_no_side_file_is_fine(tmp_path: Path) -> None:
 
 def test_sounds_are_mono_at_one_rate(tmp_path: Path) -> None:
     for sign in (1, -1):  # an inverted channel does not cancel the other
-        soundfile.write(tmp_path / "s.wav", np.stack([np.ones(44100), sign * np.ones(44100)], axis=1) * 0.5, 44100)
+        soundfile.write(
+            tmp_path / "s.wav", np.stack([np.ones(44100), sign * np.ones(44100)], axis=1) * 0.5, 44100
+        )
         wav = read_sound(tmp_path / "s.wav")
         assert wav.shape == (RATE,) and np.abs(wav[1000:-1000]).mean() == pytest.approx(0.5, abs=1e-3)
 

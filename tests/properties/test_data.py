@@ -33,9 +33,7 @@ SPECS = st.builds(
 
 @given(SECONDS, SPECS, st.integers(0, 9))
 @settings(max_examples=40)
-def test_feature_files_are_loaded_and_saved_unchanged(
-    seconds: float, spec: FeatureSpec, seed: int
-) -> None:
+def test_feature_files_are_loaded_and_saved_unchanged(seconds: float, spec: FeatureSpec, seed: int) -> None:
     clip = make_features(seconds, seed, spec=spec)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "clip.safetensors"

@@ -66,17 +66,13 @@ def features(video: Path, pose: PoseExtractor) -> Features:
     return extract_features(video, SPEC, pose, MeanColour())
 
 
-def test_extraction_equals_its_parts(
-    video: Path, pose: PoseExtractor, features: Features
-) -> None:
+def test_extraction_equals_its_parts(video: Path, pose: PoseExtractor, features: Features) -> None:
     keypoints, detected = pose.extract(read_frames(video, 25), 25)
     np.testing.assert_array_equal(features.keypoints, keypoints)
     np.testing.assert_array_equal(features.detected, detected)
     frames = np.stack(list(read_frames(video, 12.5)))
     np.testing.assert_allclose(features.visual, window_features(MeanColour(), frames, 8, 8))
-    np.testing.assert_allclose(
-        features.visual_reverse, window_features(MeanColour(), reverse(frames), 8, 8)
-    )
+    np.testing.assert_allclose(features.visual_reverse, window_features(MeanColour(), reverse(frames), 8, 8))
     assert features.header.seconds == pytest.approx(1.6)
     assert features.header.detected_share == detected.mean() > 0.9
     assert (features.header.visual_dim, features.visual.shape) == (24, (3, 24))
