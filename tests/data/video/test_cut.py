@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 
 from pn_diffusion_plugin.apps.serve.settings import ServeSettings
-from pn_diffusion_plugin.apps.serve.uploads import check_stretch
+from pn_diffusion_plugin.apps.serve.uploads import check_part
 from pn_diffusion_plugin.data.video.cut import cut_video, part_seconds
 from pn_diffusion_plugin.data.video.probe import probe
 from pn_diffusion_plugin.data.video.read import read_frames
 from pn_diffusion_plugin.data.video.sound import mix_beneath, read_audio
 from pn_diffusion_plugin.data.video.write import write_video
 from pn_diffusion_plugin.errors import UserError
+from pn_diffusion_plugin.models.pipeline import Edit
 from pn_diffusion_plugin.models.validation import check_length
 from pn_diffusion_plugin.sequence import LENGTH_TOLERANCE
 
@@ -69,12 +70,12 @@ def test_one_tolerance_for_ends_after_the_video_and_parts_shorter_than_a_window(
     assert part_seconds(clip, info, None, 2 + 0.9 * LENGTH_TOLERANCE) == (0.0, info.seconds)
     with pytest.raises(UserError):
         part_seconds(clip, info, None, 2 + 1.1 * LENGTH_TOLERANCE)
-    check_length("clip", 2.0, 2 + 0.9 * LENGTH_TOLERANCE)
-    assert check_stretch("clip", info, ServeSettings(), None, None, 2 + 0.9 * LENGTH_TOLERANCE) == (0.0, 2.0)
     for check in (
-        lambda window: check_length("clip", 2.0, window),
-        lambda window: check_stretch("clip", info, ServeSettings(), None, None, window),
+        lambda window: check_length("clip", info.seconds, window),
+        lambda window: Edit().check("clip", info, window),
+        lambda window: check_part("clip", info, ServeSettings(), Edit(), window),
     ):
+        check(2 + 0.9 * LENGTH_TOLERANCE)
         with pytest.raises(UserError, match="needs at least"):
             check(2 + 1.1 * LENGTH_TOLERANCE)
 
