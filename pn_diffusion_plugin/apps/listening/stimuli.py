@@ -9,10 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...data.video.cut import encode_part
 from ...data.video.mux import mux
 from ...data.video.probe import probe
-from ...data.video.read import read_frames
-from ...data.video.write import write_video
 from ...errors import UserError
 from ...metrics.beats import resample
 from ...metrics.nulls import repeat_to, shuffle_clips
@@ -120,4 +119,4 @@ def _write(path: Path, video: Path, wav: Wave, rate: int, seconds: float) -> Non
     if info.seconds <= seconds + 0.5 / info.fps:
         mux(video, wav, rate, path)
     else:
-        write_video(path, read_frames(video, info.fps, seconds=seconds), info.fps, wav, rate)
+        encode_part(video, path, end=seconds, audio=wav, sample_rate=rate)
