@@ -94,7 +94,7 @@ def generate(
     parse_dancer(dancer)  # fails before a model is loaded
     takes = plan_takes(videos, output, wav, range(seed, seed + seeds))
     there = {take: skip_existing and all(file.is_file() for file in take.files) for take in takes}
-    warnings, failed = _look_at({take.video for take in takes if not there[take]}, compatible)
+    warnings, failed = _check_videos({take.video for take in takes if not there[take]}, compatible)
     for warning in warnings:
         warn(warning)
     todo = [take for take in takes if not there[take] and take.video not in failed]
@@ -141,8 +141,8 @@ def generate(
     finish(result, failed=bool(failed))
 
 
-def _look_at(videos: set[Path], compatible: bool) -> tuple[list[str], dict[Path, Exception]]:
-    """What is to be said of videos before a model is loaded: warnings, and which cannot be used and why."""
+def _check_videos(videos: set[Path], compatible: bool) -> tuple[list[str], dict[Path, Exception]]:
+    """Check videos before a model is loaded: warnings, and the error of each that cannot be used."""
     from ..data.video.probe import probe
 
     warnings: list[str] = []

@@ -155,7 +155,7 @@ class _Converter:
     def __call__(self, frame: VideoFrame, aspect: float) -> VideoFrame:
         """Convert a frame with pixels of `aspect` (width by height)."""
         hdr = frame.color_trc in TRANSFERS
-        colour = (Colorspace.ITU709, ColorPrimaries.BT709, ColorTrc.BT709)
+        colour: tuple[int, int, int] = (Colorspace.ITU709, ColorPrimaries.BT709, ColorTrc.BT709)
         if not hdr:
             colour = (_matrix(frame), frame.color_primaries, frame.color_trc)
         found = (frame.width, frame.height, frame.format.name, aspect, orientation(frame), colour)
@@ -196,7 +196,7 @@ class _Converter:
                     ("lut3d", {"file": table.name}),
                 ]
             steps.append(("format", {"pix_fmts": "yuv420p"}))
-            turns = (
+            turns: tuple[tuple[str, bool, dict[str, str]], ...] = (
                 ("transpose", swap, {"dir": "cclock_flip"}),
                 ("hflip", mirror_x, {}),
                 ("vflip", mirror_y, {}),

@@ -35,7 +35,7 @@ def mux(
         wav: (N,) mono or (C, N), C 1 or 2, float in [-1, 1].
         sample_rate: of `wav`, Hz.
         out_path: mp4 file to write, atomically; may be `video_path` itself.
-        compatible: re-encode also what some common players do not show (see `playback_problem`).
+        compatible: re-encode also what some common players cannot play (see `playback_problem`).
 
     Raises:
         VideoError: as `probe`.

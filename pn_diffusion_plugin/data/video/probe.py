@@ -1,4 +1,4 @@
-"""What a video holds: its streams, how long its frames are shown, and what players make of them."""
+"""The properties of a video: its streams, the times of its frames, and which players can play it."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class VideoInfo:
         width, height: pixels as shown (rotation and pixel aspect applied).
         rotation: degrees (0, 90, 180, 270) the stored frame is turned counterclockwise to be shown.
         has_audio: whether there is a sound track.
-        playback: which players show a copy of the frames not; None: all common ones show it.
+        playback: which players cannot play a copy of the frames, and why; None: all common ones can.
     """
 
     seconds: float
@@ -42,7 +42,7 @@ class VideoInfo:
     playback: str | None = None
 
     def warnings(self, name: str | Path) -> list[str]:
-        """What the user should know about the video `name`, a sentence each."""
+        """Warnings for the user of the video `name`, one sentence each."""
         found = []
         if self.fps < LOWEST_FPS:
             found.append(
@@ -103,7 +103,7 @@ def mp4_tag(stream: VideoStream) -> str:
 
 
 def playback_problem(stream: VideoStream) -> str | None:
-    """Which players do not show a copy of these frames in an mp4 file; None: all common ones do.
+    """Which players cannot play a copy of these frames in an mp4 file; None: all common ones can.
 
     HEVC tagged hvc1 is what phones record, and counts as playable.
     """
