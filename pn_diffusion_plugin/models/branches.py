@@ -33,12 +33,12 @@ def prepare_branches(
     ]
 
 
-def joined(rows: Sequence[Prepared]) -> Prepared:
+def concat_conditions(rows: Sequence[Prepared]) -> Prepared:
     """Several of them as one, for one call."""
     return {key: torch.cat([one[key] for one in rows]) for key in rows[0]}
 
 
-class KeptConditions:
+class ConditionCache:
     """What the U-Net is told of every window at every step: keys and values projected once.
 
     They take more room than the tokens they are made of (a megabyte a window and branch in a big network), so only
@@ -70,4 +70,4 @@ class KeptConditions:
             yield call if isinstance(call, dict) else self._ready(call)
 
     def _ready(self, rows: Sequence[Prepared]) -> Prepared:
-        return self.network.prepare_for_sampling(joined(rows))
+        return self.network.prepare_for_sampling(concat_conditions(rows))

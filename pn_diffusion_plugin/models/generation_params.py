@@ -10,7 +10,7 @@ from ..errors import UserError
 from ..modules.guidance import Guidance
 from ..modules.sampling import SAMPLERS, SPACINGS
 from .inference import PRECISIONS
-from .validation import check_possible
+from .validation import check_ranges
 from .vocoders import vocoder_names
 
 
@@ -119,6 +119,6 @@ class GenerationParams:
             ),
             ("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}"),
         )
-        check_possible(self, rules)
+        check_ranges(self, rules)
         if self.eta and self.sampler != "ddim":
             raise UserError(f"eta is {self.eta} and belongs to ddim: leave it at 0 for {self.sampler}")

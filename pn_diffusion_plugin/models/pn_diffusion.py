@@ -25,7 +25,7 @@ from ..modules.sampling import clip_generators, sample
 from ..modules.windows import window_starts, windowed
 from ..utils.progress import ProgressCallback
 from . import builders
-from .branches import KeptConditions, prepare_branches
+from .branches import ConditionCache, prepare_branches
 from .dual import DualDiffusion
 from .generation_params import GenerationParams, upgrade_sampling
 from .inference import PRECISIONS, for_inference, weight_bytes
@@ -33,7 +33,7 @@ from .io.checkpoint import Weights, build_with_state, config_errors, load_weight
 from .latent_diffusion import Condition, LatentDiffusion
 from .mel_vae import MelVAE
 from .pipeline import Edit, Video2Features
-from .validation import batches_by_length, changed, check_features, check_length, seeds_and_names
+from .validation import batches_by_length, check_features, check_length, replace_params, seeds_and_names
 from .vocoders import GRIFFIN_LIM
 from .vocoders.base import Vocoder
 from .vocoders.trained import TrainedVocoder, load_vocoder
@@ -152,7 +152,7 @@ class PNDiffusion:
         Raises:
             UserError: for an unknown name, an impossible value, or a guidance that the model was not trained for.
         """
-        wanted = changed(self.params, params)
+        wanted = replace_params(self.params, params)
         wanted.check(self.schedule.num_train_timesteps)
         if wanted.spacing == "leading" and self.schedule.zero_terminal_snr:
             raise UserError(
@@ -345,7 +345,7 @@ class PNDiffusion:
         branches = guidance.branches
         per_call = max(1, params.windows_per_call // (len(seeds) * len(branches)))
         starts = window_starts(columns, window, hop)
-        kept = KeptConditions(denoiser, max(_LEAST_KEPT, weight_bytes(denoiser)))
+        kept = ConditionCache(denoiser, max(_LEAST_KEPT, weight_bytes(denoiser)))
         for i in range(0, len(starts), per_call):
             # Computed by the trained network, made ready for the steps by the one that does them.
             rows = prepare_branches(

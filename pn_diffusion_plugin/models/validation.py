@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 Params = TypeVar("Params")
 
 
-def changed(params: Params, changes: Mapping[str, Any]) -> Params:
+def replace_params(params: Params, changes: Mapping[str, Any]) -> Params:
     """A dataclass of generation parameters with some of them changed.
 
     Raises:
@@ -27,7 +27,7 @@ def changed(params: Params, changes: Mapping[str, Any]) -> Params:
         raise UserError(f"unknown generation parameter: {error}") from error
 
 
-def check_possible(params: Any, rules: Iterable[tuple[str, bool, str]]) -> None:
+def check_ranges(params: Any, rules: Iterable[tuple[str, bool, str]]) -> None:
     """Raise UserError for the first (parameter, whether it is possible, what to give) that is not."""
     for name, possible, remedy in rules:
         if not possible:

@@ -1,11 +1,13 @@
-"""A convolutional network over a long picture in chunks, with the result of one pass over the whole.
+"""Convolutional networks over long spectrograms in chunks, with the result of one pass over the whole.
 
-A column of the result depends on the columns within the network's reach, so a chunk is computed with so many
-more on both sides, which are then thrown away. What does depend on the whole picture is group normalisation:
-its mean and variance are taken over all columns. They are measured layer by layer, each in a pass over the
-chunks that goes no further than that layer, with the layers before it normalised by what the passes before
-have found. N normalisations cost N partial passes (about N / 2 whole ones), and memory does not grow with the
-length.
+A column of the output depends on the columns within the network's receptive field, so each chunk is computed with that
+much context on both sides, which is then discarded. Group normalisation depends on all columns: its mean and variance
+are measured layer by layer, each in a pass over the chunks that stops at that layer, with the layers before it using
+the values of the earlier passes. N normalisations cost N partial passes (about N / 2 whole ones), and memory does not
+grow with the length.
+
+Cross-fading chunks that are normalised on their own, as diffusers' tiling does, is simpler but gives another result: it
+evens out loudness that changes along a clip. It is used where attention rules out the exact way.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ Network = tp.Callable[[torch.Tensor], torch.Tensor]
 
 @dataclass(frozen=True)
 class Chunk:
-    """Columns ``start`` to ``stop`` count; ``first`` to ``last`` are computed."""
+    """Columns ``start`` to ``stop`` are kept; ``first`` to ``last`` are computed."""
 
     start: int
     stop: int
@@ -33,7 +35,7 @@ class Chunk:
 
 
 def chunks(length: int, size: int, context: int) -> list[Chunk]:
-    """Chunks of ``size`` columns edge to edge, each with ``context`` more on both sides where there are any.
+    """Adjacent chunks of ``size`` columns, each with up to ``context`` more on both sides.
 
     >>> [(c.start, c.stop, c.first, c.last) for c in chunks(25, size=10, context=3)]
     [(0, 10, 0, 13), (10, 20, 7, 23), (20, 25, 17, 25)]
@@ -50,12 +52,12 @@ def chunks(length: int, size: int, context: int) -> list[Chunk]:
 
 
 def _wide(x: torch.Tensor) -> torch.Tensor:
-    """In single precision at least: what a normalisation computes with, whatever the precision around it."""
+    """Convert to single precision at least, in which normalisations are computed."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-class _Moments:
-    """Mean and variance of each clip and group, chunk by chunk (Chan, Golub and LeVeque 1979)."""
+class _RunningMoments:
+    """Running mean and variance of each clip and group (Chan, Golub and LeVeque 1979)."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -63,7 +65,7 @@ class _Moments:
         self.squares = torch.zeros((), dtype=torch.float64)  # sum of squared deviations from the mean
 
     def add(self, x: torch.Tensor) -> None:
-        """Some more values, (B, G, N)."""
+        """Add values (B, G, N)."""
         variance, mean = torch.var_mean(_wide(x), dim=-1, correction=0)
         count, moved = x.shape[-1], mean.double() - self.mean.to(mean.device)
         total = self.count + count
@@ -75,16 +77,16 @@ class _Moments:
 
 
 class _Measured(Exception):
-    """A pass has reached the normalisation that it is there for."""
+    """Stops a pass at the normalisation that it measures."""
 
 
 class _SharedNorms:
-    """Hooks that give group normalisations the moments of the whole picture, one more after each pass."""
+    """Hooks that apply the moments of all columns to group normalisations, one more after each pass."""
 
     def __init__(self, norms: tp.Sequence[nn.GroupNorm]) -> None:
         self.norms = norms
         self.known: dict[nn.Module, tuple[torch.Tensor, torch.Tensor]] = {}  # scale and shift (B, C, 1, 1)
-        self.measured: tuple[nn.GroupNorm, _Moments] | None = None
+        self.measured: tuple[nn.GroupNorm, _RunningMoments] | None = None
         self.piece, self.handles = Chunk(0, 0, 0, 0), list[tp.Any]()
 
     def __enter__(self) -> _SharedNorms:
@@ -108,7 +110,7 @@ class _SharedNorms:
             (piece.stop - piece.first) * x.shape[-1] // computed,
         )
         if self.measured is None:
-            self.measured = norm, _Moments()
+            self.measured = norm, _RunningMoments()
         self.measured[1].add(x[..., own].unflatten(1, (norm.num_groups, -1)).flatten(2))
         raise _Measured
 
@@ -117,7 +119,7 @@ class _SharedNorms:
         return torch.addcmul(shift, _wide(args[0]), scale).to(args[0].dtype)
 
     def end_of_pass(self) -> bool:
-        """Take what was measured into account; whether everything was known already."""
+        """Store what this pass measured; return whether all normalisations were known already."""
         if self.measured is None:
             return True
         (norm, moments), self.measured = self.measured, None
@@ -135,14 +137,14 @@ class _SharedNorms:
 def in_chunks(
     network: Network, norms: tp.Sequence[nn.GroupNorm], x: torch.Tensor, *, size: int, reach: int
 ) -> torch.Tensor:
-    """``network(x)`` in bounded memory, to rounding.
+    """Compute ``network(x)`` in bounded memory, equal to one pass up to rounding.
 
     Args:
-        network: convolutions, resampling by whole factors, functions of single values, and ``norms``.
-        norms: all its group normalisations (with weight and bias), each met once in a call.
+        network: of convolutions, resampling by integer factors, pointwise functions and ``norms``.
+        norms: all its group normalisations (with weight and bias), each called once per pass.
         x: (B, C, F, L).
-        size: columns a chunk; with a network that shrinks, a multiple of the factor, as is L.
-        reach: on how many columns to each side a column of the result depends, at most; a multiple likewise.
+        size: columns per chunk; for a network that downsamples, a multiple of its factor, as is L.
+        reach: columns to each side that an output column depends on, at most; a multiple likewise.
     """
     pieces = chunks(x.shape[-1], size, reach)
     with _SharedNorms(norms) as shared:
@@ -170,14 +172,14 @@ def in_chunks(
 
 @torch.no_grad()
 def in_crossfaded_chunks(network: Network, x: torch.Tensor, *, size: int, overlap: int) -> torch.Tensor:
-    """For a network that sees the whole picture everywhere (attention): each chunk by itself, cross-faded.
+    """Apply a network with attention over all columns to each chunk separately and cross-fade the outputs.
 
-    Not what one pass would give, but without a seam.
+    The result differs from one pass, but has no seams.
 
     Args:
         network: maps (B, C, F, L) to (B, C', F', L * s).
         x: (B, C, F, L).
-        size, overlap: columns of a chunk, and of two neighbours in common at least.
+        size, overlap: columns of a chunk, and least overlap of two neighbours.
     """
     starts = window_starts(x.shape[-1], size, size - overlap)
     result = weights = x.new_zeros(0)

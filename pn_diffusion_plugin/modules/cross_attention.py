@@ -1,8 +1,8 @@
-"""Keys and values of cross attention, computed once instead of at every denoising step.
+"""Cached keys and values of cross attention, computed once instead of at every denoising step.
 
-They are projections of the condition's tokens, which do not change over the steps. All layers' projections stand
-side by side in one tensor (B, T, W) that goes where the tokens go otherwise (diffusers' `encoder_hidden_states`),
-and every layer reads its own columns of it: a batch is joined, split and masked as before, and no layer has a state.
+They are projections of the condition's tokens, which are constant over the steps. The projections of all layers are
+concatenated to one tensor (B, T, W), which takes the place of the tokens (diffusers' `encoder_hidden_states`); every
+layer reads its own columns. So batches are concatenated, split and masked as usual, and layers have no state.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from torch.nn import functional as F
 
 
 class CrossAttention(AttnProcessor2_0):
-    """diffusers' processor of an attention layer that also takes what `keys_and_values` gives.
+    """diffusers' attention processor that also accepts the output of `keys_and_values`.
 
     Args:
-        first: the layer's first column in there.
+        first: first column of the layer.
         total: columns of all layers.
     """
 
@@ -50,13 +50,10 @@ class CrossAttention(AttnProcessor2_0):
 
 
 def install(unet: nn.Module) -> None:
-    """Let the cross-attention layers of a `UNet2DConditionModel` take what `keys_and_values` gives.
-
-    Given tokens they work as before.
-    """
+    """Make the cross-attention layers of a `UNet2DConditionModel` accept the output of `keys_and_values`, or tokens."""
     layers = list(_layers(unet))
     total = sum(2 * layer.inner_dim for layer in layers)
-    total += any(total == layer.cross_attention_dim for layer in layers)  # not to be taken for tokens
+    total += any(total == layer.cross_attention_dim for layer in layers)  # distinguishable from tokens
     first = 0
     for layer in layers:
         layer.set_processor(CrossAttention(first, total))
@@ -64,7 +61,7 @@ def install(unet: nn.Module) -> None:
 
 
 def keys_and_values(unet: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
-    """Keys and values of all layers, (B, T, W), for tokens (B, T, D'); the tokens where no layer wants them."""
+    """Keys and values (B, T, W) of all layers for tokens (B, T, D'); the tokens if there is no cross attention."""
     layers = list(_layers(unet))
     if not layers:
         return tokens
@@ -75,7 +72,7 @@ def keys_and_values(unet: nn.Module, tokens: torch.Tensor) -> torch.Tensor:
 
 
 def _layers(unet: nn.Module) -> Iterator[Attention]:
-    """Its cross-attention layers, always in the same order."""
+    """Cross-attention layers in a fixed order."""
     for module in unet.modules():
         if isinstance(module, Attention) and module.is_cross_attention:
             yield module

@@ -1,8 +1,8 @@
-"""Dance → tokens: visual windows and body keypoints of one stream, forward or reversed.
+"""Dance encoder: visual windows and keypoints of one dance to tokens.
 
-The paper joins the clip's mean I3D vector and the ST-GCN's mean over time into one token of 2048 + 1024 numbers
-(`pooled`). One token tells the U-Net what the dance is like, but never *when* a move lands; `tokens` and `aligned`
-keep one token a motion frame, with the visual window that shows it.
+The paper concatenates the means over time of the I3D features and the ST-GCN's output to one token of 2048 + 1024
+numbers (`pooled`), which contains no timing. `tokens` and `aligned` keep one token per keypoint frame, with the
+features of the visual window around it.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ TEMPORAL: tuple[Temporal, ...] = ("pooled", "tokens", "aligned")
 
 
 class DanceEncoder(nn.Module):
-    """Encode one stream of a dance.
+    """Encode a dance.
 
     Args:
-        visual_dim: size of the visual encoder's vectors.
-        visual_out: width the visual part is projected to; 0 leaves the visual stream out, None keeps it as it is.
-        motion_dim: width of the ST-GCN's output (paper: 1024); 0 leaves the motion stream out.
-        motion_inputs: what the ST-GCN sees of a joint (paper: `("position",)`).
+        visual_dim: size of the visual features.
+        visual_out: width that they are projected to; 0: without the visual stream; None: without a projection.
+        motion_dim: width of the ST-GCN's output (paper: 1024); 0: without the motion stream.
+        motion_inputs: inputs of the ST-GCN, see `motion_features` (paper: `("position",)`).
         channels, layers, kernel_size, dropout: of the ST-GCN.
         temporal: `pooled` (the paper) or `tokens` / `aligned`.
         streams: further streams of the feature file: name → numbers per frame.
@@ -38,12 +38,12 @@ class DanceEncoder(nn.Module):
 
     Shape:
         visual (B, Tv, Dv), keypoints (B, T, J, 3), detected (B, T) → tokens (B, T', D), mask (B, T'):
-        T' = 1 for `pooled`, else T. The mask is False at frames where nobody was found, and in padding.
-        `visual_length`, `motion_length` (B,): how many windows and frames are real. `sizes`: how many of both each
-        clip's own segment has, where the batch mixes segments of different length. `streams`: name → (B, T, D).
+        T' = 1 for `pooled`, else T. The mask is False at frames without a detected dancer and in padding.
+        `visual_length`, `motion_length` (B,): windows and frames without padding. `sizes`: both numbers for each clip's
+        segment, where the batch mixes segments of different lengths. `streams`: name → (B, T, D).
 
-    A clip's tokens where the mask is True depend on nothing else: not on its padding, not on the other clips of the
-    batch, not on the places that stand in for a dancer (or a joint, visibility 0) that was not found.
+    A clip's tokens where the mask is True do not depend on its padding, on the other clips of the batch, or on
+    interpolated keypoints (frames without a dancer, joints of visibility 0).
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class DanceEncoder(nn.Module):
             raise ValueError(f"conditioning.temporal is {temporal!r}: choose from {', '.join(TEMPORAL)}")
         if visual_out == 0 and motion_dim == 0:
             raise ValueError(
-                "both the visual and the motion stream are switched off: nothing is left of the dance"
+                "conditioning.visual_out and conditioning.motion.dim are both 0: give at least one a width"
             )
         self.temporal = temporal
         self.motion_inputs = tuple(motion_inputs)
@@ -99,7 +99,7 @@ class DanceEncoder(nn.Module):
     def motion_features(
         self, keypoints: torch.Tensor, fps: float, seen: torch.Tensor | None = None
     ) -> torch.Tensor:
-        """What the ST-GCN sees, before normalisation: (B, T, J, 3) → (B, T, J, C). `seen`: (B, T, J) of bool."""
+        """Inputs of the ST-GCN before normalisation: (B, T, J, 3) → (B, T, J, C). `seen`: (B, T, J) bool."""
         return motion_features(keypoints, fps, self.motion_inputs, seen)
 
     def forward(
@@ -130,34 +130,34 @@ class DanceEncoder(nn.Module):
         if self.st_gcn is not None:
             seen = detected[..., None] & (keypoints[..., 2] > 0)
             x = self.motion_norm(self.motion_features(keypoints, fps, seen)) * seen[..., None]
-            moved = self.st_gcn(x, detected)
-            parts.append(_mean(moved, detected) if pooled else moved)
+            motion = self.st_gcn(x, detected)
+            parts.append(_mean(motion, detected) if pooled else motion)
         for name, project in self.stream_outs.items():
             x = project(self.stream_norms[name]((streams or {})[name]))
             parts.append(_mean(x, detected) if pooled else x)
         tokens = torch.cat(parts, dim=-1)
         if not pooled:
             return tokens, detected
-        something = detected.any(dim=1) if self.visual_out is None else visual_length > 0
-        return tokens, something[:, None]
+        present = detected.any(dim=1) if self.visual_out is None else visual_length > 0
+        return tokens, present[:, None]
 
 
 def _mean(x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-    """Mean over time where the mask is True, 0 where it never is: (B, T, D) → (B, 1, D)."""
+    """Masked mean over time, 0 where the mask is all False: (B, T, D) → (B, 1, D)."""
     weight = mask[..., None].to(x.dtype)
     return (x * weight).sum(dim=1, keepdim=True) / weight.sum(dim=1, keepdim=True).clamp(min=1)
 
 
 def _spread(view: torch.Tensor, sizes: Sequence[tuple[int, int]], frames: int) -> torch.Tensor:
-    """To every frame the window that shows it: a segment's windows lie edge to edge over its frames.
+    """Repeat visual windows to frames; a segment's windows are adjacent and cover its frames.
 
     Args:
         view: (B, Tv, D).
-        sizes: windows and frames of each clip's own segment.
+        sizes: windows and frames of each clip's segment.
         frames: T of the batch.
 
     Returns:
-        (B, T, D), zeros beyond a clip's own frames.
+        (B, T, D), zeros beyond a clip's segment.
     """
     if len(set(sizes)) > 1:
         own = [_spread(row[None, :w], [(w, f)], f) for row, (w, f) in zip(view, sizes, strict=True)]

@@ -1,13 +1,13 @@
-"""Progressive distillation (Salimans and Ho, arXiv 2202.00512): one step of the student does several of the teacher.
+"""Progressive distillation (Salimans and Ho, arXiv 2202.00512): one student step replaces several teacher steps.
 
-Of a noisy latent z_t the teacher makes z_s in some DDIM steps t > ... > s. The student is asked for the output with
-which a single DDIM step from z_t comes to the same z_s: the one that means the clean latent
+From a noisy latent z_t the teacher computes z_s in several DDIM steps t > ... > s. The student's target is the output
+with which a single DDIM step from z_t gives the same z_s. It corresponds to the clean latent
 
     x = (z_s - (sigma_s / sigma_t) z_t) / (alpha_s - (sigma_s / sigma_t) alpha_t)
 
-(their appendix G), with alpha = sqrt(abar), sigma = sqrt(1 - abar), and alpha = 1, sigma = 0 where the way ends. The
-teacher's output may be a guided one: then guidance is folded into the student, which needs one branch only (Meng et
-al., arXiv 2210.03142, with a fixed weight).
+(their appendix G), with alpha = sqrt(abar), sigma = sqrt(1 - abar), and alpha = 1, sigma = 0 after the last step. The
+teacher's output may be guided: the student then learns guidance with a fixed weight and needs one branch (Meng et al.,
+arXiv 2210.03142).
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .schedule import NoiseSchedule
 from .windows import Denoiser
 
 CLEAN = -1
-"""The timestep after the last one: no noise."""
+"""Timestep after the last one: no noise."""
 
 
 def rates(schedule: NoiseSchedule, t: torch.Tensor, like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """(alpha_t, sigma_t), each (B, 1, ...) to multiply `like` (B, ...) with, for timesteps t (B,) or `CLEAN`."""
+    """Return alpha_t and sigma_t, each (B, 1, ...), of timesteps t (B,) or `CLEAN`, in the dtype of `like`."""
     alpha, sigma = schedule.signal_and_noise(t.clamp(min=0), like)
     clean = (t == CLEAN).reshape(alpha.shape).to(like.device)
     return torch.where(clean, 1.0, alpha), torch.where(clean, 0.0, sigma)
@@ -32,7 +32,7 @@ def rates(schedule: NoiseSchedule, t: torch.Tensor, like: torch.Tensor) -> tuple
 def ddim_step(
     schedule: NoiseSchedule, out: torch.Tensor, z_t: torch.Tensor, t: torch.Tensor, s: torch.Tensor
 ) -> torch.Tensor:
-    """From z_t to z_s (arXiv 2010.02502, without noise), t and s (B,), with the network's output at z_t."""
+    """DDIM step (arXiv 2010.02502, without noise) from z_t to z_s with the output at z_t; t and s (B,)."""
     alpha, sigma = rates(schedule, s, z_t)
     return alpha * schedule.to_z0(out, z_t, t) + sigma * schedule.to_eps(out, z_t, t)
 
@@ -40,7 +40,7 @@ def ddim_step(
 def one_step_target(
     schedule: NoiseSchedule, z_t: torch.Tensor, t: torch.Tensor, z_s: torch.Tensor, s: torch.Tensor
 ) -> torch.Tensor:
-    """The output with which `ddim_step` comes from z_t to z_s."""
+    """Return the output with which `ddim_step` maps z_t to z_s."""
     alpha_t, sigma_t = rates(schedule, t, z_t)
     alpha_s, sigma_s = rates(schedule, s, z_t)
     ratio = sigma_s / sigma_t
@@ -49,40 +49,40 @@ def one_step_target(
 
 
 class ProgressiveDistillation:
-    """What a student of few steps is asked for.
+    """Training targets of a student with few steps.
 
     Args:
-        schedule: the teacher's, and the student's.
+        schedule: of teacher and student.
         steps: DDIM steps of the student, with trailing timesteps.
-        teacher_steps: of the teacher, a multiple.
+        teacher_steps: steps of the teacher, a multiple of `steps`.
 
     Raises:
-        ValueError: for numbers of steps that cannot be.
+        ValueError: for impossible numbers of steps.
     """
 
     def __init__(self, schedule: NoiseSchedule, steps: int, teacher_steps: int) -> None:
         if steps < 1 or teacher_steps % steps or not steps < teacher_steps <= schedule.num_train_timesteps:
             raise ValueError(
-                f"{steps} steps of a student for {teacher_steps} of its teacher: give a whole part of them, and no "
-                f"more than {schedule.num_train_timesteps}"
+                f"student steps {steps}, teacher steps {teacher_steps}: give teacher steps that are a multiple of the "
+                f"student's, and at most {schedule.num_train_timesteps}"
             )
         self.schedule = schedule
         self.steps, self.substeps = steps, teacher_steps // steps
         grid = [*sampling_timesteps(schedule.num_train_timesteps, teacher_steps, "trailing"), CLEAN]
-        # Row i: where the teacher goes during the student's step i, from the timestep at which it begins.
-        self.ways = torch.tensor(
+        # Row i: the teacher's timesteps during the student's step i, first and last included.
+        self.timesteps = torch.tensor(
             [grid[i * self.substeps : (i + 1) * self.substeps + 1] for i in range(steps)]
         )
 
-    def way(self, t: torch.Tensor) -> torch.Tensor:
-        """Timesteps (B, substeps + 1) of the step that uniform timesteps t (B,) of 0 ... T-1 fall into."""
+    def teacher_timesteps(self, t: torch.Tensor) -> torch.Tensor:
+        """Teacher timesteps (B, substeps + 1) of the student steps that contain the timesteps t (B,) of 0 ... T-1."""
         step = self.steps - 1 - t * self.steps // self.schedule.num_train_timesteps
-        return self.ways.to(t.device)[step]
+        return self.timesteps.to(t.device)[step]
 
     @torch.no_grad()
-    def target(self, teacher: Denoiser, z: torch.Tensor, way: torch.Tensor) -> torch.Tensor:
-        """What the student should say of z (B, C, F, L) at the timesteps way[:, 0]."""
+    def target(self, teacher: Denoiser, z: torch.Tensor, timesteps: torch.Tensor) -> torch.Tensor:
+        """Target of the student for z (B, C, F, L) at the timesteps timesteps[:, 0]."""
         end = z
-        for t, s in zip(way.T[:-1], way.T[1:], strict=True):
+        for t, s in zip(timesteps.T[:-1], timesteps.T[1:], strict=True):
             end = ddim_step(self.schedule, teacher(end, t).to(end), end, t, s)
-        return one_step_target(self.schedule, z, way[:, 0], end, way[:, -1])
+        return one_step_target(self.schedule, z, timesteps[:, 0], end, timesteps[:, -1])

@@ -1,10 +1,9 @@
-"""The mel front end: a waveform as a picture in [-1, 1], and back to powers.
+"""Mel front end: waveform to log-mel spectrogram in [-1, 1], and back to powers.
 
-A frame i is centred at sample i * hop_length, and there are exactly ceil(N / hop_length) of them, so that a
-number of seconds always gives the same number of columns and no frame stands after the end of the clip. The
-signal is padded with zeros by half a window on both sides.
+Frame i is centred at sample i * hop_length, and there are ceil(N / hop_length) frames, so that the number of frames
+depends on the duration alone and no frame lies after the end. The signal is zero-padded by half a window on both sides.
 
-With p the power of a mel band and r the reference power of the clip, a value of the picture is
+With p the power of a mel band and r the reference power of the clip, a value of the spectrogram is
 
     mel = 1 + 2 * max(10 * log10(p / r), -dynamic_range_db) / dynamic_range_db
 
@@ -22,23 +21,22 @@ import torchaudio
 from torch import nn
 from torch.nn import functional as F
 
-# A clip is never measured against less than this: 40 to 50 dB below music at a usual level (a sine at -50 dB
-# of full scale), and 60 dB above the rounding noise of 16 bit. Without it the noise of a silent clip would
-# become a loud picture; with it a clip that is almost silent is a dark one.
+# Smallest reference power: 40 to 50 dB below music at a usual level (a sine at -50 dB of full scale), and 60 dB above
+# the rounding noise of 16 bit, so that the noise of a silent clip is not normalised to full level.
 SILENCE_POWER = 1e-2
 
 
 class MelSpectrogram(nn.Module):
-    """Log-mel picture of a waveform.
+    """Log-mel spectrogram of a waveform.
 
     Args:
-        sample_rate: samples a second (Hz).
-        n_fft: length of the Hann window and of the Fourier transform, in samples.
+        sample_rate: samples per second (Hz).
+        n_fft: length of the Hann window and the Fourier transform in samples.
         hop_length: samples between two frames.
-        n_mels: rows of the picture; row 0 is the lowest band.
+        n_mels: rows; row 0 is the lowest band.
         f_min, f_max: lowest and highest frequency (Hz); ``f_max=None`` is half the sample rate.
-        dynamic_range_db: decibels between -1 and 1.
-        reference: ``"max"`` (each clip against its own maximum) or an absolute reference power.
+        dynamic_range_db: range of the values in decibels.
+        reference: ``"max"`` (the maximum of each clip) or an absolute reference power.
 
     Shape:
         input (B, 1, N), output (B, 1, F, L) with L = ``frames(N)``, computed in float32 even under autocast.
@@ -90,7 +88,7 @@ class MelSpectrogram(nn.Module):
         self.register_buffer("filters", filters.T.contiguous(), persistent=False)
 
     def config(self) -> dict[str, tp.Any]:
-        """The arguments that make this front end again, of plain types (stored in checkpoints)."""
+        """Constructor arguments as plain types, as stored in checkpoints."""
         return {
             "sample_rate": self.sample_rate,
             "n_fft": self.n_fft,
@@ -103,7 +101,7 @@ class MelSpectrogram(nn.Module):
         }
 
     def frames(self, n_samples: int) -> int:
-        """Columns of the picture of ``n_samples`` samples.
+        """Number of frames of ``n_samples`` samples.
 
         >>> MelSpectrogram(hop_length=512).frames(513)
         2
@@ -127,25 +125,24 @@ class MelSpectrogram(nn.Module):
 
     def forward(self, wav: torch.Tensor) -> torch.Tensor:
         power = self.power(wav)
-        return self.to_picture(power, self.reference_power(power))
+        return self.to_mel(power, self.reference_power(power))
 
     def reference_power(self, power: torch.Tensor) -> torch.Tensor:
-        """What 0 dB stands for in pictures of these mel powers: (B, 1, F, L) -> (B, 1, 1, 1)."""
+        """Reference power (0 dB) for mel powers: (B, 1, F, L) -> (B, 1, 1, 1)."""
         if self.reference == "max":
             return power.amax(dim=(1, 2, 3), keepdim=True).clamp(min=SILENCE_POWER)
         return power.new_full((len(power), 1, 1, 1), float(self.reference))
 
-    def to_picture(self, power: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
-        """Pictures in [-1, 1] of mel powers (B, 1, F, L) against a reference (B, 1, 1, 1)."""
+    def to_mel(self, power: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
+        """Convert mel powers (B, 1, F, L) to decibels below a reference (B, 1, 1, 1), scaled to [-1, 1]."""
         floor = 10 ** (-self.dynamic_range_db / 10)
         decibels = 10 * torch.log10((power / reference).clamp(min=floor, max=1.0))
         return 1 + 2 * decibels / self.dynamic_range_db
 
     def to_power(self, mel: torch.Tensor) -> torch.Tensor:
-        """Powers in units of the reference, in [10 ** (-dynamic_range_db / 10), 1].
+        """Convert a mel spectrogram to powers relative to the reference, in [10 ** (-dynamic_range_db / 10), 1].
 
-        Values outside [-1, 1] are clipped. The inverse of ``forward`` up to the reference: any shape in, the
-        same shape out, float32.
+        The inverse of ``to_mel`` for any shape, in float32. Values outside [-1, 1] are clipped.
         """
         decibels = (mel.float().clamp(-1, 1) - 1) * (self.dynamic_range_db / 2)
         return torch.pow(10.0, decibels / 10)

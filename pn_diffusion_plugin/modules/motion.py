@@ -1,4 +1,4 @@
-"""From keypoints in a picture to numbers a network can use: body frame, velocity, speed, acceleration."""
+"""Motion features of keypoints: positions in the body frame, velocity, speed, acceleration."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from torch.nn import functional as F
 from ..data.skeleton import LEFT_HIP, LEFT_SHOULDER, RIGHT_HIP, RIGHT_SHOULDER
 
 MOTION_INPUTS = {"position": 2, "velocity": 2, "speed": 1, "acceleration": 2}
-_MIN_TORSO = 0.02  # of the picture's height: a smaller torso is a detection gone wrong
+_MIN_TORSO = 0.02  # relative to the frame's height; smaller values are failed detections
 
 
 def motion_features(
     keypoints: torch.Tensor, fps: float, inputs: tuple[str, ...], seen: torch.Tensor | None = None
 ) -> torch.Tensor:
-    """Describe every joint at every frame, free of where in the picture and how large the dancer is.
+    """Compute features of every joint and frame that do not depend on the dancer's position and size in the frame.
 
-    Lengths are in torso lengths (mid-hip to mid-shoulder, median over time), times in seconds.
-    `position` is relative to the mid-hip of the same frame; the derivatives are those of the place in the
-    picture, so that a step to the side counts. Derivatives are central differences, one-sided at the ends and
-    beside a gap, 0 between two gaps: what stands in a gap (interpolated places) touches no joint that was seen.
+    Lengths are in torso lengths (mid-hip to mid-shoulder, median over time), times in seconds. `position` is relative
+    to the mid-hip of the same frame; derivatives are those of the position in the frame, so that steps to the side are
+    included. Derivatives are central differences, one-sided at the ends and beside a gap, 0 between two gaps, so that
+    interpolated keypoints do not affect detected ones.
 
     Args:
-        keypoints: (B, T, J, 3): x, y in one unit of length (heights of the picture), visibility.
-        fps: frames a second (Hz).
-        inputs: names out of `MOTION_INPUTS`, in the order wanted.
-        seen: (B, T, J) bool, which joints were found in which frames; None: all of them.
+        keypoints: (B, T, J, 3): x, y relative to the frame's height, visibility.
+        fps: frames per second (Hz).
+        inputs: names in `MOTION_INPUTS`, in output order.
+        seen: (B, T, J) bool, True for detected joints; None: all.
 
     Returns:
-        (B, T, J, C), C being the sum of the inputs' sizes; without meaning where nothing was seen.
+        (B, T, J, C), C being the sum of the inputs' sizes; undefined where `seen` is False.
 
     Raises:
         ValueError: for an unknown name.
@@ -51,7 +51,7 @@ def motion_features(
 
 
 def _torso_length(length: torch.Tensor, seen: torch.Tensor | None) -> torch.Tensor:
-    """Median over the frames that show the trunk, all of them where none does: (B, T, 1, 1) → (B, 1, 1, 1)."""
+    """Median over frames with a detected trunk, over all frames if there are none: (B, T, 1, 1) → (B, 1, 1, 1)."""
     torso = length.median(dim=1, keepdim=True).values
     if seen is not None:
         trunk = seen[..., [LEFT_HIP, RIGHT_HIP, LEFT_SHOULDER, RIGHT_SHOULDER]].all(dim=-1)[..., None, None]
@@ -61,7 +61,7 @@ def _torso_length(length: torch.Tensor, seen: torch.Tensor | None) -> torch.Tens
 
 
 def _derivative(x: torch.Tensor, fps: float, seen: torch.Tensor | None) -> torch.Tensor:
-    """Difference along dim 1, times `fps`, between what was seen; (B, T, J, C) → the same shape."""
+    """Derivative along dim 1 between detected joints, (B, T, J, C) → the same shape."""
     if x.shape[1] < 2:
         return torch.zeros_like(x)
     central = torch.gradient(x, spacing=1.0 / fps, dim=1)[0]
@@ -69,7 +69,7 @@ def _derivative(x: torch.Tensor, fps: float, seen: torch.Tensor | None) -> torch
         return central
     step = x.diff(dim=1) * fps
     known = (seen[:, 1:] & seen[:, :-1])[..., None]
-    # What leads to a frame and what leads away from it. At an end there is one of the two, and `central` is that one.
+    # Differences to the previous and the next frame. At an end there is one of them, which `central` is.
     before, after = F.pad(step, (0, 0, 0, 0, 1, 0)), F.pad(step, (0, 0, 0, 0, 0, 1))
     from_before = F.pad(known, (0, 0, 0, 0, 1, 0), value=True)
     to_after = F.pad(known, (0, 0, 0, 0, 0, 1), value=True)

@@ -1,4 +1,4 @@
-"""Per-dimension mean and standard deviation of a stream, measured on the training set, stored with the model."""
+"""Per-dimension normalisation of a stream, with statistics of the training set stored in the model."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import nn
 
 
 class Normalizer(nn.Module):
-    """x → (x − mean) / std over the last dimension. Identity until `fit` was called.
+    """Normalise the last dimension: (x − mean) / std. The identity before `fit`.
 
     Args:
         dim: size of the last dimension.
-        max_value: results are clipped to ± this, so that one wild detection cannot swamp a clip.
+        max_value: results are clipped to ± this value, so that an outlier cannot dominate a clip.
     """
 
     mean: torch.Tensor
@@ -30,7 +30,7 @@ class Normalizer(nn.Module):
 
     @torch.no_grad()
     def fit(self, batches: Iterable[torch.Tensor]) -> None:
-        """Measure on tensors (…, dim); dimensions that hardly vary get the smallest reasonable spread."""
+        """Measure mean and standard deviation on tensors (…, dim); the standard deviation has a lower bound."""
         count, total, squares = (
             0,
             torch.zeros(len(self.mean), dtype=torch.float64),

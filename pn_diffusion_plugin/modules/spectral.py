@@ -1,7 +1,8 @@
-"""Spectral convergence at several resolutions (Parallel WaveGAN, arXiv 1910.11480), of audiocraft's single ones.
+"""Spectral convergence at several resolutions (Parallel WaveGAN, arXiv 1910.11480).
 
-audiocraft's `MRSTFTLoss` keeps its sums on the CPU and adds a difference of logarithms, in which what nobody hears
-counts as much as what everybody does. Spectral convergence alone asks for the peaks: where in a mel band the tone lies.
+audiocraft's `MRSTFTLoss` keeps its sums on the CPU and adds a difference of log magnitudes, in which inaudible parts
+weigh as much as loud ones. Spectral convergence alone is dominated by the peaks, i.e. by where in a mel band a tone
+lies.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ class MultiSpectralConvergence(nn.Module):
     """Mean over resolutions of ‖|S| − |S'|‖ / ‖|S|‖ of a batch's magnitude spectrograms.
 
     Args:
-        n_ffts: lengths of the windows in samples; their hops are a quarter of that.
+        n_ffts: window lengths in samples; the hops are a quarter of them.
 
     Shape:
-        two waves (B, 1, N), the estimate first; a scalar.
+        two waveforms (B, 1, N), the estimate first, to a scalar.
     """
 
     def __init__(self, n_ffts: Sequence[int] = (512, 1024, 2048)) -> None:

@@ -1,8 +1,8 @@
 """Spatial-temporal graph convolution over body keypoints (Yan et al. 2018, arXiv 1801.07455).
 
-Each block mixes joints along the skeleton's edges and then time along each joint's track. Layout is (B, T, J, C)
-throughout: its memory is what `channels_last` convolutions want, and normalisation over C alone keeps a frame's
-result independent of the clip's length and of the other clips in the batch (the published code's BatchNorm did not).
+Each block mixes joints along the skeleton's edges and then frames of each joint. The layout is (B, T, J, C), the memory
+format of `channels_last` convolutions. Normalisation is over C alone, so that a frame's output does not depend on the
+clip's length or on the other clips of the batch (with the published code's BatchNorm it does).
 """
 
 from __future__ import annotations
@@ -45,24 +45,24 @@ class STGCNBlock(nn.Module):
 
     def forward(self, x: torch.Tensor, seen: torch.Tensor | None = None) -> torch.Tensor:
         y = torch.relu(self.norm_graph(self.graph(x)))
-        if seen is not None:  # a frame without a dancer is to its neighbours what the clip's end is: nothing
+        if seen is not None:  # a frame without a dancer is like padding for its neighbours
             y = y * seen[..., None, None].to(y.dtype)
         y = self.temporal(y.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
         return torch.relu(self.dropout(self.norm_temporal(y)) + self.residual(x))
 
 
 class STGCN(nn.Module):
-    """A stack of blocks, then joints and channels joined: one vector a frame.
+    """A stack of blocks, then a projection of all joints to one vector per frame.
 
     Args:
-        in_channels: numbers a joint and frame.
+        in_channels: inputs per joint and frame.
         channels: width of the blocks (paper: 32).
         layers: number of blocks (paper: 10).
-        kernel_size: frames a temporal convolution sees (paper: 3), odd.
-        out_dim: size of the vector a frame (paper: 1024).
+        kernel_size: of the temporal convolutions, frames (paper: 3), odd.
+        out_dim: size of a frame's vector (paper: 1024).
 
-    Shape: (B, T, J, C) → (B, T, D). With `seen`, (B, T) of bool, frames in which nobody was found pass nothing on
-    in time; their own vectors mean nothing.
+    Shape: (B, T, J, C) → (B, T, D). With `seen` (B, T) bool, frames without a detected dancer do not affect other
+    frames; their own vectors are undefined.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class STGCN(nn.Module):
     ) -> None:
         super().__init__()
         if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size is {kernel_size}: it must be odd, so that time does not shift")
+            raise ValueError(f"kernel_size is {kernel_size}: give an odd number")
         widths = [in_channels] + [channels] * layers
         self.blocks = nn.ModuleList(
             STGCNBlock(a, b, kernel_size, dropout) for a, b in zip(widths[:-1], widths[1:], strict=True)

@@ -1,9 +1,9 @@
 """Latents of any length from a network of one length: overlapping windows denoised together.
 
-At every denoising step each window is denoised by itself and the outputs are cross-faded (MultiDiffusion,
-arXiv 2302.08113), so the windows agree on what they share before the next step: no seam and no drift.
-Cross-fade weights sum to 1 in every column, and an output is linear in eps and z0 at a given z_t, so
-cross-fading outputs is cross-fading noise estimates, for either prediction.
+At every denoising step each window is denoised separately and the outputs are cross-faded (MultiDiffusion,
+arXiv 2302.08113), so that neighbouring windows agree before the next step: no seams and no drift. The cross-fade
+weights of a column sum to 1, and an output is linear in eps and z0 at a given z_t, so cross-fading outputs is
+cross-fading noise estimates, for either prediction type.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Denoiser = tp.Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 WindowDenoiser = tp.Callable[[torch.Tensor, torch.Tensor, list[int]], torch.Tensor]
 """(z (W*B, C, F, window), t (W*B,), starts of the W windows) -> output; row w * B + b: window w, clip b.
 
-The output may have further axes in front, (..., W*B, C, F, window): then the denoiser made of it has them too."""
+The output may have leading axes, (..., W*B, C, F, window); the denoiser then has them too."""
 
 
 def window_starts(length: int, window: int, hop: int) -> list[int]:
-    """First columns of the windows that cover ``length`` columns; the last window ends where the latent ends.
+    """First columns of the windows that cover ``length`` columns; the last window ends at the end of the latent.
 
     >>> window_starts(100, window=40, hop=30)
     [0, 30, 60]
@@ -33,15 +33,15 @@ def window_starts(length: int, window: int, hop: int) -> list[int]:
     [0]
     """
     if not 0 < hop <= window:
-        raise ValueError(f"window={window}, hop={hop}: give 0 < hop <= window, or columns are left out")
+        raise ValueError(f"window={window}, hop={hop}: give 0 < hop <= window, so that no column is left out")
     last = max(0, length - window)
     return [*range(0, last, hop), last]
 
 
 def crossfade_weights(starts: tp.Sequence[int], window: int) -> torch.Tensor:
-    """Weights (W, window) of windows that begin at ``starts``, for outputs to be summed with.
+    """Weights (W, window) for a weighted sum of windows that begin at ``starts``.
 
-    Linear ramps where a window overlaps the ones beside it, divided by their sum: 1 in all in every column.
+    Linear ramps where neighbouring windows overlap, normalised to a sum of 1 in every column.
     """
     weights = torch.ones(len(starts), window)
     for i in range(len(starts) - 1):
@@ -59,13 +59,12 @@ def crossfade_weights(starts: tp.Sequence[int], window: int) -> torch.Tensor:
 def windowed(
     denoise_window: WindowDenoiser, window: int, hop: int, *, windows_per_call: int | None = None
 ) -> Denoiser:
-    """A denoiser of any length out of a denoiser of windows.
+    """Extend a denoiser of windows to latents of any length.
 
     Args:
-        denoise_window: called with windows stacked into the batch and the first column of each.
-        window, hop: columns of a window and between two windows; a shorter latent is one window of its own
-            length.
-        windows_per_call: at most so many windows in one call, which bounds the memory; None: all at once.
+        denoise_window: called with the windows stacked in the batch and the first column of each.
+        window, hop: length of a window and distance of two windows, in columns; a shorter latent is one window.
+        windows_per_call: most windows in one call, which bounds the memory; None: all.
     """
     if windows_per_call is not None and windows_per_call < 1:
         raise ValueError(f"windows_per_call={windows_per_call}: give at least 1, or None for all at once")

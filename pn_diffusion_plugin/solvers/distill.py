@@ -15,7 +15,7 @@ import torch
 
 from ..data.condition import NEGATIVE, POSITIVE
 from ..errors import CheckpointError, UserError
-from ..models.branches import joined, prepare_branches
+from ..models.branches import concat_conditions, prepare_branches
 from ..models.io.checkpoint import vae_source
 from ..models.latent_diffusion import Condition
 from ..models.mel_vae import MelVAE
@@ -123,7 +123,7 @@ class DistillSolver(PNDiffusionSolver):
     def _teacher_of(self, conditions: Mapping[str, Condition], guidance: Guidance, columns: int) -> Denoiser:
         """The teacher's guided output for these clips, all branches in one call."""
         rows = prepare_branches(self.teacher, conditions, guidance.branches, columns)
-        prepared, k = self.teacher.prepare_for_sampling(joined(rows)), len(rows)
+        prepared, k = self.teacher.prepare_for_sampling(concat_conditions(rows)), len(rows)
 
         def denoise(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
             out = self.teacher.denoise(z.repeat(k, 1, 1, 1), t.repeat(k), prepared).float()
@@ -144,17 +144,17 @@ class DistillSolver(PNDiffusionSolver):
             conditions = provider(provider.tokenize(attributes, streams))
         draws = self._draw(self.epoch if self.is_training else 0, idx, self.share(len(infos)))
         z0, mask = self.encode(segments, draws.posterior), self._mask(infos)
-        way = task.way(draws.t)
-        z = self.schedule.add_noise(z0, draws.eps, way[:, 0])
+        timesteps = task.teacher_timesteps(draws.t)
+        z = self.schedule.add_noise(z0, draws.eps, timesteps[:, 0])
         with self.autocast:
             with torch.no_grad():
                 teacher = self._teacher_of(conditions, guidance, z.shape[-1])
-            target = task.target(teacher, z, way)
-            out = self.model.denoiser(z, way[:, 0], conditions[POSITIVE])
+            target = task.target(teacher, z, timesteps)
+            out = self.model.denoiser(z, timesteps[:, 0], conditions[POSITIVE])
         losses = masked_mse(out, target, mask)
         metrics["loss"] = losses.detach().mean()
         update_by_timestep(
-            self.averages, {"loss": losses.detach()}, way[:, 0], self.schedule.num_train_timesteps
+            self.averages, {"loss": losses.detach()}, timesteps[:, 0], self.schedule.num_train_timesteps
         )
         if self.is_training:
             self.optimize(losses.mean(), metrics)

@@ -125,7 +125,7 @@ class VocoderSolver(PluginSolver):
         wav = wav.to(self.device, non_blocking=True)
         power = self.mel.power(wav)
         reference = self.mel.reference_power(power)
-        pictures = self.mel.to_picture(power, reference)
+        pictures = self.mel.to_mel(power, reference)
         if self.vae is not None:
             pictures = pictures[..., : pictures.shape[-1] // self.vae.factor * self.vae.factor]
             pictures = self.vae.decode(self.vae.encode(pictures, sample=False))

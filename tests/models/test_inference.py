@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from pn_diffusion_plugin.errors import UserError
-from pn_diffusion_plugin.models.branches import KeptConditions
+from pn_diffusion_plugin.models.branches import ConditionCache
 from pn_diffusion_plugin.models.inference import for_inference
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 
@@ -60,16 +60,16 @@ def test_what_is_kept_over_the_steps_is_bounded_and_changes_nothing(
 ) -> None:
     from pn_diffusion_plugin.models import pn_diffusion
 
-    kept: list[KeptConditions] = []
+    kept: list[ConditionCache] = []
 
-    class Watched(KeptConditions):
+    class Watched(ConditionCache):
         def __init__(self, network: Any, _: int) -> None:
             super().__init__(network, most)
             kept.append(self)
 
     features, wanted = make_features(8.0), {"windows_per_call": 6, **GUIDED}
     exact, _ = music(make_model(), features, **wanted)
-    monkeypatch.setattr(pn_diffusion, "KeptConditions", Watched)
+    monkeypatch.setattr(pn_diffusion, "ConditionCache", Watched)
     latents, _ = music(make_model(), features, **wanted)
     assert torch.equal(latents, exact)
     (watched,) = kept

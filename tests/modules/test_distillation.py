@@ -51,10 +51,10 @@ def test_the_target_of_an_all_knowing_teacher_is_the_truth(schedule: NoiseSchedu
         return schedule.target(z0, (z - signal * z0) / sigma, t)
 
     task = ProgressiveDistillation(schedule, 3, 12)
-    way = task.way(torch.tensor([0, 200, 400, 600, 800, 999]))
-    z = schedule.add_noise(z0, eps, way[:, 0])
-    expected = schedule.target(z0, eps, way[:, 0])
-    assert torch.allclose(task.target(knows, z, way), expected, atol=1e-3)
+    path = task.teacher_timesteps(torch.tensor([0, 200, 400, 600, 800, 999]))
+    z = schedule.add_noise(z0, eps, path[:, 0])
+    expected = schedule.target(z0, eps, path[:, 0])
+    assert torch.allclose(task.target(knows, z, path), expected, atol=1e-3)
 
 
 @pytest.mark.parametrize("steps, teacher_steps", [(4, 16), (4, 8), (1, 5), (7, 21)])
@@ -62,11 +62,11 @@ def test_a_student_that_says_the_target_goes_where_its_teacher_goes(
     schedule: NoiseSchedule, steps: int, teacher_steps: int
 ) -> None:
     teacher, task = gaussian(schedule, 0.5), ProgressiveDistillation(schedule, steps, teacher_steps)
-    ways = {int(way[0]): way for way in task.ways}
-    assert list(ways) == sampling_timesteps(1000, steps)  # as the student will be asked
+    paths = {int(path[0]): path for path in task.timesteps}
+    assert list(paths) == sampling_timesteps(1000, steps)  # as the student will be asked
 
     def student(z: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        return task.target(teacher, z, ways[int(t[0])].repeat(len(z), 1))
+        return task.target(teacher, z, paths[int(t[0])].repeat(len(z), 1))
 
     few, many = (
         sample(denoiser, schedule, SHAPE, steps=n, generators=clip_generators(range(SHAPE[0])))
@@ -81,15 +81,15 @@ def test_a_linear_student_learns_a_linear_teacher_exactly() -> None:
     """One weight a step, by least squares on random latents: the composition of the teacher's steps."""
     schedule = SCHEDULES["cosine-zero-v"]
     teacher, task = gaussian(schedule, 0.5), ProgressiveDistillation(schedule, 2, 8)
-    for index, way in enumerate(task.ways):
+    for index, path in enumerate(task.timesteps):
         z = noise(index)
-        target = task.target(teacher, z, way.repeat(len(z), 1))
+        target = task.target(teacher, z, path.repeat(len(z), 1))
         weight = (target * z).sum() / z.square().sum()
         assert torch.allclose(weight * z, target, atol=1e-5)
         end = z
-        for t, s in zip(way[:-1], way[1:], strict=True):
+        for t, s in zip(path[:-1], path[1:], strict=True):
             end = ddim_step(schedule, teacher(end, t.repeat(6)), end, t.repeat(6), s.repeat(6))
-        made = ddim_step(schedule, weight * z, z, way[0].repeat(6), way[-1].repeat(6))
+        made = ddim_step(schedule, weight * z, z, path[0].repeat(6), path[-1].repeat(6))
         assert torch.allclose(made, end, atol=1e-5)
 
 
@@ -104,11 +104,17 @@ def test_one_step_target_undoes_ddim_step(schedule: NoiseSchedule) -> None:
 
 def test_every_timestep_belongs_to_the_step_that_begins_above_it() -> None:
     task = ProgressiveDistillation(SCHEDULES["cosine-zero-v"], 4, 8)
-    assert task.ways.tolist() == [[999, 874, 749], [749, 624, 499], [499, 374, 249], [249, 124, CLEAN]]
-    assert task.way(torch.tensor([999, 750, 749, 500, 0]))[:, 0].tolist() == [999, 999, 749, 749, 249]
+    assert task.timesteps.tolist() == [[999, 874, 749], [749, 624, 499], [499, 374, 249], [249, 124, CLEAN]]
+    assert task.teacher_timesteps(torch.tensor([999, 750, 749, 500, 0]))[:, 0].tolist() == [
+        999,
+        999,
+        749,
+        749,
+        249,
+    ]
 
 
 @pytest.mark.parametrize("steps, teacher_steps", [(0, 4), (4, 4), (3, 8), (8, 4), (2, 2000)])
 def test_impossible_numbers_of_steps_are_refused(steps: int, teacher_steps: int) -> None:
-    with pytest.raises(ValueError, match=f"{steps} steps of a student for {teacher_steps} of its teacher"):
+    with pytest.raises(ValueError, match=f"student steps {steps}, teacher steps {teacher_steps}"):
         ProgressiveDistillation(NoiseSchedule(), steps, teacher_steps)

@@ -31,7 +31,7 @@ def teacher(make_solver: MakeSolver, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def make_student(make_solver: MakeSolver, teacher: Path) -> MakeSolver:
-    """Builds the solver of a student of 2 steps by way of 4."""
+    """Builds the solver of a student of 2 steps by path of 4."""
 
     def make(*more: str) -> Any:
         return make_solver("pn_diffusion/distill", f"distill.teacher={teacher}", *more)
@@ -99,10 +99,10 @@ def test_the_target_is_the_guided_way_of_the_teacher(
     with torch.no_grad():
         conditions = provider(provider.tokenize(attributes, (POSITIVE,)))
         z = torch.randn(made[0].shape, generator=torch.Generator().manual_seed(5))
-        way = solver.tasks[0].way(torch.tensor([999]))
+        path = solver.tasks[0].teacher_timesteps(torch.tensor([999]))
         denoiser = solver._teacher_of(conditions, solver.guidance, z.shape[-1])
-        target = solver.tasks[0].target(denoiser, z, way)
-        assert torch.allclose(solver.schedule.to_z0(target, z, way[:, 0]), made[0], atol=1e-3)
+        target = solver.tasks[0].target(denoiser, z, path)
+        assert torch.allclose(solver.schedule.to_z0(target, z, path[:, 0]), made[0], atol=1e-3)
 
 
 def test_a_round_teaches_the_next_one(make_student: MakeSolver) -> None:

@@ -27,10 +27,10 @@ from ..io.checkpoint import (
 )
 from ..validation import (
     batches_by_length,
-    changed,
     check_features,
     check_length,
-    check_possible,
+    check_ranges,
+    replace_params,
     seeds_and_names,
 )
 from .builders import LM_KEYS, build_dance_lm, build_lm_sequence
@@ -124,7 +124,7 @@ class DanceMusicGen:
         Raises:
             UserError: for an unknown name, an impossible value, or a guidance that the model was not trained for.
         """
-        wanted = changed(self.params, params)
+        wanted = replace_params(self.params, params)
         rules = (
             ("temperature", wanted.temperature > 0, "more than 0"),
             ("top_k", wanted.top_k >= 0, "at least 0"),
@@ -132,7 +132,7 @@ class DanceMusicGen:
             ("overlap", 0 <= wanted.overlap < 1, "at least 0 and less than 1"),
             ("batch_size", wanted.batch_size >= 1, "at least 1"),
         )
-        check_possible(wanted, rules)
+        check_ranges(wanted, rules)
         if wanted.guidance != 1 and not self.config["conditioning"]["dropout"]:
             raise UserError(
                 "guidance needs a model trained with conditioning.dropout, and this one never saw a clip "

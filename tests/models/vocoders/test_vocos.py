@@ -29,7 +29,7 @@ def pictures(mel: MelSpectrogram, frames: int, clips: int = 1) -> torch.Tensor:
 def test_a_flat_spectrum_is_expected_flat_and_at_its_level(n_fft: int, hop_length: int, n_mels: int) -> None:
     mel = MelSpectrogram(n_fft=n_fft, hop_length=hop_length, n_mels=n_mels, reference=1.0)
     power = 1e-3 * mel.filters.sum(1)[None, None, :, None].expand(1, 1, -1, 3)  # |X|² = 1e-3 everywhere
-    picture = mel.to_picture(power, torch.ones(1, 1, 1, 1))
+    picture = mel.to_mel(power, torch.ones(1, 1, 1, 1))
     found = network(mel).expected(picture[:, 0]).square()
     assert found.shape == (1, n_fft // 2 + 1, 3 * oversampling(n_fft, hop_length))
     middle = found[:, 8:-8]  # below the first band and above the last one there is nothing to go by
