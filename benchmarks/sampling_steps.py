@@ -35,7 +35,7 @@ from pn_diffusion_plugin.metrics.scoring import row_sounds, score_sounds
 from pn_diffusion_plugin.metrics.trackers import beat_tracker
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.modules.windows import window_starts
-from pn_diffusion_plugin.solvers.latent_cache import weights_hash
+from pn_diffusion_plugin.solvers.loaders import weights_hash
 from pn_diffusion_plugin.utils.files import atomic_path
 
 RUN_LONG = "ddpm,1000"

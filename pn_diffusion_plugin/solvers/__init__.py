@@ -1,50 +1,44 @@
-"""Solvers by name: ours first, then audiocraft's own."""
+"""Solvers by name: this package's first, then audiocraft's own."""
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
+
+#: `solver` of a configuration → module of this package and class.
+SOLVERS = {
+    "mel_vae": ("mel_vae", "MelVAESolver"),
+    "pn_diffusion": ("pn_diffusion", "PNDiffusionSolver"),
+    "distill": ("distill", "DistillSolver"),
+    "vocoder": ("vocoder", "VocoderSolver"),
+    "compression": ("compression", "CodecSolver"),
+    "dance_musicgen": ("dance_musicgen", "DanceMusicGenSolver"),
+}
 
 
 def get_solver(cfg: Any) -> Any:
-    """The solver that `cfg.solver` names, built.
+    """Build the solver that `cfg.solver` names.
 
-    audiocraft's own list is closed, so ours is asked first and audiocraft's builder gets the rest.
+    Raises:
+        ValueError: neither this package nor audiocraft has a solver of that name.
     """
-    if cfg.solver == "mel_vae":
-        from .mel_vae import MelVAESolver
+    name = cfg.solver
+    if name == "pn_diffusion" and "distill" in cfg:  # recipes of version 0.1
+        name = "distill"
+    if name not in SOLVERS:
+        from audiocraft.solvers import builders
 
-        return MelVAESolver(cfg)
-    if cfg.solver == "pn_diffusion" and "distill" in cfg:
-        from .distill import DistillSolver
-
-        return DistillSolver(cfg)
-    if cfg.solver == "pn_diffusion":
-        from .pn_diffusion import PNDiffusionSolver
-
-        return PNDiffusionSolver(cfg)
-    if cfg.solver == "vocoder":
-        from .vocoder import VocoderSolver
-
-        return VocoderSolver(cfg)
-    if cfg.solver == "compression":
-        from .compression import CodecSolver
-
-        return CodecSolver(cfg)
-    if cfg.solver == "dance_musicgen":
-        from .dance_musicgen import DanceMusicGenSolver
-
-        return DanceMusicGenSolver(cfg)
-    from audiocraft.solvers import builders
-
-    return builders.get_solver(cfg)
+        return builders.get_solver(cfg)
+    module, solver = SOLVERS[name]
+    return getattr(importlib.import_module(f".{module}", __name__), solver)(cfg)
 
 
 def describe(cfg: Any) -> str | None:
-    """What `show=true` tells, of the configuration alone: it needs no corpus, no autoencoder and no weights.
+    """Text of `show=true`, from the configuration alone: without corpus, autoencoder or weights.
 
-    None for solvers that have to be built to be shown.
+    None for solvers that must be built to be described.
     """
-    if cfg.solver not in ("mel_vae", "pn_diffusion", "vocoder"):
+    if cfg.solver not in ("mel_vae", "pn_diffusion", "distill", "vocoder"):
         return None
     from omegaconf import OmegaConf
 

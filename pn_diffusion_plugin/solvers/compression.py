@@ -1,4 +1,4 @@
-"""Solver of the baseline's codec: `dora run solver=compression`, audiocraft's own on the music of a dance corpus."""
+"""Solver of the baseline's codec, `dora run solver=compression`: audiocraft's own on the music of a dance corpus."""
 
 from __future__ import annotations
 
@@ -15,7 +15,11 @@ from .loaders import build_dance_loaders
 
 
 class CodecSolver(PluginSolver, CompressionSolver):
-    """audiocraft's `CompressionSolver` with our data, our checkpoints and a learning-rate schedule."""
+    """audiocraft's `CompressionSolver` with this package's data and checkpoints and a learning-rate schedule.
+
+    Raises:
+        UserError: `optim.accumulate` is not 1.
+    """
 
     model: Any
 
@@ -36,7 +40,7 @@ class CodecSolver(PluginSolver, CompressionSolver):
         self.build_optimizer()
 
     def run_epoch(self) -> None:
-        # The balancer's mean norms are no part of a checkpoint: begun anew each epoch, a resumed run has the same.
+        # Checkpoints do not hold the balancer's averages: reset every epoch, they are the same in a resumed run.
         self.balancer.averager = flashy.averager(self.cfg.balancer.ema_decay)
         super().run_epoch()
 
@@ -44,8 +48,4 @@ class CodecSolver(PluginSolver, CompressionSolver):
         metrics = super().run_step(idx, batch[0], metrics)
         if self.is_training and self.lr_scheduler is not None:
             self.lr_scheduler.step()
-        return {name: _detached(value) for name, value in metrics.items()}
-
-
-def _detached(value: Any) -> Any:
-    return value.detach() if hasattr(value, "detach") else value
+        return {k: v.detach() if hasattr(v, "detach") else v for k, v in metrics.items()}

@@ -1,7 +1,7 @@
-"""Solver of the baseline: `dora run solver=dance_musicgen`.
+"""Solver of the MusicGen baseline: `dora run solver=dance_musicgen`.
 
-audiocraft's `MusicGenSolver` and language model with PN-Diffusion's dance encoder, data and scores. Train, valid and
-generate stages are audiocraft's; evaluate is PN-Diffusion's, so that both stand in the same kind of report.
+audiocraft's `MusicGenSolver` and language model with PN-Diffusion's dance encoder, data and scores. The evaluate stage
+is PN-Diffusion's, so that both models have the same report; the other stages are audiocraft's.
 """
 
 from __future__ import annotations
@@ -22,22 +22,25 @@ from ..models.musicgen.builders import build_dance_lm, build_lm_sequence
 from ..models.musicgen.codec import Codec, load_codec
 from ..models.musicgen.dance_musicgen import DanceMusicGen
 from .base import PluginSolver
-from .loaders import build_dance_loaders
+from .loaders import build_dance_loaders, fit_statistics
 from .prerequisites import ensure_trained
-from .statistics import fit_statistics
 
 
 class DanceMusicGenSolver(PluginSolver, MusicGenSolver):
-    """MusicGen told of a dance."""
+    """MusicGen with a dance condition.
+
+    Raises:
+        UserError: `cache.path` is set.
+    """
 
     model: Any
 
     def __init__(self, cfg: DictConfig) -> None:
         if cfg.cache.path:
             raise UserError(
-                f"cache.path={cfg.cache.path}: audiocraft's store of codes knows no dance, leave it off"
+                f"cache.path={cfg.cache.path}: audiocraft's cache of codes holds no dance conditions: leave it null"
             )
-        # audiocraft tells of a change in its 1.1.0 at every update.
+        # audiocraft warns of a change in its version 1.1.0 at every update.
         warnings.filterwarnings("ignore", message="Up to version 1.0.1")
         super().__init__(cfg)
 
@@ -53,7 +56,7 @@ class DanceMusicGenSolver(PluginSolver, MusicGenSolver):
         self.compression_model = self.codec.model
         self.sequence = build_lm_sequence(self.config, self.codec)
         self.model = build_dance_lm(self.config, self.codec, self.device)
-        self.inference()  # tells wrong `generate.lm` parameters now and not after the training
+        self.inference()  # validates `generate.lm` before the training rather than after it
         dataset = self.dataloaders["train"].dataset
         assert isinstance(dataset, DanceDataset)
         encoder = self.model.condition_provider.dance.encoder
@@ -62,7 +65,7 @@ class DanceMusicGenSolver(PluginSolver, MusicGenSolver):
         self.register_stateful("codec_source", write_only=True)
 
     def _load_codec(self) -> Codec:
-        """The frozen codec, trained first where `codec.checkpoint` is auto and it is missing."""
+        """The frozen codec; with `codec.checkpoint=auto` a missing one is trained first."""
         self.codec_source = ensure_trained(self.config, "codec", ())
         return load_codec(self.codec_source, self.cfg.codec.codebooks, self.device)
 
@@ -80,7 +83,7 @@ class DanceMusicGenSolver(PluginSolver, MusicGenSolver):
         self.logger.info("Lengths: %s", self.sequence)
 
     def run_step(self, idx: int, batch: Any, metrics: dict[str, Any]) -> dict[str, Any]:
-        """Mean cross entropy of the codebooks, by audiocraft's own methods; the update is ours, as of all solvers."""
+        """Mean cross entropy of the codebooks by audiocraft's methods; the update is that of `PluginSolver`."""
         self.model.cfg_dropout.share = self.share(len(batch[0]))
         conditions, codes, padding = self._prepare_tokens_and_attributes(batch)
         with self.autocast:
@@ -93,12 +96,12 @@ class DanceMusicGenSolver(PluginSolver, MusicGenSolver):
         return metrics
 
     def inference(self) -> DanceMusicGen:
-        """What a user calls, around the weights as they are now."""
+        """The inference class, with the current weights."""
         return DanceMusicGen(self.config, self.model, self.codec, device=self.device)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
-        """Cross entropy of the evaluation split; music for its clips, scored between null and ceiling rows."""
+        """Cross entropy of the evaluation split; generate and score music for its clips."""
         from ..metrics.corpus import evaluate_corpus, flat_metrics
         from ..metrics.settings import Settings
 

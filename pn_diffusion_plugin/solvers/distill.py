@@ -1,9 +1,9 @@
-"""Solver of a student of few steps: `dora run solver=pn_diffusion/distill`.
+"""Solver of progressive distillation: `dora run solver=pn_diffusion/distill`.
 
-The student has the teacher's architecture and begins as its copy. In rounds of fewer and fewer steps it learns to do in
-one step what its teacher does in several (`modules/distillation.py`). The first round's teacher is the trained model
-with the guidance that it is used with; that of every other round is the student of the round before (its average, where
-there is one). The dance encoder stays the teacher's.
+The student is initialised with its teacher's weights. In rounds of fewer and fewer steps it learns to do in one step
+what its teacher does in several (`modules/distillation.py`). The teacher of the first round is the trained model with
+its guidance; that of every later round is the student of the round before (the average of its weights, if there is
+one). The dance encoder is the teacher's and is not trained.
 """
 
 from __future__ import annotations
@@ -15,19 +15,18 @@ import torch
 
 from ..data.condition import NEGATIVE, POSITIVE
 from ..errors import CheckpointError, UserError
+from ..models import builders
 from ..models.branches import concat_conditions, prepare_branches
 from ..models.io.checkpoint import vae_source
 from ..models.latent_diffusion import Condition
-from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion
 from ..modules.distillation import ProgressiveDistillation
 from ..modules.guidance import Guidance
 from ..modules.objective import masked_mse
 from ..modules.windows import Denoiser
-from .diagnostics import update_by_timestep
-from .pn_diffusion import PNDiffusionSolver
+from .pn_diffusion import PNDiffusionSolver, update_by_timestep
 
-#: What student and teacher must have in common.
+#: Sections of the configuration that student and teacher must share …
 SHARED_KEYS = (
     "sample_rate",
     "segment_seconds",
@@ -39,14 +38,14 @@ SHARED_KEYS = (
     "diffusion",
     "negative",
 )
-#: … but for what is of the teacher's training alone.
+#: … except for keys that concern the teacher's training only.
 OWN_KEYS = ("conditioning.dropout", "negative.alpha")
 
 
 def differences(
     teacher: Mapping[str, Any], student: Mapping[str, Any], prefix: str = ""
 ) -> Iterator[tuple[str, Any, Any]]:
-    """(key with dots, teacher's value, student's) of what the teacher's configuration has and the student's has not so.
+    """Yield (dotted key, teacher's value, student's value) where the student's configuration differs.
 
     >>> list(differences({"unet": {"width": 8, "layers": 1}}, {"unet": {"width": 8, "layers": 2}, "lr": 1}))
     [('unet.layers', 1, 2)]
@@ -65,10 +64,11 @@ class DistillSolver(PNDiffusionSolver):
     def build_model(self) -> None:
         self.rounds: list[int] = list(self.config["distill"]["rounds"])
         sampling = self.config["sampling"]
-        needed = {"sampler": "ddim", "steps": self.rounds[-1], "guidance": 1.0, "negative_guidance": 0.0}
+        needed = {"sampler": "ddim", "steps": self.rounds[-1], "guidance": 1.0}
+        needed |= {"negative_guidance": 0.0, "negative_cfg": 0.0}
         for key, value in needed.items():
             if sampling[key] != value:
-                raise UserError(f"sampling.{key}={sampling[key]}: this student is made for {key}={value}")
+                raise UserError(f"sampling.{key}={sampling[key]}: a distilled student needs {key}={value}")
         super().build_model()
         steps = [self.config["distill"]["teacher_steps"], *self.rounds]
         try:
@@ -80,33 +80,32 @@ class DistillSolver(PNDiffusionSolver):
             raise UserError(f"distill.teacher_steps and distill.rounds are {steps}: {error}") from error
         if self.cfg.optim.epochs < len(self.rounds):
             raise UserError(
-                f"optim.epochs={self.cfg.optim.epochs} for {len(self.rounds)} rounds: give each an epoch at least"
+                f"optim.epochs={self.cfg.optim.epochs} for {len(self.rounds)} rounds: set at least one epoch per round"
             )
         self.register_stateful("teacher")
 
-    def _load_vae(self) -> MelVAE:
-        """The teacher, and its autoencoder, which is the student's."""
+    def build_networks(self) -> None:
+        """Set `teacher`, its autoencoder, and `model` with the teacher's weights and input statistics.
+
+        Raises:
+            CheckpointError: the teacher was trained with another configuration.
+        """
         name = self.cfg.distill.teacher
-        model = PNDiffusion.get_pretrained(name, self.device)
-        known = {key: model.config[key] for key in SHARED_KEYS}
+        teacher = PNDiffusion.get_pretrained(name, self.device)
+        known = {key: teacher.config[key] for key in SHARED_KEYS}
         for key, value, own in differences(known, self.config):
             raise CheckpointError(
-                f"the teacher {name} was trained with {key}={value} and this experiment has {own}: make them alike"
+                f"the teacher {name} was trained with {key}={value} and this experiment has {own}: use the same value"
             )
-        self.vae_source = vae_source(name)
-        self.guidance = model.guidance_rule()
-        self.teacher = model.dual.denoiser.requires_grad_(False)
-        self._beginning = model.dual.state_dict()
-        return model.vae.requires_grad_(False)
-
-    def _fit_statistics(self) -> None:
-        """The student begins as its teacher, whose statistics its inputs keep."""
-        self.model.load_state_dict(self._beginning)
-        del self._beginning
+        self.vae, self.vae_source = teacher.vae.requires_grad_(False), vae_source(name)
+        self.guidance = teacher.guidance_rule()
+        self.teacher = teacher.dual.denoiser.requires_grad_(False)
+        self.model = builders.build_dual_diffusion(self.config, self.device, audiocraft=True)
+        self.model.load_state_dict(teacher.dual.state_dict())
         self.model.provider.requires_grad_(False)
 
     def round_of(self, epoch: int) -> int:
-        """Which round an epoch, the first is 1, belongs to."""
+        """Index of the round that an epoch (from 1) belongs to."""
         return (epoch - 1) * len(self.rounds) // self.cfg.optim.epochs
 
     def run_epoch(self) -> None:
@@ -121,7 +120,7 @@ class DistillSolver(PNDiffusionSolver):
         super().run_epoch()
 
     def _teacher_of(self, conditions: Mapping[str, Condition], guidance: Guidance, columns: int) -> Denoiser:
-        """The teacher's guided output for these clips, all branches in one call."""
+        """Guided output of the teacher for these clips, with all branches in one call."""
         rows = prepare_branches(self.teacher, conditions, guidance.branches, columns)
         prepared, k = self.teacher.prepare_for_sampling(concat_conditions(rows)), len(rows)
 
@@ -138,14 +137,14 @@ class DistillSolver(PNDiffusionSolver):
         now = self.round_of(self.epoch)
         task, guidance = self.tasks[now], self.guidance if now == 0 else Guidance()
         streams = (POSITIVE, NEGATIVE) if "negative" in guidance.branches else (POSITIVE,)
-        provider = self.model.provider.eval()  # whose statistics stay as they are
+        provider = self.model.provider.eval()  # its statistics do not change
         with torch.no_grad():
             attributes = [info.to_condition_attributes() for info in infos]
             conditions = provider(provider.tokenize(attributes, streams))
-        draws = self._draw(self.epoch if self.is_training else 0, idx, self.share(len(infos)))
-        z0, mask = self.encode(segments, draws.posterior), self._mask(infos)
-        timesteps = task.teacher_timesteps(draws.t)
-        z = self.schedule.add_noise(z0, draws.eps, timesteps[:, 0])
+        noise = self._step_noise(self.epoch if self.is_training else 0, idx, self.share(len(infos)))
+        z0, mask = self.encode(segments, noise.posterior), self._mask(infos)
+        timesteps = task.teacher_timesteps(noise.t)
+        z = self.schedule.add_noise(z0, noise.eps, timesteps[:, 0])
         with self.autocast:
             with torch.no_grad():
                 teacher = self._teacher_of(conditions, guidance, z.shape[-1])

@@ -1,9 +1,9 @@
-"""Several workers, or several parts of a batch one after the other, that do what one worker does at once.
+"""One update computed by several workers, or in several parts one after the other, as if by one worker at once.
 
-The clips of an update are numbered, 0 … clips - 1. Worker r of W sees the clips r, r + W, …; of these, part m of M
-sees the first and every M-th after it. Whoever draws random numbers for an update draws them for all its clips, from
-the same seed everywhere, and keeps its own (`Share.of`): so noise, timesteps and dropped conditions are the same
-however the update is divided.
+The clips of an update are numbered 0 … clips - 1. Worker r of W gets the clips r, r + W, …; part m of M of its batch
+is the clips m, m + M, … of these. Random numbers are drawn for all clips of the update, from the same seed on every
+worker, and each keeps those of its clips (`Share.of`): noise, timesteps and dropped conditions do not depend on how
+the update is divided.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from ..errors import UserError
 
 T = TypeVar("T")
 
-_PATIENCE = timedelta(days=30)  # a missing corpus or autoencoder may take days; who dies is noticed at once
-_patient: tuple[Any, Any] | None = None  # (the default group it belongs to, the group)
+_TIMEOUT = timedelta(days=30)  # preparing a corpus or training an autoencoder may take days
+_patient: tuple[Any, Any] | None = None  # (default process group, the group that belongs to it)
 
 
 @dataclass(frozen=True)
 class Share:
-    """Which clips of an update somebody sees: `first`, `first + step`, … of `clips`.
+    """The clips `first`, `first + step`, … of an update of `clips` clips.
 
     >>> Share(first=1, step=2, clips=5).of(torch.arange(5))
     tensor([1, 3])
@@ -44,16 +44,16 @@ class Share:
         return max(0, math.ceil((self.clips - self.first) / self.step))
 
     def of(self, whole: torch.Tensor) -> torch.Tensor:
-        """The rows (B, …) of these clips, of a tensor (clips, …) over the whole update."""
+        """Rows (B, …) of these clips, from a tensor (clips, …) of the whole update."""
         if len(whole) != self.clips:
             raise ValueError(
-                f"{len(whole)} rows were drawn for an update of {self.clips} clips: draw one a clip"
+                f"{len(whole)} rows were drawn for an update of {self.clips} clips: draw one per clip"
             )
         return whole[self.first :: self.step]
 
 
 class ShareSampler(Sampler[int]):
-    """This worker's numbers of those that `source` gives: all workers' batches together are one worker's batch.
+    """This worker's share of the indices of `source`: the batches of all workers together are one worker's batch.
 
     A random `source` must be in the same state on every worker (`PluginSolver.seed_epoch`).
     """
@@ -69,13 +69,13 @@ class ShareSampler(Sampler[int]):
         return len(Share(self.rank, self.world, self.total))
 
     def clips(self, index: int, batch_size: int) -> int:
-        """Clips that batch `index` has on all workers together, where a worker's batches are of `batch_size`."""
+        """Clips in batch `index` of all workers together, with `batch_size` clips per worker."""
         whole = batch_size * self.world
         return min(whole, self.total - index * whole)
 
 
 class WeightedMeans:
-    """Means by name of a stage's metrics, over steps, parts and workers; none need have every metric.
+    """Means by name of a stage's metrics, over steps, parts and workers; not all of them need have every metric.
 
     >>> means = WeightedMeans()
     >>> means.update({"loss": 1.0}, weight=0.75)
@@ -85,12 +85,12 @@ class WeightedMeans:
     """
 
     def __init__(self) -> None:
-        # name → (weighted sum, weight); a sum of tensors stays on their device until somebody asks
+        # name → (weighted sum, weight); a sum of tensors stays on their device until `compute`
         self.sums: dict[str, tuple[Any, float]] = {}
 
     def update(self, metrics: Mapping[str, Any], weight: float = 1.0) -> None:
-        """Add scalars; `weight` is the share of an update's clips that they were measured on."""
-        self._add({name: (weight * _exact(value), weight) for name, value in metrics.items()})
+        """Add scalars; `weight` is the fraction of an update's clips that they were measured on."""
+        self._add({name: (weight * _double(value), weight) for name, value in metrics.items()})
 
     def _add(self, sums: Mapping[str, tuple[Any, float]]) -> None:
         for name, (total, weight) in sums.items():
@@ -98,7 +98,7 @@ class WeightedMeans:
             self.sums[name] = (before[0] + total, before[1] + weight)
 
     def compute(self, everywhere: bool = False) -> dict[str, float]:
-        """The means, without those of weight 0; `everywhere`: over all workers, who must all ask."""
+        """The means, without those of weight 0. `everywhere`: over all workers, each of which must call it."""
         merged = WeightedMeans()
         merged.sums = {name: (float(total), weight) for name, (total, weight) in self.sums.items()}
         if everywhere and flashy.distrib.is_distributed():
@@ -110,13 +110,44 @@ class WeightedMeans:
         return {name: total / weight for name, (total, weight) in merged.sums.items() if weight}
 
 
-def _exact(value: Any) -> Any:
-    """A scalar in double precision, where it is: (on a GPU) nobody waits for it."""
+def _double(value: Any) -> Any:
+    """A scalar in double precision; a tensor stays on its device, so that there is no wait for it."""
     return value.detach().double() if isinstance(value, torch.Tensor) else float(value)
 
 
+class ClipAverages:
+    """Means over all clips of a stage and all workers, of values that not every batch has.
+
+    >>> averages = ClipAverages()
+    >>> averages.update({"loss": torch.tensor([1.0, 3.0]), "late": torch.tensor([1.0, 3.0])})
+    >>> averages.update({"late": torch.tensor([5.0, 9.0])}, weight=torch.tensor([1.0, 0.0]))
+    >>> averages.compute()
+    {'late': 3.0, 'loss': 2.0}
+    """
+
+    def __init__(self) -> None:
+        # name → (sum of values times weights, sum of weights) as one tensor: no wait for a GPU
+        self._sums: dict[str, torch.Tensor] = {}
+
+    def update(self, values: Mapping[str, torch.Tensor], weight: torch.Tensor | None = None) -> None:
+        """Add values (B,) by name; NaN, or a weight (B,) of 0, leaves a clip out."""
+        for name, value in values.items():
+            value = value.detach().double()
+            counted = (~value.isnan()).to(value) * (1 if weight is None else weight.to(value))
+            sums = torch.stack([(value.nan_to_num() * counted).sum(), counted.sum()])
+            self._sums[name] = self._sums[name] + sums if name in self._sums else sums
+
+    def compute(self) -> dict[str, float]:
+        """Means by name, sorted, without those of weight 0. Every worker must call it."""
+        means = WeightedMeans()
+        for name, sums in self._sums.items():
+            total, weight = sums.tolist()
+            means.sums[name] = total, weight
+        return dict(sorted(means.compute(everywhere=True).items()))
+
+
 def gather_clips(mine: torch.Tensor) -> torch.Tensor:
-    """(B, …) of every worker as one (B_0 + B_1 + …, …), worker after worker; B may differ."""
+    """Concatenate the tensors (B, …) of all workers, in order of rank; B may differ."""
     if not flashy.distrib.is_distributed():
         return mine
     gathered: list[Any] = [None] * flashy.distrib.world_size()
@@ -125,22 +156,22 @@ def gather_clips(mine: torch.Tensor) -> torch.Tensor:
 
 
 def patient_group() -> Any:
-    """A process group that waits for days, beside the training's own, which gives up on a worker that hangs.
+    """A process group with a timeout of days, beside the training's own, whose timeout finds a hanging worker.
 
-    Every worker must make it at the same place: `train.py` does when it starts.
+    Every worker must create it at the same point: `train.py` does at its start.
     """
     global _patient
     default = distributed.group.WORLD
     if _patient is None or _patient[0] is not default:
-        _patient = (default, distributed.new_group(backend="gloo", timeout=_PATIENCE))
+        _patient = (default, distributed.new_group(backend="gloo", timeout=_TIMEOUT))
     return _patient[1]
 
 
 def on_rank_zero(make: Callable[[], T]) -> T:
-    """Let the first worker alone make something, however long it takes; every worker gets the result.
+    """Call `make` on the first worker only, however long it takes, and return its result on every worker.
 
     Raises:
-        UserError: `make` did; on every worker.
+        UserError: `make` raised it; on every worker.
     """
     if not flashy.distrib.is_distributed():
         return make()
@@ -157,6 +188,6 @@ def on_rank_zero(make: Callable[[], T]) -> T:
 
 
 def wait_for_all() -> None:
-    """Wait, however long it takes, until every worker has come here."""
+    """Wait, however long it takes, until every worker has called this."""
     if flashy.distrib.is_distributed():
         distributed.barrier(group=patient_group())

@@ -17,14 +17,13 @@ from .base import PluginSolver, build_optimizer
 from .distributed import gather_clips
 from .loaders import build_dance_loaders
 
-_SCALE_BATCHES = 16  # batches of the training set on which the latent's scale is measured
+_SCALE_BATCHES = 16  # training batches that the latent's mean and standard deviation are computed on
 
 
 class MelVAESolver(PluginSolver):
-    """L1 + KL, and by config a patch discriminator with feature matching as perceptual term.
+    """L1 and KL losses; by config a patch discriminator, whose feature matching is the perceptual loss.
 
-    The discriminator's features stand in for a pretrained perceptual network: those know photographs, and
-    cannot be had without a model hub.
+    Pretrained perceptual networks are not used: they are trained on photographs and come from a model hub.
     """
 
     model: Any
@@ -62,22 +61,22 @@ class MelVAESolver(PluginSolver):
             self.model.latent_channels,
         )
 
-    def picture(self, wav: torch.Tensor) -> torch.Tensor:
-        """Mel (B, 1, F, L) of a batch of segments, cut so that f divides its length."""
+    def mel_spectrogram(self, wav: torch.Tensor) -> torch.Tensor:
+        """Mel spectrogram (B, 1, F, L) of a batch of segments, cut to a multiple of the compression factor."""
         mel = self.mel(wav.to(self.device))
         return mel[..., : mel.shape[-1] // self.model.factor * self.model.factor]
 
     def sample(self, posterior: DiagonalGaussianDistribution) -> torch.Tensor:
-        """A sample (B, C, F, L) of a posterior over this worker's clips."""
+        """Sample (B, C, F, L) of the posterior of this worker's clips."""
         mean, share = posterior.mean, self.share(len(posterior.mean))
         noise = torch.randn(share.clips, *mean.shape[1:], device=mean.device, dtype=mean.dtype)
         return mean + posterior.std * share.of(noise)
 
     def run_step(self, idx: int, batch: Any, metrics: dict[str, Any]) -> dict[str, Any]:
-        mel = self.picture(batch[0])
+        mel = self.mel_spectrogram(batch[0])
         with self.autocast:
             posterior = self.model.posterior(mel)
-            # At validation the mode, so that the number is the same every time.
+            # The mode in validation, so that its loss is reproducible.
             latent = self.sample(posterior) if self.is_training else posterior.mode()
             estimate = self.model.decode_unscaled(latent)
         estimate = estimate.float()
@@ -97,44 +96,47 @@ class MelVAESolver(PluginSolver):
         return metrics
 
     def valid(self) -> dict[str, Any]:
-        """Measure the latent's scale on the training set, with the weights that are kept; then validate."""
+        """Fit the latent's scale on the training set with the averaged weights, then validate."""
         self.fit_scale()
         return self.common_train_valid("valid")
 
     @torch.no_grad()
     def fit_scale(self) -> None:
-        """Store the latent's mean and standard deviation a channel over some training batches in the model."""
+        """Store the latent's mean and standard deviation per channel, over some training batches, in the model."""
         self.model.eval()
         latents = []
         for index, batch in enumerate(self.dataloaders["train"]):
             if index == _SCALE_BATCHES:
                 break
-            latents.append(self.sample(self.model.posterior(self.picture(batch[0]))).float())
+            latents.append(self.sample(self.model.posterior(self.mel_spectrogram(batch[0]))).float())
         self.model.fit_scale(gather_clips(torch.cat(latents)))
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
-        """Reconstruction of the evaluation split: mel L1 through the autoencoder, and through the vocoder as well."""
+        """Mel L1 of reconstructions of the evaluation split, without and with the vocoder."""
         self.model.eval()
         average = flashy.averager()
         metrics: dict[str, Any] = {}
         loader = self.dataloaders["evaluate"]
         for batch in self.log_progress("evaluate", loader, total=len(loader), updates=self.log_updates):
-            mel = self.picture(batch[0])
+            mel = self.mel_spectrogram(batch[0])
             estimate = self.model.decode(self.model.encode(mel, sample=False))
             wav = self.vocoder(estimate.float(), estimate.shape[-1] * self.mel.hop_length)
             metrics = average(
-                {"l1": (estimate - mel).abs().mean(), "l1_vocoder": (self.picture(wav) - mel).abs().mean()}
+                {
+                    "l1": (estimate - mel).abs().mean(),
+                    "l1_vocoder": (self.mel_spectrogram(wav) - mel).abs().mean(),
+                }
             )
         return flashy.distrib.average_metrics(metrics, len(loader))
 
     @torch.no_grad()
     def generate(self) -> None:
-        """Store reconstructions beside their references."""
+        """Store reconstructions and their references in audiocraft's sample folder."""
         self.model.eval()
         manager = SampleManager(self.xp, map_reference_to_sample_id=True)
         for batch in self.dataloaders["generate"]:
             reference = batch[0]
-            estimate = self.model.decode(self.model.encode(self.picture(reference), sample=False))
+            estimate = self.model.decode(self.model.encode(self.mel_spectrogram(reference), sample=False))
             wav = self.vocoder(estimate.float(), estimate.shape[-1] * self.mel.hop_length)
             manager.add_samples(wav.cpu(), self.epoch, ground_truth_wavs=reference[..., : wav.shape[-1]])

@@ -1,12 +1,12 @@
 """Solver of PN-Diffusion: `dora run solver=pn_diffusion`.
 
-Stages: train and valid run the bi-directional objective on latents of a frozen autoencoder; evaluate makes music for
-every clip of the evaluation split and scores it between null and ceiling rows; generate stores some of it.
+Stages: train and valid compute the bi-directional objective on latents of a frozen autoencoder; evaluate generates
+music for every clip of the evaluation split and scores it beside null and ceiling rows; generate stores samples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -25,34 +25,53 @@ from ..errors import UserError
 from ..models import builders
 from ..models.io.checkpoint import load_weights
 from ..models.io.summary import describe
-from ..models.mel_vae import MelVAE
 from ..models.pn_diffusion import PNDiffusion
 from ..models.vocoders import GRIFFIN_LIM
 from ..models.vocoders.trained import TrainedVocoder, load_vocoder
 from ..modules.objective import DualSample, masked_mse
 from ..paths import resolve
 from .base import PluginSolver
-from .diagnostics import ClipAverages, update_by_timestep
-from .distributed import Share
-from .latent_cache import use_latents, weights_hash, worth_caching
-from .loaders import build_dance_loaders
+from .distributed import ClipAverages, Share
+from .loaders import (
+    build_dance_loaders,
+    fit_statistics,
+    training_features,
+    use_latents,
+    weights_hash,
+    worth_caching,
+)
 from .prerequisites import drop_null_keys, ensure_trained, load_frozen_vae
-from .statistics import fit_statistics, training_features
+
+QUARTERS = 4
 
 
-class Draws(NamedTuple):
-    """Random numbers of a step."""
+class StepNoise(NamedTuple):
+    """Random numbers of a training step."""
 
     t: torch.Tensor  # timesteps (B,)
-    eps: torch.Tensor  # noise (B, C, F, L)
-    posterior: torch.Tensor  # of the autoencoder's posterior (B, C, F, L)
-    dropped: torch.Tensor  # clips that lose their dance (B,) of bool
-    cue: torch.Tensor  # uniform numbers (B,) for the negative cue
-    of_objective: dict[str, torch.Tensor]  # further ones of the objective, B rows each
+    eps: torch.Tensor  # Gaussian noise of the diffusion process (B, C, F, L)
+    posterior: torch.Tensor  # Gaussian noise of the autoencoder's posterior (B, C, F, L)
+    dropped: torch.Tensor  # clips trained without their dance (B,) of bool
+    cue: torch.Tensor  # uniform in [0, 1), for the negative cue (B,)
+    objective: dict[str, torch.Tensor]  # further numbers of the objective, B rows each
+
+
+def update_by_timestep(
+    averages: ClipAverages, losses: Mapping[str, torch.Tensor], t: torch.Tensor, num_train_timesteps: int
+) -> None:
+    """Add losses (B,) under the quarter of the timesteps that t (B,) is in: `NAME_quarter1` … `NAME_quarter4`.
+
+    Fine spectral detail is decided at low noise, the positions of the beats at high noise: a model that uses the dance
+    improves in the last quarter, the noisiest, first.
+    """
+    quarter = QUARTERS * t // num_train_timesteps
+    for q in range(QUARTERS):
+        named = {f"{name}_quarter{q + 1}": loss for name, loss in losses.items()}
+        averages.update(named, (quarter == q).float())
 
 
 class PNDiffusionSolver(PluginSolver):
-    """Dual diffusion with a positive (forward) and a negative (reversed) dance condition."""
+    """Latent diffusion with a positive dance condition and, with `negative.alpha` < 1, a negative one."""
 
     model: Any
 
@@ -69,30 +88,35 @@ class PNDiffusionSolver(PluginSolver):
         padding = 1 - self.sequence.samples / self.sequence.padded_samples
         if padding > 0.01:
             self.logger.warning(
-                "%.1f %% of every mel picture is padding: segment_seconds=%.4f would fill it",
+                "%.1f %% of every mel spectrogram is padding: segment_seconds=%.4f would fill it",
                 100 * padding,
                 self.sequence.padded_samples / self.sequence.sample_rate,
             )
         self.mel = builders.build_mel(self.config).to(self.device)
-        self.vae = self._load_vae()
-        self.vocoder = self._load_vocoder()
         self.schedule = builders.build_schedule(self.config)
         self.objective = builders.build_objective(self.config, self.schedule)
         self.negative_cue = builders.build_cue(self.config)
-        self.model = builders.build_dual_diffusion(self.config, self.device, audiocraft=True)
-        self.inference()  # tells wrong `sampling` parameters now and not after the training
-        self._fit_statistics()
+        self.build_networks()
+        self.vocoder = self._load_vocoder()
+        self.inference()  # validates `sampling` before the training rather than after it
         self._cache_latents()
         self.build_optimizer()
         self.register_stateful("vae_source", "vocoder_source", write_only=True)
 
-    def _load_vae(self) -> MelVAE:
-        """The frozen autoencoder."""
-        vae, self.vae_source = load_frozen_vae(self.config, self.device)
-        return vae
+    def build_networks(self) -> None:
+        """Set the frozen autoencoder `vae`, its `vae_source`, and `model` with its input statistics."""
+        self.vae, self.vae_source = load_frozen_vae(self.config, self.device)
+        self.model = builders.build_dual_diffusion(self.config, self.device, audiocraft=True)
+        dataset = self.dataloaders["train"].dataset
+        assert isinstance(dataset, DanceDataset)
+        spec = builders.build_feature_spec(self.config)
+        fit_statistics(self.model.provider.dance.encoder, dataset, spec)
+        if self.model.other_dance is not None:
+            first = next(training_features(dataset, spec))
+            self.model.other_dance.store(dance_conditions(first, 0.0, self.sequence.seconds)[0])
 
     def _load_vocoder(self) -> TrainedVocoder | None:
-        """The trained vocoder, where the experiment names one; it must have been trained for the same mel picture."""
+        """The trained vocoder of the experiment, which must be for the same mel spectrograms; None: Griffin-Lim."""
         self.vocoder_source: str | None = None
         if builders.vocoder_name(self.config) == GRIFFIN_LIM:
             return None
@@ -102,16 +126,6 @@ class PNDiffusionSolver(PluginSolver):
             vocoder = replace(vocoder, refinement=self.cfg.vocoder.refinement)
         return vocoder
 
-    def _fit_statistics(self) -> None:
-        """Mean and spread of every input dimension; the dance that stands for others where the negative needs one."""
-        dataset = self.dataloaders["train"].dataset
-        assert isinstance(dataset, DanceDataset)
-        spec = builders.build_feature_spec(self.config)
-        fit_statistics(self.model.provider.dance.encoder, dataset, spec)
-        if self.model.other_dance is not None:
-            first = next(training_features(dataset, spec))
-            self.model.other_dance.store(dance_conditions(first, 0.0, self.sequence.seconds)[0])
-
     def modules_to_compile(self) -> Iterable[nn.Module]:
         return [self.model.denoiser.unet]
 
@@ -119,7 +133,7 @@ class PNDiffusionSolver(PluginSolver):
         self.logger.info("%s", describe(self.config))
 
     def _cache_latents(self) -> None:
-        """Keep what the autoencoder says of training and validation segments on disk, where that saves work."""
+        """Cache the latents of training and validation segments on disk, if that saves work."""
         mode = self.cfg.latents.cache
         if mode not in ("auto", True, False):
             raise UserError(f"latents.cache={mode}: give auto, true or false")
@@ -135,77 +149,75 @@ class PNDiffusionSolver(PluginSolver):
             assert isinstance(dataset, DanceDataset)
             draws = self.cfg.optim.epochs * len(dataset)
             if mode is True or (mode == "auto" and worth_caching(dataset, draws)):
-                use_latents(dataset, store, self.moments, self.logger, self.device)
+                use_latents(dataset, store, self.posterior_params, self.device)
 
     @torch.no_grad()
-    def moments(self, wav: torch.Tensor) -> torch.Tensor:
+    def posterior_params(self, wav: torch.Tensor) -> torch.Tensor:
         """Means and log-variances (B, 2C, F, L) of the latents of segments (B, 1, N)."""
         wav = F.pad(wav, (0, self.sequence.padded_samples - wav.shape[-1]))
-        return self.vae.posterior(self.mel(self._sent(wav))).parameters
+        return self.vae.posterior(self.mel(self._to_device(wav))).parameters
 
     @torch.no_grad()
     def encode(self, segments: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
         """Clean latents z0 (B, C, F, L) of a batch.
 
         Args:
-            segments: sound (B, 1, N), or `moments` (B, 2C, F, L) of it.
+            segments: audio (B, 1, N), or its `posterior_params` (B, 2C, F, L).
             noise: (B, C, F, L) of N(0, 1) to sample the posterior with; None: its mode.
         """
-        moments = self.moments(segments) if segments.dim() == 3 else self._sent(segments)
-        posterior = DiagonalGaussianDistribution(moments)
+        params = self.posterior_params(segments) if segments.dim() == 3 else self._to_device(segments)
+        posterior = DiagonalGaussianDistribution(params)
         z = posterior.mean if noise is None else posterior.mean + posterior.std * noise.to(posterior.mean)
         return self.vae.scale(z)
 
-    def _sent(self, values: torch.Tensor) -> torch.Tensor:
-        """On their way from the loader to the device, without waiting for it."""
+    def _to_device(self, values: torch.Tensor) -> torch.Tensor:
         return values.to(self.device, non_blocking=True)
 
-    def _draw(self, epoch: int, idx: int, share: Share) -> Draws:
-        """Everything random about step `idx` of an epoch (0: of a validation), for this share of its clips."""
+    def _step_noise(self, epoch: int, idx: int, share: Share) -> StepNoise:
+        """Random numbers of step `idx` of an epoch (0: validation) for this share of the update's clips."""
         seed = int(np.random.SeedSequence([self.cfg.seed, epoch, idx]).generate_state(1)[0])
         generator, clips = torch.Generator().manual_seed(seed), share.clips
         denoiser = self.model.denoiser
         shape = (clips, denoiser.latent_channels, denoiser.latent_rows, self.sequence.latent_columns)
 
-        def send(values: torch.Tensor) -> torch.Tensor:
-            return self._sent(share.of(values))
+        def mine(values: torch.Tensor) -> torch.Tensor:
+            return self._to_device(share.of(values))
 
-        return Draws(
-            t=send(self.schedule.sample_timesteps(clips, generator=generator)),
-            eps=send(torch.randn(shape, generator=generator)),
-            posterior=send(torch.randn(shape, generator=generator)),
-            dropped=send(torch.rand(clips, generator=generator) < self.cfg.conditioning.dropout),
-            cue=send(torch.rand(clips, generator=generator)),
-            of_objective={
-                name: send(values) for name, values in self.objective.draw(shape, generator).items()
-            },
+        # In this order, so that a resumed run of an earlier version draws the same numbers.
+        return StepNoise(
+            t=mine(self.schedule.sample_timesteps(clips, generator=generator)),
+            eps=mine(torch.randn(shape, generator=generator)),
+            posterior=mine(torch.randn(shape, generator=generator)),
+            dropped=mine(torch.rand(clips, generator=generator) < self.cfg.conditioning.dropout),
+            cue=mine(torch.rand(clips, generator=generator)),
+            objective={name: mine(values) for name, values in self.objective.draw(shape, generator).items()},
         )
 
     def _negative_latent(
         self, z0: torch.Tensor, mask: torch.Tensor | None, u: torch.Tensor
     ) -> torch.Tensor | None:
-        """Clean latents of the negative dance's music, where the objective uses them."""
+        """Clean latents of the negative dance's music; None if the objective does not use them."""
         if not self.objective.needs_negative_latent and self.cfg.negative.music == "same":
             return None
         return self.negative_cue.latent(z0, mask, self.sequence.column_seconds, u)
 
     def _mask(self, infos: list[DanceSegmentInfo]) -> torch.Tensor | None:
-        """(B, 1, 1, L): 1 where there is music, 0 where a picture is padding; None where nothing is."""
+        """(B, 1, 1, L): 1 for music, 0 for padding; None if no clip is padded."""
         samples = [info.n_frames for info in infos]
         column = self.sequence.latent_factor * self.sequence.hop_length
         if min(samples) > self.sequence.padded_samples - column:
             return None
-        return self._sent(self.sequence.column_mask(torch.tensor(samples)))
+        return self._to_device(self.sequence.column_mask(torch.tensor(samples)))
 
     def run_step(self, idx: int, batch: Any, metrics: dict[str, Any]) -> dict[str, Any]:
         segments, infos = batch
         attributes = [info.to_condition_attributes() for info in infos]
         tokenized = self.model.provider.tokenize(attributes, self.objective.streams)
-        draws = self._draw(self.epoch if self.is_training else 0, idx, self.share(len(infos)))
-        z0, mask = self.encode(segments, draws.posterior), self._mask(infos)
-        negative_latent = self._negative_latent(z0, mask, draws.cue)
-        sample = self.objective.corrupt(z0, draws.eps, draws.t, negative_latent, **draws.of_objective)
-        dropped = draws.dropped if self.is_training else None
+        noise = self._step_noise(self.epoch if self.is_training else 0, idx, self.share(len(infos)))
+        z0, mask = self.encode(segments, noise.posterior), self._mask(infos)
+        negative_latent = self._negative_latent(z0, mask, noise.cue)
+        sample = self.objective.corrupt(z0, noise.eps, noise.t, negative_latent, **noise.objective)
+        dropped = noise.dropped if self.is_training else None
         with self.autocast:
             positive, negative = self.model(
                 sample, tokenized, None if dropped is None else self.objective.dropped_streams(dropped)
@@ -213,28 +225,28 @@ class PNDiffusionSolver(PluginSolver):
         losses = self.objective.loss(positive, negative, sample, mask, dropped)
         metrics.update(losses.means())
         self.averages.update(losses.by_clip())
-        update_by_timestep(self.averages, losses.by_clip(), draws.t, self.schedule.num_train_timesteps)
+        update_by_timestep(self.averages, losses.by_clip(), noise.t, self.schedule.num_train_timesteps)
         if self.is_training:
             self.optimize(losses.total, metrics)
         else:
-            self._watch_influence(sample.positive_only(), tokenized[POSITIVE], positive, mask)
+            self._condition_sensitivity(sample.positive_only(), tokenized[POSITIVE], positive, mask)
         return metrics
 
-    def _watch_influence(
+    def _condition_sensitivity(
         self, sample: DualSample, dance: Any, positive: torch.Tensor, mask: torch.Tensor | None
     ) -> None:
-        """How much the answer, and its loss, would change with the dance of the batch's next clip."""
+        """Add how much the output, and its loss, change with the dance of the next clip of the batch."""
         if len(positive) < 2:
             return
         others = {POSITIVE: dance.rolled(1)}
         with self.autocast:
-            answer, _ = self.model(sample, others)
-        change = (positive - answer).float().flatten(1).norm(dim=1)
+            output, _ = self.model(sample, others)
+        change = (positive - output).float().flatten(1).norm(dim=1)
         size = positive.float().flatten(1).norm(dim=1).clamp(min=1e-8)
         self.averages.update(
             {
                 "influence": change / size,
-                "loss_other_dance": masked_mse(answer, sample.target_positive, mask),
+                "loss_other_dance": masked_mse(output, sample.target_positive, mask),
             }
         )
 
@@ -244,19 +256,19 @@ class PNDiffusionSolver(PluginSolver):
         metrics.update(self.averages.compute())
         if metrics.get("cosine_pn", 1.0) < -0.9 and self.objective.name == "shared":
             self.logger.warning(
-                "cosine_pn is %.2f: the network cannot tell the dance from its negative, so the two streams cancel "
-                "and its answers shrink; give a stronger negative.cue or a greater negative.alpha",
+                "cosine_pn is %.2f: the outputs for the dance and for its negative hardly differ, so that their losses "
+                "cancel and the outputs shrink; set another negative.cue or a larger negative.alpha",
                 metrics["cosine_pn"],
             )
         return metrics
 
     def inference(self) -> PNDiffusion:
-        """What a user calls, around the weights as they are now."""
+        """The inference class, with the current weights."""
         return PNDiffusion(self.config, self.model, self.vae, device=self.device, vocoder=self.vocoder)
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, Any]:
-        """Music for every clip of the evaluation split, scored; the report is written to `evaluate/report.json`."""
+        """Generate and score music for every clip of the evaluation split; write `evaluate/report.json`."""
         from ..metrics.corpus import evaluate_corpus, flat_metrics
         from ..metrics.settings import Settings
 
@@ -276,11 +288,11 @@ class PNDiffusionSolver(PluginSolver):
 
     @torch.no_grad()
     def generate(self) -> None:
-        """Store music for some clips beside the reference, in audiocraft's sample folder; seeds as `evaluate`."""
+        """Store music for some clips and its reference in audiocraft's sample folder. Clip i has the seed + i."""
         self.model.eval()
         manager = SampleManager(self.xp, map_reference_to_sample_id=True)
         model = self.inference()
-        clip, workers = flashy.distrib.rank(), flashy.distrib.world_size()  # as `ShareSampler` deals them out
+        clip, workers = flashy.distrib.rank(), flashy.distrib.world_size()  # in the order of `ShareSampler`
         for wav, infos in self.dataloaders["generate"]:
             seeds = [self.cfg.seed + clip + workers * i for i in range(len(infos))]
             made = model.generate_from_conditions([info.dance for info in infos], seeds)

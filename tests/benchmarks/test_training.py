@@ -56,8 +56,8 @@ def test_the_same_loss_for_the_same_draws(argv: list[str], folder: Path) -> None
     batch = next(iter(update.solver.dataloaders["train"]))
     wav, infos = batch
     solver = SolverUpdate([*argv, "latents.cache=true"], folder).solver
-    draws = solver._draw(1, 0, solver.share(CLIPS))
-    solver._draw = lambda *_: draws
+    draws = solver._step_noise(1, 0, solver.share(CLIPS))
+    solver._step_noise = lambda *_: draws
     found: dict[str, Any] = {}
     solver.run_stage("train", lambda: found.update(solver.run_step(0, batch, {})))
     tokenized = update.solver.model.provider.tokenize([i.to_condition_attributes() for i in infos], STREAMS)

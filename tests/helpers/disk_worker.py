@@ -153,7 +153,7 @@ def checkpoint_is_written(place: Place) -> None:
     import torch
     from audiocraft.utils.checkpoint import save_checkpoint
 
-    from pn_diffusion_plugin.solvers.last_checkpoint import check_last_checkpoint
+    from pn_diffusion_plugin.solvers.base import check_last_checkpoint
 
     path = place.folder / "checkpoint.th"
     save_checkpoint({"epoch": 1, "weights": torch.ones(5000)}, path)

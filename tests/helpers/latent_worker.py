@@ -1,9 +1,8 @@
-"""One of two ranks that fill latent caches together, for test_latent_cache.py."""
+"""One of two ranks that fill latent caches together, for test_loaders.py."""
 
 from __future__ import annotations
 
 import json
-import logging
 import os
 import time
 from datetime import timedelta
@@ -15,7 +14,7 @@ from torch import distributed
 from pn_diffusion_plugin.data.dataset import DanceDataset
 from pn_diffusion_plugin.data.latents import LatentStore
 from pn_diffusion_plugin.solvers.distributed import wait_for_all
-from pn_diffusion_plugin.solvers.latent_cache import use_latents
+from pn_diffusion_plugin.solvers.loaders import use_latents
 
 #: For each run: seconds before rank 0 and rank 1 begin, and seconds that each needs for a clip.
 ORDERS = [
@@ -54,7 +53,7 @@ def fill(rank: int, port: int, corpus: str, folder: str) -> None:
         latents = LatentStore(Path(folder) / str(number), {})
         wait_for_all()
         time.sleep(begin[rank])
-        use_latents(dataset, latents, encode, logging.getLogger("test"), "cpu")
+        use_latents(dataset, latents, encode, "cpu")
         readable = 0
         for meta in dataset.meta:
             for start in dataset.starts(meta):

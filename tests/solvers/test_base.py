@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from audiocraft.optim.ema import ModuleDictEMA
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 
-from pn_diffusion_plugin.errors import UserError
-from pn_diffusion_plugin.solvers.distributed import Share, ShareSampler, WeightedMeans
+from pn_diffusion_plugin.errors import CheckpointError, UserError
+from pn_diffusion_plugin.solvers.base import ForeachEMA
 
 MakeSolver = Callable[..., Any]
 
@@ -32,40 +34,6 @@ def train(solver: Any, epochs: int = 1) -> list[dict[str, float]]:
 
 def weights(solver: Any) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in solver.model.state_dict().items()}
-
-
-def test_shares_are_dealt_out_in_turn() -> None:
-    whole = torch.arange(11)
-    for workers, parts in ((1, 1), (2, 1), (1, 3), (2, 2)):
-        shares = [Share(w + workers * p, workers * parts, 11) for w in range(workers) for p in range(parts)]
-        rows = [share.of(whole) for share in shares]
-        assert torch.cat(rows).sort().values.equal(whole)
-        assert [len(row) for row in rows] == [len(share) for share in shares]
-    with pytest.raises(ValueError, match="10 rows were drawn for an update of 11 clips"):
-        Share(0, 1, 11).of(torch.arange(10))
-
-
-def test_batches_of_all_workers_make_up_the_batch_of_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    import flashy
-
-    numbers = list(range(11))
-    dealt = []
-    for rank in range(2):
-        monkeypatch.setattr(flashy.distrib, "rank", lambda rank=rank: rank)
-        monkeypatch.setattr(flashy.distrib, "world_size", lambda: 2)
-        sampler = ShareSampler(torch.utils.data.SequentialSampler(numbers), 11)
-        dealt.append(list(sampler))
-        assert len(dealt[-1]) == len(sampler)
-        assert [sampler.clips(index, 2) for index in range(3)] == [4, 4, 3]  # four clips an update
-    assert dealt == [[0, 2, 4, 6, 8, 10], [1, 3, 5, 7, 9]]
-
-
-def test_means_by_name_need_no_metric_everywhere() -> None:
-    means = WeightedMeans()
-    means.update({"loss": 1.0, "early": 3.0}, 0.25)
-    means.update({"loss": torch.tensor(5.0)}, 0.75)
-    means.update({"none": 1.0}, 0.0)
-    assert means.compute() == {"loss": 4.0, "early": 3.0}
 
 
 @pytest.mark.parametrize("kind", ["pn_diffusion", "mel_vae"])
@@ -88,7 +56,8 @@ def test_a_batch_in_parts_gives_the_same_update(make_solver: MakeSolver, kind: s
         for name in one.keys() - {"duration"}:
             assert one[name] == pytest.approx(other[name], rel=1e-4, abs=1e-5), name
     for name, value in learned[0].items():
-        assert torch.allclose(value.float(), learned[1][name].float(), rtol=1e-4, atol=1e-5), name
+        # Adam divides a tiny gradient by its own size, and its rounding with it.
+        assert torch.allclose(value.float(), learned[1][name].float(), rtol=1e-4, atol=1e-4), name
 
 
 def test_in_parts_too_an_experiment_resumes_exactly(make_solver: MakeSolver) -> None:
@@ -204,3 +173,92 @@ def test_channels_last_and_the_fused_optimiser_change_nothing_but_the_time(make_
 def test_audiocrafts_own_optimiser_needs_no_fused_kernel(make_solver: MakeSolver) -> None:
     solver = make_solver("pn_diffusion", "optim.optimizer=dadam")
     assert type(solver.optimizer).__name__ == "DAdaptAdam"
+
+
+class Model(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 4, 3)
+        self.norm = torch.nn.BatchNorm2d(4)  # a buffer of floats and one of integers
+        self.register_buffer("derived", torch.ones(2), persistent=False)
+
+
+@pytest.mark.parametrize("unbias", [True, False])
+def test_it_is_audiocrafts_average(unbias: bool) -> None:
+    model = torch.nn.ModuleDict({"model": Model()})
+    ours, theirs = (
+        kind(model, decay=0.9, unbias=unbias, device="cpu") for kind in (ForeachEMA, ModuleDictEMA)
+    )
+    model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    for _ in range(7):
+        for value in (*model.parameters(), model["model"].norm.running_mean):
+            value.data.add_(torch.randn_like(value))
+        ours.step()
+        theirs.step()
+    expected, found = theirs.state_dict(), ours.state_dict()
+    assert found["count"] == expected["count"]
+    assert found["state"]["model"].keys() == expected["state"]["model"].keys()
+    for key, value in expected["state"]["model"].items():
+        torch.testing.assert_close(found["state"]["model"][key], value)
+
+
+def test_it_goes_on_from_a_state() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.ModuleDict({"model": Model()})
+    first = ForeachEMA(model, decay=0.9, device="cpu")
+    first.step()
+    second = ForeachEMA(model, decay=0.9, device="cpu")
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    for value in model.parameters():
+        value.data.add_(1)
+    first.step()
+    second.step()
+    for key, value in first.state["model"].items():
+        assert torch.equal(second.state["model"][key], value)
+
+
+def files(solver: Any) -> tuple[Path, Path, Path]:
+    """The checkpoint, the one being written, and audiocraft's mark that this is done."""
+    file = solver.checkpoint_path()
+    return file, Path(f"{file}.tmp"), Path(f"{file}.tmp.done")
+
+
+def test_a_torn_successor_does_not_take_the_place_of_a_good_checkpoint(make_solver: MakeSolver) -> None:
+    """The disk was full at the last bytes: audiocraft has marked the file as done."""
+    solver = make_solver("mel_vae")
+    solver.save_checkpoints()
+    file, temporary, mark = files(solver)
+    good = file.read_bytes()
+    temporary.write_bytes(good[:-100])
+    mark.touch()
+    again = make_solver("mel_vae")
+    assert again.restore()
+    assert file.read_bytes() == good
+    assert not temporary.exists() and not mark.exists()
+
+
+def test_a_whole_successor_does(make_solver: MakeSolver) -> None:
+    """It was killed between the last byte and the renaming."""
+    solver = make_solver("mel_vae")
+    solver.save_checkpoints()
+    file, temporary, mark = files(solver)
+    state = torch.load(file, weights_only=True)
+    state["history"] = [{"train": {"loss": 1.0}}]
+    torch.save(state, temporary)
+    mark.touch()
+    again = make_solver("mel_vae")
+    assert again.restore() and again.history == state["history"]
+    assert not temporary.exists() and not mark.exists()
+
+
+def test_a_changed_checkpoint_is_refused_and_kept(make_solver: MakeSolver) -> None:
+    solver = make_solver("mel_vae")
+    solver.save_checkpoints()
+    file, *_ = files(solver)
+    content = bytearray(file.read_bytes())
+    value = max(solver.model.state_dict().values(), key=torch.numel)
+    content[content.index(value.numpy().tobytes())] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(CheckpointError, match="is damaged .*: delete it to begin the experiment again"):
+        make_solver("mel_vae").restore()
+    assert file.read_bytes() == bytes(content)

@@ -171,7 +171,9 @@ def test_the_codec_can_have_adversaries(solver_of: Any) -> None:
 
 
 def test_mistakes_are_told(solver_of: Any, tiny_corpus: Path) -> None:
-    with pytest.raises(UserError, match="cache.path=/somewhere: audiocraft's store of codes knows no dance"):
+    with pytest.raises(
+        UserError, match="cache.path=/somewhere: audiocraft's cache of codes holds no dance conditions"
+    ):
         solver_of("dance_musicgen", "cache.path=/somewhere")
     with pytest.raises(UserError, match="top_k is -1"):
         solver_of("dance_musicgen", "generate.lm.top_k=-1")

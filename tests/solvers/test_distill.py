@@ -150,8 +150,8 @@ def test_a_checkpoint_is_a_model_that_knows_its_steps(
     [
         ("unet.layers_per_block=2", CheckpointError, "unet.layers_per_block=1 and this experiment has 2"),
         ("distill.teacher_steps=6", UserError, r"\[6, 4, 2\]: 4 steps of a student for 6"),
-        ("sampling.steps=4", UserError, "sampling.steps=4: this student is made for steps=2"),
-        ("sampling.guidance=2.0", UserError, "sampling.guidance=2.0: this student is made for guidance=1"),
+        ("sampling.steps=4", UserError, "sampling.steps=4: a distilled student needs steps=2"),
+        ("sampling.guidance=2.0", UserError, "sampling.guidance=2.0: a distilled student needs guidance=1"),
         ("optim.epochs=1", UserError, "optim.epochs=1 for 2 rounds"),
         ("distill.teacher=nobody", CheckpointError, "no checkpoint 'nobody'"),
     ],

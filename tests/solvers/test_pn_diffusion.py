@@ -17,7 +17,8 @@ from pn_diffusion_plugin.data.features.feature_file import load_features, save_f
 from pn_diffusion_plugin.data.manifest import CorpusPaths
 from pn_diffusion_plugin.errors import CheckpointError, CorpusError, FeatureFileError, UserError
 from pn_diffusion_plugin.models.io.checkpoint import load_experiment, load_weights
-from pn_diffusion_plugin.solvers.distributed import Share
+from pn_diffusion_plugin.solvers.distributed import ClipAverages, Share
+from pn_diffusion_plugin.solvers.pn_diffusion import update_by_timestep
 
 MakeSolver = Callable[..., Any]
 
@@ -80,7 +81,7 @@ def test_with_shared_latents_only_the_positive_stream_is_dropped(make_solver: Ma
 def test_the_random_numbers_of_a_step_keep_their_order(make_solver: MakeSolver) -> None:
     """A run of an earlier version, resumed, goes on with the same timesteps, noise and dropped clips."""
     solver = make_solver("pn_diffusion")
-    draws = solver._draw(3, 5, Share(0, 1, 4))
+    draws = solver._step_noise(3, 5, Share(0, 1, 4))
     seed = int(np.random.SeedSequence([solver.cfg.seed, 3, 5]).generate_state(1)[0])
     generator = torch.Generator().manual_seed(seed)
     assert torch.equal(draws.t, solver.schedule.sample_timesteps(4, generator=generator))
@@ -97,20 +98,20 @@ def test_the_provider_that_is_trained_is_audiocrafts(make_solver: MakeSolver) ->
 
 def test_clips_are_dropped_one_by_one(make_solver: MakeSolver) -> None:
     solver = make_solver("pn_diffusion", "conditioning.dropout=0.5")
-    assert 10 < solver._draw(1, 0, Share(0, 1, 64)).dropped.sum() < 54
+    assert 10 < solver._step_noise(1, 0, Share(0, 1, 64)).dropped.sum() < 54
 
 
 @pytest.mark.parametrize("latent", ["mirrored", "contrast", "drawn"])
 def test_a_step_draws_the_same_numbers_however_it_is_divided(make_solver: MakeSolver, latent: str) -> None:
     solver = make_solver("pn_diffusion", f"negative.latent={latent}")
-    alone = solver._draw(1, 3, Share(0, 1, 4))
+    alone = solver._step_noise(1, 3, Share(0, 1, 4))
     for rank in range(2):
-        share = solver._draw(1, 3, Share(rank, 2, 4))
+        share = solver._step_noise(1, 3, Share(rank, 2, 4))
         for mine, of_all in zip(share[:-1], alone[:-1], strict=True):
             assert torch.equal(mine, of_all[rank::2])
-        for name, of_all in alone.of_objective.items():
-            assert torch.equal(share.of_objective[name], of_all[rank::2])
-    assert not torch.equal(solver._draw(1, 4, Share(0, 1, 4)).eps, alone.eps)
+        for name, of_all in alone.objective.items():
+            assert torch.equal(share.objective[name], of_all[rank::2])
+    assert not torch.equal(solver._step_noise(1, 4, Share(0, 1, 4)).eps, alone.eps)
 
 
 def test_diagnostics_of_a_stage(make_solver: MakeSolver) -> None:
@@ -304,3 +305,16 @@ def test_stages_run_by_themselves(make_solver: MakeSolver) -> None:
     solver = make_solver("pn_diffusion", "dataset.generate.num_samples=1", "execute_inplace=true")
     solver.run_one_stage("generate")
     assert len(list((solver.folder / "samples").rglob("*.wav"))) == 2  # made and reference
+
+
+def test_losses_stand_under_the_quarter_of_their_timestep() -> None:
+    averages = ClipAverages()
+    losses = {"loss": torch.tensor([1.0, 2.0, 4.0, 8.0, 16.0])}
+    update_by_timestep(averages, losses, torch.tensor([0, 249, 250, 750, 999]), 1000)
+    update_by_timestep(averages, {"loss": torch.tensor([3.0])}, torch.tensor([100]), 1000)
+    assert averages.compute() == {
+        "loss_quarter1": pytest.approx(2.0),
+        "loss_quarter2": 4.0,
+        "loss_quarter4": 12.0,
+    }
+    assert ClipAverages().compute() == {}

@@ -51,12 +51,12 @@ def test_a_moment_is_cut_from_both_and_made_quieter_in_both(make_solver: MakeSol
     solver._share = Share(0, 1, 2)
     pairs = solver.pairs(batch(solver)[0])
     torch.manual_seed(0)
-    moments = solver.moments(pairs)
-    assert moments.pictures.shape == (2, 1, 16, 16) and moments.waves.shape == (2, 1, 16 * 512)
+    moments = solver.random_crop(pairs)
+    assert moments.mels.shape == (2, 1, 16, 16) and moments.waves.shape == (2, 1, 16 * 512)
     inner = slice(1, -1)  # windows at the ends see what is cut off
     found = solver.unit_mel(moments.waves)[..., inner]
-    assert torch.allclose(found, moments.pictures[..., inner], atol=1e-3)
-    levels = [moments.pictures.amax((1, 2, 3)), pairs.pictures.amax((1, 2, 3))]
+    assert torch.allclose(found, moments.mels[..., inner], atol=1e-3)
+    levels = [moments.mels.amax((1, 2, 3)), pairs.mels.amax((1, 2, 3))]
     assert (levels[0] < levels[1] - 0.01).any()
 
 
@@ -67,8 +67,8 @@ def test_a_share_of_the_clips_gets_the_same_moments(make_solver: MakeSolver) -> 
     for share in (Share(0, 1, 2), Share(1, 2, 2)):
         solver._share = share
         torch.manual_seed(3)
-        found.append(solver.moments(type(pairs)(*(share.of(part) for part in pairs))))
-    assert torch.equal(found[0].pictures[1:], found[1].pictures)
+        found.append(solver.random_crop(type(pairs)(*(share.of(part) for part in pairs))))
+    assert torch.equal(found[0].mels[1:], found[1].mels)
     assert torch.equal(found[0].waves[1:], found[1].waves)
 
 

@@ -140,7 +140,8 @@ def load_experiment(folder: Path, solver: str) -> dict[str, Any]:
             f"{file} cannot be read ({type(error).__name__}): it is damaged or not a checkpoint "
             "of this project"
         ) from error
-    if config.get("solver") != solver:
+    found = config.get("solver")
+    if found != solver and (found, solver) != ("distill", "pn_diffusion"):  # a student is a PN-Diffusion model
         raise CheckpointError(
             f"{file} is of solver {config.get('solver')!r}, {solver!r} is needed: name another checkpoint"
         )

@@ -1,22 +1,28 @@
-"""Training from cached latents is training from sound, only faster."""
+"""The cache of latents gives what the audio gives; statistics of the encoder's inputs on the training clips."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import socket
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import soundfile
 import torch
 from latent_worker import ORDERS, fill
 from torch import multiprocessing
 
+from pn_diffusion_plugin.data.dataset import DanceDataset
+from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec, load_features, save_features
 from pn_diffusion_plugin.errors import UserError
-from pn_diffusion_plugin.solvers.latent_cache import weights_hash
+from pn_diffusion_plugin.modules.dance_encoder import DanceEncoder
+from pn_diffusion_plugin.solvers.loaders import fit_statistics, training_features, weights_hash
 
 MakeSolver = Callable[..., Any]
 
@@ -59,8 +65,6 @@ def test_posteriors_are_kept_and_not_samples_of_them(make_solver: MakeSolver, tm
 def test_the_autoencoder_is_asked_once_and_again_for_what_has_changed(
     make_solver: MakeSolver, tmp_path: Path, tiny_corpus: Path
 ) -> None:
-    import shutil
-
     corpus = tmp_path / "corpus"
     shutil.copytree(tiny_corpus, corpus)
     for manifest in corpus.rglob("data.jsonl"):
@@ -124,3 +128,39 @@ def test_two_workers_fill_an_empty_cache_whoever_is_first(tiny_corpus: Path, tmp
     for number in range(len(ORDERS)):
         assert [rank[number]["encoded"] for rank in ranks] == [3, 3], ORDERS[number]
         assert [rank[number]["readable"] for rank in ranks] == [6 * 4] * 2, ORDERS[number]
+
+
+def measured(root: Path) -> DanceEncoder:
+    encoder = DanceEncoder(
+        visual_dim=1024, visual_out=None, motion_dim=4, motion_inputs=("position", "velocity")
+    )
+    fit_statistics(encoder, DanceDataset.from_meta(root / "egs" / "train", shuffle=False), FeatureSpec())
+    return encoder
+
+
+def test_places_between_detections_count_for_nothing(tiny_corpus: Path, tmp_path: Path) -> None:
+    root = tmp_path / "corpus"
+    shutil.copytree(tiny_corpus, root)
+    for places in (0.5, 100.0):
+        for file in (root / "features").glob("*.safetensors"):
+            features = load_features(file)
+            keypoints, detected = features.keypoints.copy(), features.detected.copy()
+            detected[20:40] = False
+            keypoints[20:40, :, :2] = places
+            header = replace(features.header, detected_share=float(detected.mean()))
+            streams = {**features.streams, "keypoints": keypoints, "detected": detected}
+            save_features(file, Features(header, **streams))
+        encoder = measured(root)
+        if places == 0.5:
+            expected = encoder.motion_norm.mean.clone(), encoder.motion_norm.std.clone()
+    torch.testing.assert_close((encoder.motion_norm.mean, encoder.motion_norm.std), expected)
+    assert encoder.motion_norm.std.max() < 100
+
+
+def test_they_are_those_of_the_training_clips(tiny_corpus: Path) -> None:
+    dataset = DanceDataset.from_meta(tiny_corpus / "egs" / "train", shuffle=False)
+    clips = list(training_features(dataset, FeatureSpec()))
+    assert len(clips) == 6
+    encoder = measured(tiny_corpus)
+    visual = np.concatenate([clip.visual for clip in clips])
+    assert encoder.visual_norm.mean.numpy() == pytest.approx(visual.mean(axis=0), abs=1e-5)
