@@ -1,6 +1,6 @@
-"""The command `pn-diffusion`: its commands put together, and how an error is told.
+"""The command `pn-diffusion`.
 
-Exit codes: 0 success, 1 something could not be done, 2 wrong usage, 130 interrupted (Ctrl-C), 143 terminated.
+Exit codes: 0 success, 1 failure, 2 wrong usage, 130 interrupted (Ctrl-C), 143 terminated (SIGTERM).
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def options(
 
 
 def main() -> None:
-    """Entry point: one sentence on stderr and exit code 1 for what a user can mend."""
+    """Entry point: for an error that a user can correct, print one sentence on stderr and exit with code 1."""
     reset_mode()
     share_heaps()
     signal.signal(signal.SIGTERM, _terminated)
@@ -91,7 +91,7 @@ def main() -> None:
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
-    """Leave as after Ctrl-C: what is half-written is removed on the way out."""
+    """Exit as after Ctrl-C, so that incomplete files are removed."""
     sys.exit(128 + number)
 
 

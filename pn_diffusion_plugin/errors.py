@@ -1,4 +1,4 @@
-"""Mistakes a user can make, each told in one sentence that names the thing and the remedy."""
+"""Errors that a user can correct. Each message is one line: what, where, remedy."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import re
 
 
 class UserError(ValueError):
-    """Something the user gave cannot be used; the message says what and how to mend it, in one line.
+    """An input that cannot be used. The message names it and the remedy.
 
-    Names and values out of files may hold anything: line breaks become spaces, and what is too long loses its middle.
+    Names and values from files may contain anything: control characters become spaces, and the middle of a long message
+    is cut out.
 
     >>> str(UserError("no clip 'a\\nb': name another one"))
     "no clip 'a b': name another one"
@@ -22,7 +23,7 @@ class UserError(ValueError):
 
 
 class PNDiffusionWarning(UserWarning):
-    """Something that works, but hardly as the user meant it; the command line prints it on stderr."""
+    """A warning for the user, printed on stderr by the command line."""
 
 
 class VideoError(UserError):
@@ -30,15 +31,15 @@ class VideoError(UserError):
 
 
 class AudioError(UserError):
-    """A sound track that is missing or cannot be read."""
+    """Audio that is missing or cannot be read."""
 
 
 class FeatureFileError(UserError):
-    """A feature file that is damaged or does not hold what was asked for."""
+    """A feature file that is damaged or lacks requested features."""
 
 
 class CheckpointError(UserError):
-    """A checkpoint or weight file that is missing, damaged or made for another model."""
+    """A checkpoint or weight file that is missing, damaged or of another model."""
 
 
 class CorpusError(UserError):
@@ -48,23 +49,23 @@ class CorpusError(UserError):
 _WHERE = "choose another folder with -o, or with PN_DIFFUSION_OUTPUTS for experiments and corpora"
 _SYSTEM = {
     errno.ENOSPC: f"the disk is full: free some space, or {_WHERE}",
-    errno.EDQUOT: f"your share of the disk is used up: free some space, or {_WHERE}",
-    errno.EFBIG: f"the file would be larger than is allowed here (ulimit -f): {_WHERE}",
-    errno.EROFS: f"the file system may only be read: {_WHERE}",
-    errno.EACCES: f"you may not read or write it: change its permissions, or {_WHERE}",
-    errno.EPERM: f"you may not change it: change its owner or permissions, or {_WHERE}",
-    errno.EMFILE: "too many files are open: raise the limit (ulimit -n), or give fewer --jobs",
-    errno.ENOMEM: "there is not enough memory: close other programs, or give fewer --jobs",
+    errno.EDQUOT: f"the disk quota is exceeded: free some space, or {_WHERE}",
+    errno.EFBIG: f"the file would be larger than the limit (ulimit -f): {_WHERE}",
+    errno.EROFS: f"the file system is read-only: {_WHERE}",
+    errno.EACCES: f"permission denied: change its permissions, or {_WHERE}",
+    errno.EPERM: f"operation not permitted: change its owner or permissions, or {_WHERE}",
+    errno.EMFILE: "too many files are open: raise the limit (ulimit -n), or use fewer --jobs",
+    errno.ENOMEM: "there is not enough memory: close other programs, or use fewer --jobs",
 }
 
 
 def is_about_the_disk(error: BaseException) -> bool:
-    """Whether whatever else is written there would fail too: the disk is full or may only be read."""
+    """Whether every other write to the same place would fail as well: the disk is full or read-only."""
     return _code(error) in (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def _code(error: BaseException) -> int | None:
-    """Number of the system's error, which libraries may tell in words."""
+    """The `errno` of an error, also of libraries that only include its text in their message."""
     if in_words := re.search(r"\(os error (\d+)\)", str(error)):
         return int(in_words[1])
     if os.strerror(errno.ENOSPC) in str(error):
@@ -73,21 +74,18 @@ def _code(error: BaseException) -> int | None:
 
 
 def explain(error: BaseException) -> str | None:
-    """One sentence for an error that a user can do something about, or None for a bug.
-
-    Libraries that write files by themselves (safetensors, torch, libsndfile) tell of a full disk in words only.
-    """
+    """The message for an error that a user can correct, or None for a bug."""
     if isinstance(error, UserError):
         return str(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return (
-            "there is not enough memory: give a smaller --windows-per-call or fewer --jobs, or a smaller "
+            "there is not enough memory: use a smaller --windows-per-call or fewer --jobs, or a smaller "
             "dataset.batch_size in training"
         )
     if isinstance(error, RuntimeError) and "DataLoader worker" in str(error):
         return (
-            "a process that loads clips was killed, as the system does when memory is short: give fewer with "
-            "dataset.num_workers and run the same command again, which goes on from the last checkpoint"
+            "a loader process was killed, probably because memory was short: set a smaller dataset.num_workers and run "
+            "the same command again; it resumes from the last checkpoint"
         )
     code = _code(error)
     if code in _SYSTEM:

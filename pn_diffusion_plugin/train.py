@@ -37,10 +37,10 @@ logger = logging.getLogger(__name__)
 
 
 def get_solver(cfg: omegaconf.DictConfig) -> Any:
-    """Solver of a configuration, with the batch divided over the workers and paths made absolute.
+    """Build the solver of a configuration, with batch sizes per worker and absolute paths.
 
     Raises:
-        UserError: when a batch cannot be divided over the workers and into `optim.accumulate` parts.
+        UserError: a batch size is not divisible by the number of workers and `optim.accumulate`.
     """
     ensure_ffmpeg()
     workers = flashy.distrib.world_size()
@@ -68,14 +68,14 @@ def get_solver(cfg: omegaconf.DictConfig) -> Any:
         if isinstance(value, str):
             cfg.datasource[key] = str(paths.resolve(value))
         elif value is not None:  # several manifests
-            cfg.datasource[key] = [str(paths.resolve(one)) for one in value]
+            cfg.datasource[key] = [str(paths.resolve(manifest)) for manifest in value]
     return build_solver(cfg)
 
 
 def get_solver_from_xp(
     xp: XP, override_cfg: dict[str, Any] | None = None, restore: bool = True, load_best: bool = True
 ) -> Any:
-    """Solver of an experiment, with its best state, for use in a program or notebook."""
+    """Build the solver of an experiment with its best state, for a program or notebook."""
     cfg = xp.cfg
     if override_cfg:
         cfg = omegaconf.OmegaConf.merge(cfg, omegaconf.DictConfig(override_cfg))
@@ -90,12 +90,12 @@ def get_solver_from_xp(
 
 
 def get_solver_from_sig(sig: str, **kwargs: Any) -> Any:
-    """Solver of a Dora signature; see `get_solver_from_xp`."""
+    """Build the solver of a Dora signature; see `get_solver_from_xp`."""
     return get_solver_from_xp(main.get_xp_from_sig(sig), **kwargs)
 
 
 def init_system(cfg: omegaconf.DictConfig) -> None:
-    """Seeds and threads."""
+    """Set seeds, threads and the start method of processes."""
     multiprocessing.set_start_method(cfg.mp_start_method, force=True)
     random.seed(cfg.seed)
     np.random.seed(cfg.seed)
@@ -105,33 +105,33 @@ def init_system(cfg: omegaconf.DictConfig) -> None:
 
 
 @contextlib.contextmanager
-def only_run(folder: Path) -> Iterator[None]:
-    """Be the only process that runs the experiment in this folder: two would write over each other's checkpoints.
+def experiment_lock(folder: Path) -> Iterator[None]:
+    """Prevent two processes from running the experiment in this folder, which would overwrite each other's checkpoints.
 
     Raises:
-        UserError: another one is at work.
+        UserError: another process runs it.
     """
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(exclusive(folder / ".running", wait=False))
         except BlockingIOError:
             raise UserError(
-                f"the experiment {folder.name} is being run by another process: wait for it or stop it, or change "
-                "something, e.g. seed=1, which makes another experiment"
+                f"the experiment {folder.name} is being run by another process: wait for it or stop it, or change a "
+                "value, e.g. seed=1, to start another experiment"
             ) from None
         yield
 
 
 @hydra_main(config_path=str(paths.config_dir()), config_name="config", version_base="1.3")
 def main(cfg: omegaconf.DictConfig) -> Any:
-    """Run an experiment: all its stages, or the one that `execute_only` names."""
+    """Run an experiment: all stages, or the one in `execute_only`."""
     try:
         return _run(cfg)
     except Exception as error:
         sentence = explain(error)
         if sentence is None:
             raise
-        logger.debug("where it was found", exc_info=error)
+        logger.debug("traceback of the error", exc_info=error)
         sys.exit(f"error: {sentence}")
 
 
@@ -146,11 +146,11 @@ def _run(cfg: omegaconf.DictConfig) -> Any:
         logger.info("%s", text)
         return None
     with contextlib.ExitStack() as stack:
-        on_rank_zero(lambda: stack.enter_context(only_run(Path(get_xp().folder))))
-        return _run_alone(cfg)
+        on_rank_zero(lambda: stack.enter_context(experiment_lock(Path(get_xp().folder))))
+        return _run_locked(cfg)
 
 
-def _run_alone(cfg: omegaconf.DictConfig) -> Any:
+def _run_locked(cfg: omegaconf.DictConfig) -> Any:
     if cfg.get("corpus") is not None and cfg.corpus.make:
         from .data.corpora import ensure_corpus
 
@@ -162,7 +162,7 @@ def _run_alone(cfg: omegaconf.DictConfig) -> Any:
     if cfg.execute_only:
         if not cfg.execute_inplace and cfg.continue_from is None:
             raise UserError(
-                f"execute_only={cfg.execute_only} needs a checkpoint: give continue_from=//sig/SIG, "
+                f"execute_only={cfg.execute_only} needs a checkpoint: set continue_from=//sig/SIG, "
                 "or execute_inplace=true to use this experiment's own"
             )
         solver.restore(replay_metrics=False)

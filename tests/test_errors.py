@@ -1,4 +1,4 @@
-"""What a user can mend is one sentence; a bug is not."""
+"""An error that a user can correct is one sentence; a bug is not."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ from pn_diffusion_plugin.errors import VideoError, explain
         (OSError(errno.ENOSPC, "No space left on device", "out/a.wav"), r"out/a.wav: the disk is full: free"),
         (
             OSError(errno.EROFS, "Read-only file system", "out"),
-            r"out: the file system may only be read: choose",
+            r"out: the file system is read-only: choose",
         ),
         (
             PermissionError(errno.EACCES, "Permission denied", "out"),
-            r"out: you may not read or write it: change",
+            r"out: permission denied: change",
         ),
         (OSError(errno.EMFILE, "Too many open files"), "too many files are open: raise the limit"),
         (RuntimeError("SafetensorError: No space left on device (os error 28)"), "the disk is full: free"),
-        (MemoryError(), "there is not enough memory: give a smaller"),
-        (torch.OutOfMemoryError("CUDA out of memory"), "there is not enough memory: give a smaller"),
+        (MemoryError(), "there is not enough memory: use a smaller"),
+        (torch.OutOfMemoryError("CUDA out of memory"), "there is not enough memory: use a smaller"),
         (ConnectionError("the network is unreachable"), "the network is unreachable"),
     ],
 )
-def test_what_a_user_can_mend_is_a_sentence(error: Exception, sentence: str) -> None:
-    told = explain(error)
-    assert told is not None and told.startswith(sentence) and "\n" not in told
+def test_an_error_that_a_user_can_correct_is_a_sentence(error: Exception, sentence: str) -> None:
+    message = explain(error)
+    assert message is not None and message.startswith(sentence) and "\n" not in message
 
 
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), KeyError("x"), ValueError("negative")])
@@ -46,7 +46,7 @@ def test_a_bug_is_not_explained_away(error: Exception) -> None:
     assert explain(error) is None
 
 
-def test_a_file_that_may_not_grow_is_told_by_the_real_program(repository: Path, tmp_path: Path) -> None:
+def test_the_command_names_a_file_size_limit(repository: Path, tmp_path: Path) -> None:
     """The system's limit on a file's size stands in for a full disk."""
     small = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))  # noqa: E731
     command = [
@@ -72,7 +72,7 @@ def test_a_file_that_may_not_grow_is_told_by_the_real_program(repository: Path, 
 
 
 class Deadly(torch.utils.data.Dataset[int]):
-    """Kills the process that asks for its second item."""
+    """Kills the process that loads its second item."""
 
     def __len__(self) -> int:
         return 3
@@ -83,11 +83,11 @@ class Deadly(torch.utils.data.Dataset[int]):
         return index
 
 
-def test_a_killed_loader_process_is_told_with_what_to_do() -> None:
+def test_a_killed_loader_process_is_named_with_the_remedy() -> None:
     loader = torch.utils.data.DataLoader(Deadly(), num_workers=1, multiprocessing_context="fork")
     with pytest.raises(RuntimeError) as caught:
         list(loader)
-    told = explain(caught.value)
+    message = explain(caught.value)
     assert (
-        told is not None and "a process that loads clips was killed" in told and "same command again" in told
+        message is not None and "a loader process was killed" in message and "same command again" in message
     )

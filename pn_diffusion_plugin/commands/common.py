@@ -1,4 +1,4 @@
-"""What commands have in common: `--json`, `--quiet` and `--debug` of all, `--dancer`, and where they say what."""
+"""Shared options of the commands, and their output: results on stdout, messages and warnings on stderr."""
 
 from __future__ import annotations
 
@@ -22,24 +22,26 @@ from rich.console import Console
 from ..errors import PNDiffusionWarning, UserError
 from ..utils.progress import stderr
 
-_PANEL = "Of every command"
+_PANEL = "Common options"
 Json = Annotated[
     bool, typer.Option("--json", help="Print the result as JSON, nothing else.", rich_help_panel=_PANEL)
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", help="Say nothing but errors.", rich_help_panel=_PANEL)]
-Debug = Annotated[bool, typer.Option("--debug", help="Show an error's traceback.", rich_help_panel=_PANEL)]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print errors only.", rich_help_panel=_PANEL)]
+Debug = Annotated[
+    bool, typer.Option("--debug", help="Print tracebacks and log messages.", rich_help_panel=_PANEL)
+]
 Dancer = Annotated[
     str,
     typer.Option(
-        help="Who is followed where there are several: prominent (large, in the middle, there for long), left, "
-        "right, largest, or a number, 1 being the person farthest to the left."
+        help="Which person to use if there are several: prominent (large, central, visible for long), left, right, "
+        "largest, or a number counted from the left."
     ),
 ]
 
 
 @dataclass
 class Mode:
-    """How this call of the program talks."""
+    """Output options of this call of the program."""
 
     json: bool = False
     quiet: bool = False
@@ -51,16 +53,15 @@ mode = Mode()
 
 
 def reset_mode() -> None:
-    """Forget an earlier call of the program in this process."""
+    """Reset the options, after an earlier call of the program in the same process."""
     mode.__dict__.update(Mode().__dict__)
     stderr.quiet = False
 
 
 def set_mode(json: bool = False, quiet: bool = False, debug: bool = False) -> None:
-    """Turn on what was asked for, before or after the command's name; nothing is turned off again.
+    """Turn on options, which may stand before or after the command's name; none is turned off again.
 
-    Without `debug`, warnings of other packages are not shown: a user can do nothing about them. This package's own are
-    printed on stderr, one line each.
+    Without `debug`, warnings of this package are printed on stderr, one line each, and those of other packages are not.
     """
     mode.json |= json
     mode.quiet |= quiet
@@ -70,7 +71,7 @@ def set_mode(json: bool = False, quiet: bool = False, debug: bool = False) -> No
         logging.basicConfig(level=logging.DEBUG, force=True)
         warnings.resetwarnings()
         return
-    for library in ("TRANSFORMERS", "DIFFUSERS"):  # which print with handlers of their own
+    for library in ("TRANSFORMERS", "DIFFUSERS"):  # they have handlers of their own
         os.environ.setdefault(f"{library}_VERBOSITY", "error")
     if _WARNINGS not in logging.root.handlers:
         logging.root.addHandler(_WARNINGS)
@@ -80,7 +81,7 @@ def set_mode(json: bool = False, quiet: bool = False, debug: bool = False) -> No
 
 
 class _PackageWarnings(logging.Handler):
-    """Print this package's warnings, and the errors of all packages."""
+    """Print warnings of this package and errors of all packages."""
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.levelno >= logging.ERROR:
@@ -97,7 +98,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *_: Any) -> N
 
 
 def with_common_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with `--json`, `--quiet` and `--debug` beside its own options."""
+    """Add `--json`, `--quiet` and `--debug` to a command."""
     parameters = list(inspect.signature(command, eval_str=True).parameters.values())
     for name, hint in (("json", Json), ("quiet", Quiet), ("debug", Debug)):
         kind = inspect.Parameter.KEYWORD_ONLY
@@ -110,7 +111,7 @@ def with_common_options(command: Callable[..., None]) -> Callable[..., None]:
             with _stdout_on_stderr() if mode.json else contextlib.nullcontext():
                 command(**arguments)
         except KeyboardInterrupt:
-            say("interrupted: nothing half-written is left")
+            say("interrupted: no incomplete files are left")
             raise typer.Exit(130) from None
         finally:
             if mode.result is not None:
@@ -123,7 +124,7 @@ def with_common_options(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextlib.contextmanager
 def _stdout_on_stderr() -> Iterator[None]:
-    """Whatever is printed meanwhile, by programs that this one starts too, is no result: it goes to stderr."""
+    """Redirect stdout to stderr, also for child processes, so that only the result is on stdout."""
     kept = os.dup(1)
     os.dup2(2, 1)
     try:
@@ -135,7 +136,7 @@ def _stdout_on_stderr() -> Iterator[None]:
 
 
 def say(text: str) -> None:
-    """Tell people what happens, on stderr."""
+    """Print a message on stderr, unless `--quiet`."""
     stderr.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -145,22 +146,22 @@ def warn(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Tell what could not be done, on stderr, `--quiet` or not."""
+    """Print a failure on stderr, even with `--quiet`."""
     Console(stderr=True).print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def show(text: str) -> None:
-    """Print a result that is text, such as a table, for people."""
+    """Print a result that is text, such as a table, unless `--json` or `--quiet`."""
     if not (mode.json or mode.quiet):
         print(text)
 
 
 def finish(result: Mapping[str, Any], failed: bool = False) -> None:
-    """The end of a command.
+    """End a command.
 
     Args:
-        result: what it made, for `--json`; paths become text.
-        failed: that a part of the work could not be done: exit code 1.
+        result: printed with `--json`; paths become strings.
+        failed: exit with code 1, because a part of the work failed.
     """
     if mode.json:
         mode.result = result
@@ -169,18 +170,22 @@ def finish(result: Mapping[str, Any], failed: bool = False) -> None:
 
 
 def print_json(result: Mapping[str, Any]) -> None:
-    """A result or error for machines."""
+    """Print a result or error as JSON."""
     text = json_module.dumps(result, ensure_ascii=False, indent=1, default=str)
     print(text.encode("utf-8", "backslashreplace").decode())  # a file name need not be UTF-8
 
 
 def command_line() -> str:
-    """This call, for reports."""
+    """The command line of this call, for reports."""
     return shlex.join(["pn-diffusion", *sys.argv[1:]])
 
 
 def check_output(path: Path, *suffixes: str) -> None:
-    """Tell before the work what would only be found when its result is written."""
+    """Validate the name of an output file before the work instead of after it.
+
+    Raises:
+        UserError: it is a folder, or has none of the suffixes.
+    """
     if path.is_dir() or path.suffix.lower() not in suffixes:
         raise UserError(
             f"{path} cannot be written: give the name of a file that ends in {' or '.join(suffixes)}"

@@ -1,4 +1,4 @@
-"""`pn-diffusion demo`: the whole chain on generated dances."""
+"""`pn-diffusion demo`: the whole pipeline on generated dances."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ def demo(
         bool,
         typer.Option(
             "--from-scratch",
-            help="Train autoencoder and model here, instead of "
-            "starting from the weights that ship with the project.",
+            help="Train autoencoder and model instead of using the weights in the package.",
         ),
     ] = False,
-    clips: Annotated[int, typer.Option(min=1, max=32, help="Test dances.")] = 32,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder of the results.")] = None,
-    jobs: Annotated[int, typer.Option(help="Processes of the extraction.")] = os.cpu_count() or 1,
+    clips: Annotated[int, typer.Option(min=1, max=32, help="Number of test dances.")] = 32,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder for the results.")] = None,
+    jobs: Annotated[int, typer.Option(help="Processes for the extraction of features.")] = os.cpu_count()
+    or 1,
 ) -> None:
-    """The whole chain on generated dances: videos with their new music, pictures and an honest report.
+    """Run the whole pipeline on generated dances: videos with new music, figures and a report.
 
     Example: `pn-diffusion demo`
     """

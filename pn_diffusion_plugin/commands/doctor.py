@@ -1,4 +1,4 @@
-"""`pn-diffusion doctor`: what is there, what is missing, and the remedy."""
+"""`pn-diffusion doctor`: check the installation."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from .common import finish, mode
 
 
 def doctor() -> None:
-    """Look whether everything is there that this program needs. Exit code 1 where something required is not.
+    """Check the installation and print a remedy for what is missing. Exit code 1 if a required part is.
 
-    Example: `pn-diffusion doctor`, or for a program: `pn-diffusion doctor --json`
+    Example: `pn-diffusion doctor`, or with JSON output: `pn-diffusion doctor --json`
     """
-    from ..apps.doctor import check_health
+    from ..apps.doctor import run_checks
 
     console = Console(quiet=mode.json or mode.quiet)
     checks = []
-    for check in check_health():
+    for check in run_checks():
         checks.append(check)
         word, style = (
             ("ok", "green") if check.ok else ("missing", "red") if check.required else ("-", "yellow")

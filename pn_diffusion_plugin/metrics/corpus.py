@@ -1,4 +1,4 @@
-"""Make music for a whole split and score it between null and ceiling rows."""
+"""Generate music for a split of a corpus and score it beside null and ceiling rows."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 
 class MusicModel(Protocol):
-    """What can be evaluated: PN-Diffusion, the MusicGen baseline, or anything that has these; see `PNDiffusion`."""
+    """A model that can be evaluated, such as `PNDiffusion` or `DanceMusicGen`."""
 
     sequence: SequenceConfig
 
@@ -65,7 +65,7 @@ def read_split(manifest: str | Path, limit: int | None = None) -> list[CorpusCli
 
     Raises:
         CorpusError: the manifest or a clip's json is missing or damaged.
-        FeatureFileError: a feature file is.
+        FeatureFileError: a feature file is missing or damaged.
     """
     root = corpus_root(manifest)
     paths = CorpusPaths(root)
@@ -78,13 +78,12 @@ def read_split(manifest: str | Path, limit: int | None = None) -> list[CorpusCli
 
 
 def leak_check(root: str | Path) -> str:
-    """Whether the splits of the corpus share a song (or what else its origin forbids): "ok", "LEAKING: …" or
-    "unknown: …"."""
+    """Check that the splits of a corpus share no song: "ok", "LEAKING: …" or "unknown: …"; see `check_corpus`."""
     return check_corpus(Path(root))
 
 
 def evaluation_clip(clip: CorpusClip) -> EvaluationClip:
-    """What the metrics need of a clip."""
+    """A clip as the metrics need it."""
     return EvaluationClip(
         name=clip.info.name,
         reference=clip.reference,
@@ -110,17 +109,17 @@ def evaluate_corpus(
     settings: Settings | None = None,
     training: str | Path | Sequence[str | Path] | None = None,
 ) -> dict[str, Any]:
-    """Generate for every clip of a split, write the waves, score them, write `report.json` and `report.md`.
+    """Generate music for every clip of a split, write and score it, write `report.json` and `report.md`.
 
-    Clips shorter than a model's window are left out, and told in the log.
+    Clips shorter than a model's window are left out with a warning.
 
     Args:
         out: folder for `model/<clip>.wav`, `ceiling/<clip>.wav` and the report.
-        seed: of generation: clip i has seed + i.
-        clips: what `read_split` gave, to spare reading it again.
-        others: further models by name, for rows of their own: same clips, same seeds.
+        seed: clip i is generated with seed + i.
+        clips: clips of `read_split`, if they have been read already.
+        others: further models by name, each with a row of its own: same clips, same seeds.
         settings: beat tracker and quality metrics; None: the defaults of `config/solver/default.yaml`.
-        training: manifest of the training clips, or several, for the distance to the nearest; None: the corpus's own.
+        training: manifests of the training clips, for the distance to the nearest one; None: the corpus's own.
 
     Returns:
         The report (docs/reference/formats.md).
@@ -131,7 +130,7 @@ def evaluate_corpus(
     settings = load_settings() if settings is None else settings
     beat_tracker(
         settings.beat_tracker, settings.tracker_options()
-    )  # tells one that is not there before the work
+    )  # fails before the generation if it is not installed
     clips = read_split(manifest, limit) if clips is None else clips
     clips = [_at_rate(clip, model.sample_rate) for clip in clips]
     clips = long_enough(clips, max(one.sequence.seconds for one in (model, *(others or {}).values())))
@@ -167,7 +166,7 @@ def evaluate_corpus(
 def _training(
     root: Path, manifests: str | Path | Sequence[str | Path] | None, settings: Settings
 ) -> TrainingClips | None:
-    """The training clips, where they are asked for and there are any."""
+    """The training clips, if the metric is enabled and there are any."""
     source = CorpusPaths(root).manifest("train") if manifests is None else manifests
     if "nearest_training" not in settings.metrics:
         return None
@@ -180,7 +179,7 @@ def _training(
 
 
 def _at_rate(clip: CorpusClip, sample_rate: int) -> CorpusClip:
-    """The clip with its music at the model's rate (Hz), which the corpus need not have."""
+    """Resample a clip's music to the model's rate (Hz)."""
     if clip.info.sample_rate == sample_rate:
         return clip
     reference = resample(clip.reference, clip.info.sample_rate, sample_rate)
@@ -189,7 +188,11 @@ def _at_rate(clip: CorpusClip, sample_rate: int) -> CorpusClip:
 
 
 def long_enough(clips: list[CorpusClip], seconds: float) -> list[CorpusClip]:
-    """Clips for which a model whose window lasts `seconds` can make music."""
+    """Clips that last at least `seconds`, the length of a model's window.
+
+    Raises:
+        CorpusError: there are clips, and all are shorter.
+    """
     kept = [clip for clip in clips if clip.features.header.seconds >= seconds - LENGTH_TOLERANCE]
     short = [clip.info.name for clip in clips if clip.features.header.seconds < seconds - LENGTH_TOLERANCE]
     if short and not kept:
@@ -206,7 +209,7 @@ def long_enough(clips: list[CorpusClip], seconds: float) -> list[CorpusClip]:
 
 
 def _named(clips: Iterable[CorpusClip], waves: Iterable[torch.Tensor]) -> dict[str, np.ndarray]:
-    """Waves by clip, as long as the reference."""
+    """Waves by name of the clip, cut to the length of the reference."""
     return {
         clip.info.name: wav.reshape(-1).numpy()[: len(clip.reference)]
         for clip, wav in zip(clips, waves, strict=True)
@@ -214,7 +217,7 @@ def _named(clips: Iterable[CorpusClip], waves: Iterable[torch.Tensor]) -> dict[s
 
 
 def flat_metrics(report: dict[str, Any]) -> dict[str, float]:
-    """Means of a report for a solver's log: all of the model's, and the other rows' strict ones as `row/metric`."""
+    """Means of a report for a solver's log: those of the model, and the paired ones of other rows as `row/metric`."""
     flat = {}
     for row in report["rows"]:
         model = row["name"] == "model"

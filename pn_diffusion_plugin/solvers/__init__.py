@@ -16,15 +16,18 @@ SOLVERS = {
 }
 
 
+def solver_name(cfg: Any) -> str:
+    """`cfg.solver`; in early recipes a section `distill` was all that told distillation from training."""
+    return "distill" if cfg.solver == "pn_diffusion" and "distill" in cfg else str(cfg.solver)
+
+
 def get_solver(cfg: Any) -> Any:
     """Build the solver that `cfg.solver` names.
 
     Raises:
-        ValueError: neither this package nor audiocraft has a solver of that name.
+        KeyError: neither this package nor audiocraft has a solver of that name.
     """
-    name = cfg.solver
-    if name == "pn_diffusion" and "distill" in cfg:  # recipes of version 0.1
-        name = "distill"
+    name = solver_name(cfg)
     if name not in SOLVERS:
         from audiocraft.solvers import builders
 

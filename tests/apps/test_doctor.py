@@ -1,4 +1,4 @@
-"""What `doctor` finds, here and where something is missing."""
+"""The checks of `doctor`, here and where something is missing."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from pn_diffusion_plugin.apps import doctor as health
-from pn_diffusion_plugin.apps.doctor import Check, Missing, check_health
+from pn_diffusion_plugin.apps import doctor
+from pn_diffusion_plugin.apps.doctor import Check, Missing, run_checks
 from pn_diffusion_plugin.errors import CheckpointError
 
 
-def looked_at(monkeypatch: pytest.MonkeyPatch, look: object, required: bool = True) -> Check:
+def run_check(monkeypatch: pytest.MonkeyPatch, check: object, required: bool = True) -> Check:
     """The only check there is."""
-    monkeypatch.setattr(health, "_CHECKS", (("thing", "get one", required, look),))
-    (check,) = check_health()
-    return check
+    monkeypatch.setattr(doctor, "_CHECKS", (("thing", "get one", required, check),))
+    (result,) = run_checks()
+    return result
 
 
 def test_what_is_missing_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,53 +29,53 @@ def test_what_is_missing_has_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> str:
         raise ImportError("libc10_cuda.so:\n cannot open shared object file")
 
-    def told() -> str:
+    def with_remedy() -> str:
         raise CheckpointError("no weights: export them")
 
-    assert looked_at(monkeypatch, missing) == Check("thing", False, "not there", "get one")
-    broken_check = looked_at(monkeypatch, broken, required=False)
+    assert run_check(monkeypatch, missing) == Check("thing", False, "not there", "get one")
+    broken_check = run_check(monkeypatch, broken, required=False)
     assert broken_check.detail == "ImportError: libc10_cuda.so: cannot open shared object file"
     assert not broken_check.required
-    assert looked_at(monkeypatch, told) == Check("thing", False, "no weights: export them")
-    assert looked_at(monkeypatch, lambda: "2.0") == Check("thing", True, "2.0")
+    assert run_check(monkeypatch, with_remedy) == Check("thing", False, "no weights: export them")
+    assert run_check(monkeypatch, lambda: "2.0") == Check("thing", True, "2.0")
 
 
-def test_a_full_disk_and_little_memory_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(health, "_DISK", 1e9)
+def test_a_full_disk_and_little_memory_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doctor, "_DISK", 1e9)
     with pytest.raises(Missing, match="GB free in"):
-        health._disk()
-    monkeypatch.setattr(health, "_MEMORY", 1e9)
+        doctor._disk()
+    monkeypatch.setattr(doctor, "_MEMORY", 1e9)
     with pytest.raises(Missing, match="GB free"):
-        health._memory()
+        doctor._memory()
 
 
 def test_a_folder_that_is_not_there_yet_is_no_fault(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PN_DIFFUSION_OUTPUTS", str(tmp_path / "a" / "b"))
-    assert health._outputs() == f"{tmp_path / 'a' / 'b'} (not made yet)"
+    assert doctor._outputs() == f"{tmp_path / 'a' / 'b'} (does not exist yet)"
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "a").write_text("in the way")
     with pytest.raises(NotADirectoryError):
-        health._outputs()
+        doctor._outputs()
 
 
 def test_a_module_that_is_not_installed_is_missing() -> None:
-    assert health._module("rich")() == "installed"
+    assert doctor._module("rich")() == "installed"
     with pytest.raises(Missing, match="not installed"):
-        health._module("no_such_module_anywhere")()
+        doctor._module("no_such_module_anywhere")()
     with pytest.raises(Missing, match="not on PATH"):
-        health._program("", "no-such-program")()
+        doctor._program("", "no-such-program")()
 
 
 @pytest.mark.integration
 def test_this_environment_is_in_order(tmp_path: Path) -> None:
-    """The real command; whoever runs the tests has everything that is required."""
+    """The real command: the environment of the tests has everything that is required."""
     command = [str(Path(sys.executable).parent / "pn-diffusion"), "doctor", "--json"]
     broken = {**os.environ, "PATH": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
     done = subprocess.run(command, env=broken, capture_output=True, text=True)
-    told = json.loads(done.stdout)
-    checks = {check["name"]: check for check in told["checks"]}
-    assert done.returncode == 0 and told["ok"], told
-    assert len(checks) == len(health._CHECKS)
+    result = json.loads(done.stdout)
+    checks = {check["name"]: check for check in result["checks"]}
+    assert done.returncode == 0 and result["ok"], result
+    assert len(checks) == len(doctor._CHECKS)
     assert all(
         checks[name]["ok"] for name in ("torch", "audiocraft", "pose model", "bundled model", "ffmpeg")
     )

@@ -24,8 +24,8 @@ from pn_diffusion_plugin.errors import explain
 
 MOUNTED = os.environ.get("DISK_IS_MOUNTED") == "1"
 TOLD = {
-    "full": "disk is full|larger than is allowed",
-    "read-only": "file system may only be read|you may not read or write it",
+    "full": "disk is full|larger than the limit",
+    "read-only": "file system is read-only|permission denied",
 }
 
 
@@ -48,7 +48,7 @@ def full(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def read_only(folder: Path) -> Iterator[None]:
-    """A disk that may only be read; where none could be mounted, folders that may not be written."""
+    """A read-only disk; where none could be mounted, read-only folders."""
     if MOUNTED:
         subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
         yield

@@ -1,4 +1,4 @@
-"""A disk that is full or may only be read: one sentence, and nothing that was there is lost."""
+"""A full or read-only disk: one sentence, and no existing file is lost."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_the_doctor_finds_everything_and_leaves_nothing(installed: Installed, tm
     done = run(installed, tmp_path, "pn-diffusion", "doctor", "--json")
     told = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert done.returncode == 0, done.stdout
-    assert told["outputs"]["detail"] == f"{tmp_path / 'outputs'} (not made yet)"
+    assert told["outputs"]["detail"] == f"{tmp_path / 'outputs'} (does not exist yet)"
     assert told["Dora's folder"]["detail"].startswith(str(tmp_path / "outputs" / "dora"))
     assert Path(told["configuration"]["detail"]).is_relative_to(installed[0].parent)
     assert os.listdir(tmp_path) == []

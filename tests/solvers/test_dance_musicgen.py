@@ -170,18 +170,28 @@ def test_the_codec_can_have_adversaries(solver_of: Any) -> None:
     assert {"d_msstftd", "adv_msstftd", "feat_msstftd"} <= metrics[-1].keys()
 
 
-def test_mistakes_are_told(solver_of: Any, tiny_corpus: Path) -> None:
-    with pytest.raises(
-        UserError, match="cache.path=/somewhere: audiocraft's cache of codes holds no dance conditions"
-    ):
-        solver_of("dance_musicgen", "cache.path=/somewhere")
-    with pytest.raises(UserError, match="top_k is -1"):
-        solver_of("dance_musicgen", "generate.lm.top_k=-1")
-    with pytest.raises(
-        UserError, match="the codec is for 22050 Hz and this experiment has sample_rate=16000"
-    ):
-        solver_of("dance_musicgen", "sample_rate=16000")
-    with pytest.raises(UserError, match="optim.accumulate=2"):
-        solver_of("compression", "optim.accumulate=2")
-    with pytest.raises(CheckpointError, match="no checkpoint"):
-        solver_of("dance_musicgen", "codec.checkpoint=nowhere")
+@pytest.mark.parametrize(
+    ("kind", "override", "error", "message"),
+    [
+        (
+            "dance_musicgen",
+            "cache.path=/somewhere",
+            UserError,
+            "cache.path=/somewhere: audiocraft's cache of codes",
+        ),
+        ("dance_musicgen", "generate.lm.top_k=-1", UserError, "top_k is -1"),
+        (
+            "dance_musicgen",
+            "sample_rate=16000",
+            UserError,
+            "for 22050 Hz and this experiment has sample_rate=16000",
+        ),
+        ("dance_musicgen", "codec.checkpoint=nowhere", CheckpointError, "no checkpoint"),
+        ("compression", "optim.accumulate=2", UserError, "optim.accumulate=2"),
+    ],
+)
+def test_a_wrong_configuration_is_named(
+    solver_of: Any, kind: str, override: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        solver_of(kind, override)

@@ -197,12 +197,17 @@ def test_from_nothing_to_a_model_that_sounds_with_it(make_solver: MakeSolver) ->
         assert torch.equal(finer.model.state_dict()[name], value)
 
 
-def test_mistakes_are_told(make_solver: MakeSolver) -> None:
-    with pytest.raises(UserError, match="optim.accumulate=2"):
-        make_solver("vocoder", "optim.accumulate=2")
-    with pytest.raises(UserError, match="vocoder.input=latent: give mel or autoencoded"):
-        make_solver("vocoder", "vocoder.input=latent")
-    with pytest.raises(UserError, match="all losses but adv and feat are 0"):
-        make_solver("vocoder", "losses.picture=0", "losses.msspec=0", "losses.convergence=0")
-    with pytest.raises(UserError, match="vocoder.name is 'hifigan'"):
-        make_solver("pn_diffusion", "vocoder.name=hifigan")
+@pytest.mark.parametrize(
+    ("solver", "overrides", "message"),
+    [
+        ("vocoder", ["optim.accumulate=2"], "optim.accumulate=2"),
+        ("vocoder", ["vocoder.input=latent"], "vocoder.input=latent: give mel or autoencoded"),
+        ("vocoder", [f"losses.{name}=0" for name in ("picture", "msspec", "convergence")], "have weight 0"),
+        ("pn_diffusion", ["vocoder.name=hifigan"], "hifigan"),
+    ],
+)
+def test_a_wrong_configuration_is_named(
+    make_solver: MakeSolver, solver: str, overrides: list[str], message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        make_solver(solver, *overrides)
