@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from pn_diffusion_plugin.data.features.feature_file import Features
 from pn_diffusion_plugin.data.manifest import CorpusPaths
 from pn_diffusion_plugin.errors import CorpusError
 from pn_diffusion_plugin.metrics.corpus import evaluate_corpus, flat_metrics, leak_check, read_split
@@ -41,9 +42,8 @@ def test_short_clips_are_left_out_and_the_rest_is_scored_at_the_models_rate(
     model = PNDiffusion({**trained.config, "sample_rate": 16000}, trained.dual.eval(), trained.vae)
     manifest = CorpusPaths(tiny_corpus).manifest("test")
     clips = read_split(manifest)
-    clips[0].features = short = replace(
-        clips[0].features, header=replace(clips[0].features.header, seconds=2.0)
-    )
+    header, streams = clips[0].features.header, clips[0].features.streams
+    clips[0].features = short = Features(replace(header, seconds=2.0), **streams)
     report = evaluate_corpus(model, manifest, tmp_path, clips=clips)
     assert report["clips"] == 1 and "1 of 2 clips are shorter" in caplog.text
     (wav,) = (tmp_path / "model").iterdir()

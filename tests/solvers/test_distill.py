@@ -149,7 +149,7 @@ def test_a_checkpoint_is_a_model_that_knows_its_steps(
     "override, error, message",
     [
         ("unet.layers_per_block=2", CheckpointError, "unet.layers_per_block=1 and this experiment has 2"),
-        ("distill.teacher_steps=6", UserError, r"\[6, 4, 2\]: 4 steps of a student for 6"),
+        ("distill.teacher_steps=6", UserError, r"\[6, 4, 2\]: student steps 4, teacher steps 6"),
         ("sampling.steps=4", UserError, "sampling.steps=4: a distilled student needs steps=2"),
         ("sampling.guidance=2.0", UserError, "sampling.guidance=2.0: a distilled student needs guidance=1"),
         ("optim.epochs=1", UserError, "optim.epochs=1 for 2 rounds"),
