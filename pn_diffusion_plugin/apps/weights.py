@@ -9,7 +9,7 @@ from pathlib import Path
 from .. import paths
 from ..data.corpora.synthetic.prepare import prepare_generated, prepare_mini
 from ..train import ensure_experiment
-from .export import Words, export_model
+from .export import CardText, export_model
 
 MODEL = ["solver=pn_diffusion/bundled", "dset=dance/bundled"]
 VOCODER = ["solver=vocoder", "dset=dance/bundled"]
@@ -37,7 +37,7 @@ def train_bundled(out: Path, *, jobs: int = 1, hardware: str | None = None, repo
         vocoder=ensure_experiment(VOCODER),
         refinement=REFINEMENT,
         reports=reports,
-        words=Words(license="mit", limits=LIMITS, hardware=hardware),
+        card=CardText(license="mit", limits=LIMITS, hardware=hardware),
     )
 
 

@@ -17,13 +17,17 @@ from pn_diffusion_plugin.train import main
 @pytest.mark.parametrize("name", solvers.SOLVERS)
 def test_every_name_is_a_class(name: str) -> None:
     module, solver = solvers.SOLVERS[name]
-    assert issubclass(getattr(importlib.import_module(f"pn_diffusion_plugin.solvers.{module}"), solver), PluginSolver)
+    assert issubclass(
+        getattr(importlib.import_module(f"pn_diffusion_plugin.solvers.{module}"), solver), PluginSolver
+    )
 
 
 def test_every_recipe_names_a_solver(repository: Path) -> None:
     folder = repository / "config" / "solver"
     recipes = [str(path.relative_to(folder).with_suffix("")) for path in folder.rglob("*.yaml")]
-    found = {recipe: main.get_xp([f"solver={recipe}"]).cfg.solver for recipe in recipes if recipe != "default"}
+    found = {
+        recipe: main.get_xp([f"solver={recipe}"]).cfg.solver for recipe in recipes if recipe != "default"
+    }
     assert set(found.values()) == set(solvers.SOLVERS)
     assert found["pn_diffusion/distill"] == "distill" and found["pn_diffusion/ours"] == "pn_diffusion"
 

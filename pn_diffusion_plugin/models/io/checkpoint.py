@@ -141,7 +141,10 @@ def load_experiment(folder: Path, solver: str) -> dict[str, Any]:
             "of this project"
         ) from error
     found = config.get("solver")
-    if found != solver and (found, solver) != ("distill", "pn_diffusion"):  # a student is a PN-Diffusion model
+    if found != solver and (found, solver) != (
+        "distill",
+        "pn_diffusion",
+    ):  # a student is a PN-Diffusion model
         raise CheckpointError(
             f"{file} is of solver {config.get('solver')!r}, {solver!r} is needed: name another checkpoint"
         )
