@@ -77,7 +77,7 @@ def set_mode(json: bool = False, quiet: bool = False, debug: bool = False) -> No
         logging.root.addHandler(_WARNINGS)
     warnings.filterwarnings("ignore")
     warnings.filterwarnings("always", category=PNDiffusionWarning)
-    warnings.showwarning = _show_warning
+    warnings.showwarning = _show_warning  # type: ignore[assignment]  # it ignores the place
 
 
 class _PackageWarnings(logging.Handler):

@@ -184,11 +184,11 @@ def _markdown_block(block: Block, files: _Files) -> str:
         case Player():
             links = [("the dance, without sound", ".mp4", block.video)] if block.video else []
             links += [(label, ".mp3", mp3) for label, mp3 in block.sounds.items()]
-            links = (
+            players = (
                 f"[{escape_markdown(label)}]({files.link(f'{block.name}_{label}', suffix, data)})"
                 for label, suffix, data in links
             )
-            return f"{escape_markdown(block.name)}: " + ", ".join(links)
+            return f"{escape_markdown(block.name)}: " + ", ".join(players)
         case Code():
             longest = max((len(run) for run in re.findall(r"`+", block.text)), default=0)
             fence = "`" * max(3, longest + 1)
