@@ -169,7 +169,7 @@ def test_generate_names_the_checkpoint_that_cannot_be_used(
     assert f"{damaged / 'model.safetensors'} is damaged, or of another export" in sentence(damaged)
     config = yaml.safe_load((model / "config.yaml").read_text())
     (damaged / "config.yaml").write_text(yaml.safe_dump({k: v for k, v in config.items() if k != "sha256"}))
-    assert f"the weights of {damaged} are of another model" in sentence(damaged)
+    assert f"the weights of {damaged} belong to another model" in sentence(damaged)
     other = tmp_path / "xp"
     other.mkdir()
     torch.save({"xp.cfg": {"solver": "musicgen"}, "best_state": {"model": {}}}, other / "checkpoint.th")

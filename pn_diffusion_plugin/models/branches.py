@@ -1,4 +1,4 @@
-"""The branches of guidance as rows of calls of the network, and what is kept of them over the steps."""
+"""Conditions of the guidance branches, batched for the network and cached over the denoising steps."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Prepared = dict[str, torch.Tensor]  # see `LatentDiffusion.prepare`
 def prepare_branches(
     denoiser: LatentDiffusion, conditions: Mapping[str, Condition], branches: Sequence[Branch], columns: int
 ) -> list[Prepared]:
-    """What the U-Net is told under every branch, each of as many rows as the conditions.
+    """Prepare the conditions of every branch, each with as many rows as `conditions`.
 
     Args:
-        conditions: by stream.
-        columns: of the latent.
+        conditions: by name of the dance.
+        columns: latent columns.
     """
     of_branch: dict[Branch, Callable[[], Condition]] = {
         "positive": lambda: conditions[POSITIVE],
@@ -34,27 +34,28 @@ def prepare_branches(
 
 
 def concat_conditions(rows: Sequence[Prepared]) -> Prepared:
-    """Several of them as one, for one call."""
+    """Concatenate prepared conditions along the batch."""
     return {key: torch.cat([one[key] for one in rows]) for key in rows[0]}
 
 
 class ConditionCache:
-    """What the U-Net is told of every window at every step: keys and values projected once.
+    """Cache of prepared conditions, one entry per batch of windows.
 
-    They take more room than the tokens they are made of (a megabyte a window and branch in a big network), so only
-    the first are kept: those of later windows are projected at every step, and memory does not grow with the length.
+    Keys and values of cross attention are projected once. They are larger than the tokens (a megabyte per window and
+    branch in a large network), so only the first windows are cached: for later ones they are projected at every step,
+    and memory does not grow with the length.
 
     Args:
-        network: does the steps.
-        most: bytes to be kept, at most.
+        network: the network of the denoising steps.
+        max_bytes: size of the cache.
     """
 
-    def __init__(self, network: LatentDiffusion, most: int) -> None:
-        self.network, self.left = network, most
+    def __init__(self, network: LatentDiffusion, max_bytes: int) -> None:
+        self.network, self.left = network, max_bytes
         self._calls: dict[int, list[Prepared | Sequence[Prepared]]] = {}
 
     def add(self, key: int, rows: Sequence[Prepared], at_once: int) -> None:
-        """Windows under every branch, for calls of so many branches at once."""
+        """Add the windows of every branch, to be used in calls of `at_once` branches."""
         calls: list[Prepared | Sequence[Prepared]] = []
         for i in range(0, len(rows), at_once):
             ready = self._ready(rows[i : i + at_once])
@@ -65,7 +66,7 @@ class ConditionCache:
         self._calls[key] = calls
 
     def calls(self, key: int) -> Iterator[Prepared]:
-        """What `add` was given under this key, a dictionary a call."""
+        """Prepared conditions of an entry, one dictionary per call."""
         for call in self._calls[key]:
             yield call if isinstance(call, dict) else self._ready(call)
 

@@ -1,6 +1,6 @@
-"""From plain configuration (dicts of numbers and names) to modules. The only place that knows the config's keys.
+"""Build modules from a configuration of plain dictionaries.
 
-The same dicts travel in exported models, so a model is rebuilt from its own folder by the functions used to train it.
+The same dictionaries are stored in exported models, which are built by the same functions as in training.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from .vocoders.griffin_lim import GriffinLim
 
 Config = Mapping[str, Any]
 
-#: What of an experiment's configuration makes the model; this much is exported with the weights.
+#: Sections of the configuration that define the model; they are exported with the weights.
 VAE_KEYS = ("sample_rate", "segment_seconds", "mel", "mel_vae")
 MODEL_KEYS = (*VAE_KEYS, "features", "conditioning", "unet", "diffusion", "negative", "sampling", "vocoder")
-#: … and what there may be besides: a student of few steps says how it was made.
+#: Sections that are exported where present.
 OPTIONAL_KEYS = ("distill",)
 #: Keys of the section `vocoder` that are arguments of Griffin-Lim.
 GRIFFIN_LIM_KEYS = ("iterations", "inversion_steps", "momentum", "seed", "peak", "chunk_frames")
 
 
 def distilled_steps(config: Config) -> int | None:
-    """Steps that a distilled model was made for; None: any number."""
+    """Steps that a distilled model was trained for; None: not distilled."""
     rounds = (config.get("distill") or {}).get("rounds")
     return rounds[-1] if rounds else None
 
@@ -52,18 +52,18 @@ def build_mel(config: Config) -> MelSpectrogram:
 
 
 def build_vae(config: Config) -> MelVAE:
-    """Autoencoder of the mel."""
+    """Autoencoder of mel spectrograms."""
     return MelVAE(**config["mel_vae"])
 
 
 def build_feature_spec(config: Config) -> FeatureSpec:
-    """Which features of a video the model was made for."""
+    """Features that the model expects."""
     known = {field.name for field in fields(FeatureSpec)}
     return FeatureSpec(**{key: value for key, value in config["features"].items() if key in known})
 
 
 def build_sequence(config: Config) -> SequenceConfig:
-    """Lengths of a training segment, which is also the window of generation."""
+    """Lengths of a training segment, which is also the window of sampling."""
     spec = build_feature_spec(config)
     return SequenceConfig(
         seconds=config["segment_seconds"],
@@ -163,7 +163,7 @@ def build_dual_diffusion(
         temporal=conditioning["temporal"],
         token_rate=spec.pose_fps,
         column_seconds=sequence.column_seconds,
-        moments=conditioning["moments"],
+        samples_per_column=conditioning["moments"],
         aligned_channels=conditioning["aligned_channels"],
         attention_stride=conditioning["attention_stride"],
         channels=tuple(unet.pop("channels")),

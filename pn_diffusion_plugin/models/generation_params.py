@@ -1,4 +1,4 @@
-"""How to sample: what a user may choose when music is made."""
+"""Sampling parameters of a user."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def upgrade_sampling(sampling: Mapping[str, Any]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class GenerationParams:
-    """How to sample.
+    """Sampling parameters.
 
     With P, N' and O the network's estimates under the dance, the negative dance and no dance (see
     `modules.guidance`), g = `guidance`, h = `negative_cfg` and w = `negative_guidance`, the guided estimate is
@@ -39,19 +39,19 @@ class GenerationParams:
         guidance: weight g of classifier-free guidance; 1: off.
         negative_guidance: weight w of the push away from the negative dance, without the branch "no dance"; 0: off.
         negative_cfg: weight h of the negative dance in classifier-free guidance; 0: off.
-        guidance_rescale: share in [0, 1] of a guided estimate brought back to the spread that P has.
-        guidance_from, guidance_until: shares of the timesteps (1: pure noise) between which there is guidance, of
-            either kind; elsewhere P alone is computed.
-        spacing: of the timesteps: `trailing` begins at pure noise, `leading` ends at the least noise.
+        guidance_rescale: share in [0, 1] by which a guided estimate is brought back to the standard deviation of P.
+        guidance_from, guidance_until: interval of the timesteps with guidance, as shares (1: pure noise); P alone is
+            computed elsewhere.
+        spacing: of the timesteps: `trailing` begins at pure noise, `leading` ends at the lowest noise.
         eta: noise of the `ddim` sampler, from 0 (none) to 1 (as much as `ddpm`).
-        overlap: of neighbouring windows, in parts of a window.
+        overlap: of neighbouring windows, as a share of a window.
         batch_size: clips of equal length denoised together.
-        windows_per_call: rows of one call of the network; a window of a clip takes one, with guidance one for each
-            branch. Bounds the memory, changes nothing in the result.
+        windows_per_call: largest batch of the network, in which a window takes one row for each branch; bounds the
+            memory and does not change the result.
         precision: of the U-Net's and the decoder's weights: `float32`, `bfloat16` or `float16`.
-        channels_last: memory format of their convolutions; which is faster depends on processor and size.
-        vocoder: from mel to sound: `auto` (the model's own, else Griffin-Lim), `vocos` (its own) or `griffin_lim`.
-        compile: `torch.compile` of the U-Net: the first call of each batch size takes minutes, the others less time.
+        channels_last: memory format of their convolutions; which one is faster depends on the hardware.
+        vocoder: `auto` (the model's own, else Griffin-Lim), `griffin_lim`, or the name of the model's own.
+        compile: `torch.compile` of the U-Net; the first call of each batch size takes minutes.
     """
 
     sampler: str = "ddim"
@@ -73,11 +73,11 @@ class GenerationParams:
     compile: bool = False
 
     def guidance_rule(self, negative_latent: str, timesteps: int) -> Guidance:
-        """The rule for combining the branches of a model.
+        """Weights of the branches for a model.
 
         Args:
-            negative_latent: its reading of the negative.
-            timesteps: of its schedule.
+            negative_latent: reading of the negative that it was trained with.
+            timesteps: number of training timesteps.
         """
         interval = (self.guidance_until * timesteps, self.guidance_from * timesteps)
         return Guidance(
@@ -90,10 +90,10 @@ class GenerationParams:
         )
 
     def check(self, most_steps: int) -> None:
-        """Raise UserError for a value that cannot be.
+        """Raise UserError for a value outside its range.
 
         Args:
-            most_steps: timesteps of the model's schedule.
+            most_steps: number of training timesteps of the model.
         """
         rules = (
             ("sampler", self.sampler in SAMPLERS, f"one of {', '.join(SAMPLERS)}"),
@@ -105,7 +105,7 @@ class GenerationParams:
             (
                 "guidance_until",
                 0 <= self.guidance_until <= self.guidance_from,
-                f"0 to {self.guidance_from:g}, which is guidance_from",
+                f"0 to guidance_from, i.e. {self.guidance_from:g}",
             ),
             ("spacing", self.spacing in SPACINGS, f"one of {', '.join(SPACINGS)}"),
             ("eta", 0 <= self.eta <= 1, "0 to 1"),
@@ -121,4 +121,4 @@ class GenerationParams:
         )
         check_ranges(self, rules)
         if self.eta and self.sampler != "ddim":
-            raise UserError(f"eta is {self.eta} and belongs to ddim: leave it at 0 for {self.sampler}")
+            raise UserError(f"eta is {self.eta} and applies to ddim only: leave it at 0 for {self.sampler}")

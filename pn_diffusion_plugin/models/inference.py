@@ -1,6 +1,6 @@
-"""Trained networks made fast for sampling: half precision, channels last, compiled.
+"""Copies of trained networks optimised for sampling: half precision, channels last, compiled.
 
-The trained modules stay as they are: training goes on with them, and they are what is saved.
+The trained modules are not changed, so that they can be trained further and saved.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ Module = TypeVar("Module", bound=nn.Module)
 def for_inference(
     module: Module, precision: str = "float32", channels_last: bool = False, compiled: str | None = None
 ) -> Module:
-    """A copy of a module as wished; the module itself where nothing is wished.
+    """Copy a module with these options; return the module itself if all are off.
 
     Args:
         precision: of weights and computation, a name in `PRECISIONS`.
         channels_last: memory format of the weights of two-dimensional convolutions.
-        compiled: name of the child to compile when it is first called.
+        compiled: name of the child to compile at its first call.
     """
     if precision == "float32" and not channels_last and compiled is None:
         return module
-    made = copy.deepcopy(module).eval().requires_grad_(False).to(PRECISIONS[precision])
+    copied = copy.deepcopy(module).eval().requires_grad_(False).to(PRECISIONS[precision])
     if channels_last:
-        made = made.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        copied = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     if compiled is not None:
-        made.get_submodule(compiled).compile()
-    return made
+        copied.get_submodule(compiled).compile()
+    return copied
 
 
 def weight_bytes(module: nn.Module) -> int:
-    """Memory that a module's weights take."""
+    """Size of a module's parameters in bytes."""
     return sum(parameter.nbytes for parameter in module.parameters())

@@ -1,8 +1,8 @@
-"""The denoiser: a Stable-Diffusion U-Net over latents, told of the dance in one of three ways.
+"""Denoiser: a Stable Diffusion U-Net over latents, conditioned on a dance in one of three ways.
 
 pooled   cross attention over one token (the paper)
-tokens   cross attention over one token a moment; latents and tokens carry their time in seconds
-aligned  `tokens` without positions, and the dance folded on to the latent's time axis as extra input channels
+tokens   cross attention over one token per frame; latents and tokens have an embedding of their time in seconds
+aligned  `tokens` without that embedding, and the dance aligned to the latent's columns as extra input channels
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ Condition = tuple[torch.Tensor, torch.Tensor]  # embedding (B, T, D), mask (B, T
 
 
 class LatentDiffusion(nn.Module):
-    """f(z_t, t, c): noise (or v) estimate of a latent given a dance.
+    """f(z_t, t, c): estimate of noise or v given a noisy latent and a dance.
 
     Args:
         latent_channels, latent_rows: C and F of the latent.
         condition_dim: D of the condition's tokens, and the cross-attention width (paper: 3072).
-        temporal: how the condition enters; see the module's text.
+        temporal: conditioning, see the module's docstring.
         channels: widths of the U-Net's levels (paper: 128, 256, 512, 512).
-        attention: which levels attend to themselves and to the dance.
+        attention: levels with self- and cross-attention.
         layers_per_block, norm_num_groups: of diffusers' `UNet2DConditionModel`.
-        head_dim: its `attention_head_dim`, which it takes as the *number* of heads: a head is channels / head_dim wide.
-        token_rate: tokens a second of `tokens` and `aligned` conditions (Hz).
-        column_seconds: seconds a latent column.
-        moments: `aligned`: moments of the dance seen inside a column.
+        head_dim: its `attention_head_dim`, which it uses as the *number* of heads: a head is channels / head_dim wide.
+        token_rate: tokens per second of `tokens` and `aligned` conditions (Hz).
+        column_seconds: seconds per latent column.
+        samples_per_column: `aligned`: times at which the dance is sampled in a column.
         aligned_channels: `aligned`: width of the extra input channels.
-        attention_stride: tokens averaged to one before cross attention.
-        branch_flag: tell the network which stream it is asked about (a learned vector beside the timestep's).
+        attention_stride: number of tokens that are averaged for cross attention.
+        branch_flag: add a learned vector for the stream of a row to the timestep's embedding.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class LatentDiffusion(nn.Module):
         norm_num_groups: int = 32,
         token_rate: float = 25.0,
         column_seconds: float = 0.1,
-        moments: int = 4,
+        samples_per_column: int = 4,
         aligned_channels: int = 32,
         attention_stride: int = 1,
         position_dim: int = 16,
@@ -65,19 +65,20 @@ class LatentDiffusion(nn.Module):
             raise ValueError(f"conditioning.temporal is {temporal!r}: choose from {', '.join(TEMPORAL)}")
         if len(attention) != len(channels):
             raise ValueError(
-                f"attention names {len(attention)} levels and channels {len(channels)}: give one each"
+                f"attention has {len(attention)} levels and channels {len(channels)}: give one value per level in both"
             )
         if not 1 <= layers_per_block <= 16:
             raise ValueError(f"layers_per_block={layers_per_block}: give 1 to 16")
         self.temporal: Temporal = temporal
         self.latent_channels, self.latent_rows = latent_channels, latent_rows
-        self.token_rate, self.column_seconds, self.moments = token_rate, column_seconds, moments
+        self.token_rate, self.column_seconds = token_rate, column_seconds
+        self.samples_per_column = samples_per_column
         self.attention_stride = attention_stride
         self.position_dim = position_dim if temporal == "tokens" else 0
         self.null_token = nn.Parameter(torch.zeros(condition_dim))
         extra = {"pooled": 0, "tokens": position_dim, "aligned": aligned_channels}[temporal]
         self.fold = (
-            nn.Conv1d(moments * condition_dim, aligned_channels, 3, padding=1)
+            nn.Conv1d(samples_per_column * condition_dim, aligned_channels, 3, padding=1)
             if temporal == "aligned"
             else None
         )
@@ -98,25 +99,25 @@ class LatentDiffusion(nn.Module):
         )
         cross_attention.install(self.unet)
         self.branch_flag = branch_flag
-        if branch_flag:  # at first both branches are alike; what tells them apart is learned
+        if branch_flag:  # the branches are equal before training
             nn.init.zeros_(self.unet.class_embedding.weight)
 
     @property
     def column_multiple(self) -> int:
-        """The latent's columns must be a multiple of this."""
+        """The number of latent columns must be a multiple of this."""
         return 2 ** (len(self.unet.config["block_out_channels"]) - 1)
 
     def drop(self, condition: Condition, dropped: torch.Tensor) -> Condition:
-        """Replace the condition of some clips by "no dance": for classifier-free guidance (arXiv 2207.12598).
+        """Replace the condition of some clips by "no dance", for classifier-free guidance (arXiv 2207.12598).
 
         Args:
-            dropped: (B,) of bool.
+            dropped: (B,) bool.
         """
         embedding, mask = condition
         return embedding, mask & ~dropped[:, None].to(mask.device)
 
     def null_condition(self, condition: Condition) -> Condition:
-        """ "No dance" in the shape of `condition`."""
+        """Return "no dance" in the shape of `condition`."""
         return self.drop(condition, torch.ones(len(condition[0]), dtype=torch.bool))
 
     def prepare(
@@ -126,24 +127,24 @@ class LatentDiffusion(nn.Module):
         branch: int | torch.Tensor = 0,
         one_length: bool = False,
     ) -> dict[str, torch.Tensor]:
-        """Everything of the condition that does not change over denoising steps: compute it once a clip.
+        """Compute what is constant over the denoising steps, once per clip.
 
-        Where the mask is False (nobody found, or dropped) a learned "no dance" token stands in. It is attended to:
-        it says "nobody seen here". Padding (mask False and embedding zero, see `DanceConditioner`) is not, and
-        the dance's last moment is held over the columns after its end.
+        Where the mask is False (no dancer detected, or dropped) the embedding is a learned "no dance" token, which is
+        attended to. Padding (mask False and embedding zero, see `DanceConditioner`) is not attended to, and the last
+        token is repeated over the columns after the end of the dance.
 
         Args:
             columns: latent columns L.
-            branch: 0 for the positive stream and for "no dance", 1 for the negative one; a number for all or
-                (B,) of them. Without `branch_flag` it changes nothing.
-            one_length: all segments are known to be equally long, so none is padded: nobody need ask the device.
+            branch: 0 for the positive stream and "no dance", 1 for the negative; an int or (B,). Without
+                `branch_flag` it has no effect.
+            one_length: all segments have one length, so that none is padded; avoids a synchronisation with the device.
 
         Returns:
-            Tensors of B rows each: batches are joined and split by joining and splitting every one of them.
+            Tensors of B rows each, which can be concatenated and split along the batch.
         """
         embedding, mask = condition
         real = mask | (embedding != 0).any(dim=-1)
-        real = real | ~real.any(dim=1, keepdim=True)  # a clip that is all padding: no dance at all
+        real = real | ~real.any(dim=1, keepdim=True)  # a clip of padding alone: no dance
         embedding = torch.where(mask[..., None], embedding, self.null_token.to(embedding.dtype))
         prepared: dict[str, torch.Tensor] = {}
         if self.branch_flag:
@@ -163,7 +164,13 @@ class LatentDiffusion(nn.Module):
             lengths = (real * torch.arange(1, real.shape[1] + 1, device=real.device)).amax(dim=1)
             folded = self.fold(
                 fold_to_columns(
-                    embedding, self.token_rate, columns, self.column_seconds, self.moments, mask, lengths
+                    embedding,
+                    self.token_rate,
+                    columns,
+                    self.column_seconds,
+                    self.samples_per_column,
+                    mask,
+                    lengths,
                 )
             )
             prepared["extra"] = repeat(folded, "b d l -> b d f l", f=self.latent_rows)
@@ -176,9 +183,9 @@ class LatentDiffusion(nn.Module):
         return prepared
 
     def prepare_for_sampling(self, prepared: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """`prepare`'s result with cross attention's keys and values in place of the tokens, for many steps.
+        """Replace the tokens of `prepare` by cross attention's keys and values, for many denoising steps.
 
-        Floating-point tensors come in the precision of this network's weights.
+        Floating-point tensors are converted to the precision of this network's weights.
         """
         dtype = self.null_token.dtype
         of_sampling = {
@@ -187,10 +194,10 @@ class LatentDiffusion(nn.Module):
         return of_sampling | {"tokens": cross_attention.keys_and_values(self.unet, of_sampling["tokens"])}
 
     def denoise(self, z: torch.Tensor, t: torch.Tensor, prepared: dict[str, torch.Tensor]) -> torch.Tensor:
-        """One U-Net pass: z (B, C, F, L), t (B,) → (B, C, F, L), in the precision of z.
+        """Run the U-Net: z (B, C, F, L), t (B,) → (B, C, F, L), in the precision of z.
 
         Args:
-            prepared: what `prepare` or `prepare_for_sampling` gave.
+            prepared: from `prepare` or `prepare_for_sampling`.
         """
         if "extra" in prepared:
             z = torch.cat([z, prepared["extra"].to(z.dtype)], dim=1)
@@ -215,7 +222,7 @@ class LatentDiffusion(nn.Module):
 
 
 def _weights(seen: torch.Tensor, real: torch.Tensor, stride: int) -> torch.Tensor:
-    """What of a group of tokens counts: those that were seen; where none was, the real ones. (B, T) of bool."""
+    """Tokens in the mean of a group: the seen ones, or the real ones if none was seen. (B, T) bool."""
     in_group = [
         group_any(mask, stride).repeat_interleave(stride, dim=1)[:, : mask.shape[1]] for mask in (seen, real)
     ]

@@ -1,7 +1,7 @@
-"""The KL autoencoder that turns a mel picture into a small latent one (latent diffusion, arXiv 2112.10752).
+"""KL autoencoder of mel spectrograms (latent diffusion, arXiv 2112.10752).
 
-A thin frame around diffusers' `AutoencoderKL`: it owns the latent's scale, which is measured on the training set
-(1 / standard deviation) rather than copied from pictures (the published code's 0.18215).
+Wraps diffusers' `AutoencoderKL` with the latent's scale, which is measured on the training set (1 / standard deviation)
+and not that of natural images (the published code's 0.18215).
 """
 
 from __future__ import annotations
@@ -22,20 +22,18 @@ class MelVAE(nn.Module):
     """Mel (B, 1, F, L) in [-1, 1] ↔ latent (B, C, F / f, L / f) of zero mean and unit variance, f = 2^(levels − 1).
 
     Args:
-        channels: widths of the levels; their number fixes f.
-        latent_channels: C.
-        layers_per_block: residual layers a level.
-        norm_num_groups: groups of the group normalisation.
-        mid_attention: global attention at the smallest level (paper: yes; its cost grows with length squared).
-        decoder_channels: widths of the decoder's levels; None: as `channels` (the paper). Of all that makes a clip only
-            the U-Net costs as much as the decoder, whose cost goes with the square of its widths.
+        channels: widths of the levels; their number determines f. latent_channels: C. layers_per_block: residual layers
+        per level. norm_num_groups: groups of the group normalisations. mid_attention: global attention at the lowest
+        level (paper: yes); its cost is quadratic in the length. decoder_channels: widths of the decoder's levels; None:
+        `channels` (the paper). The decoder costs about as much as
+            the U-Net in sampling, quadratic in its widths.
 
-    Without gradients, pictures longer than `chunk_frames` mel frames are encoded and decoded in chunks, so that memory
-    does not grow with the length: to rounding as in one piece, except that `mid_attention` looks within a chunk only
-    (chunks are cross-faded then).
+    Without gradients, spectrograms longer than `chunk_frames` are encoded and decoded in chunks, so that memory does
+    not grow with the length. The result is that of one pass up to rounding; with `mid_attention`, which is then limited
+    to a chunk, chunks are cross-faded.
     """
 
-    #: Mel frames of a chunk, a multiple of f.
+    #: Mel frames per chunk, a multiple of f.
     chunk_frames = 1024
 
     latent_mean: torch.Tensor
@@ -53,7 +51,7 @@ class MelVAE(nn.Module):
         super().__init__()
         if decoder_channels is not None and len(decoder_channels) != len(channels):
             raise ValueError(
-                f"the decoder has {len(decoder_channels)} widths and the encoder {len(channels)}: give one a level each"
+                f"the decoder has {len(decoder_channels)} widths and the encoder {len(channels)}: give one per level"
             )
         if not 1 <= layers_per_block <= 16:
             raise ValueError(f"layers_per_block={layers_per_block}: give 1 to 16")
@@ -99,8 +97,8 @@ class MelVAE(nn.Module):
         """
         if mel.shape[-1] % self.factor or mel.shape[-2] % self.factor:
             raise ValueError(
-                f"a mel picture of {mel.shape[-2]} x {mel.shape[-1]} cannot be compressed "
-                f"{self.factor} times: pad both sides to multiples of {self.factor}"
+                f"a mel spectrogram of {mel.shape[-2]} x {mel.shape[-1]} cannot be downsampled by {self.factor}: pad "
+                f"both sides to multiples of {self.factor}"
             )
         return DiagonalGaussianDistribution(
             self._any_length(
@@ -113,7 +111,7 @@ class MelVAE(nn.Module):
         )
 
     def decode_unscaled(self, latent: torch.Tensor) -> torch.Tensor:
-        """Mel of a latent as the posterior gives it: what training needs."""
+        """Decode a latent in the posterior's units, as in training."""
         return self._any_length(
             lambda x: self.autoencoder.decode(x.to(self.autoencoder.dtype)).sample,
             self.autoencoder.decoder,
@@ -134,7 +132,7 @@ class MelVAE(nn.Module):
     def decoder_reach(self) -> int:
         """Latent columns to each side that a mel frame depends on, at most, without attention."""
         levels, layers = len(self.config["channels"]), self.config["layers_per_block"]
-        # Two convolutions a residual layer; before them, at each level, that of the enlargement or the first one.
+        # Two convolutions per residual layer; before them, at each level, that of the upsampling or the first one.
         at_level = [2 * (layers + 1) + 1 + (4 if i == 0 else 0) for i in range(levels)]
         at_level[-1] += 1
         return math.ceil(sum(count / 2**i for i, count in enumerate(at_level))) + 1
@@ -147,7 +145,7 @@ class MelVAE(nn.Module):
         size: int,
         reach: int,
     ) -> torch.Tensor:
-        """`network(x)`, in chunks of `size` columns where x is longer and no gradient is wanted."""
+        """Compute `network(x)`, in chunks of `size` columns where x is longer and gradients are disabled."""
         if x.shape[-1] <= size or torch.is_grad_enabled():
             return network(x)
         if self.config["mid_attention"]:
@@ -157,18 +155,18 @@ class MelVAE(nn.Module):
 
     @torch.no_grad()
     def fit_scale(self, latents: torch.Tensor) -> None:
-        """Measure mean and standard deviation a channel on posterior samples (N, C, F', L') of the training set."""
+        """Measure mean and standard deviation per channel on posterior samples (N, C, F', L') of the training set."""
         self.latent_mean.copy_(latents.mean(dim=(0, 2, 3)))
         self.latent_std.copy_(latents.std(dim=(0, 2, 3)).clamp(min=1e-4))
 
     def scale(self, latent: torch.Tensor) -> torch.Tensor:
-        """Posterior units → zero mean, unit variance."""
+        """Scale a latent from the posterior's units to zero mean and unit variance."""
         return (latent - self.latent_mean[:, None, None]) / self.latent_std[:, None, None]
 
     def encode(
         self, mel: torch.Tensor, generator: torch.Generator | None = None, sample: bool = True
     ) -> torch.Tensor:
-        """Scaled latent z0 of a mel: a sample of the posterior, or its mode."""
+        """Encode a mel spectrogram to a scaled latent z0: a sample of the posterior, or its mode."""
         posterior = self.posterior(mel)
         if not sample:
             return self.scale(posterior.mode())
@@ -181,6 +179,6 @@ class MelVAE(nn.Module):
         return self.scale(posterior.mean + posterior.std * noise.to(posterior.mean.device))
 
     def decode(self, z: torch.Tensor) -> torch.Tensor:
-        """Mel (B, 1, F, L) in [-1, 1] of a scaled latent, in its precision, whatever that of the weights."""
+        """Decode a scaled latent to mel (B, 1, F, L) in [-1, 1], in the precision of the latent."""
         latent = z * self.latent_std[:, None, None] + self.latent_mean[:, None, None]
         return self.decode_unscaled(latent).to(z.dtype).clamp(-1, 1)

@@ -1,4 +1,4 @@
-"""Patch discriminator for mel pictures (pix2pix, arXiv 1611.07004), as the autoencoder of latent diffusion has."""
+"""Patch discriminator for mel spectrograms (pix2pix, arXiv 1611.07004), as in latent diffusion."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from torch import nn
 
 
 class PatchDiscriminator(nn.Module):
-    """Logits a patch, with the feature maps on the way, in the form audiocraft's `AdversarialLoss` wants.
+    """Logits per patch and feature maps, in the format of audiocraft's `AdversarialLoss`.
 
     Args:
-        channels: width of the first layer; doubled a layer, at most 8 times.
-        layers: halvings of the picture.
+        channels: width of the first layer, doubled in each layer up to 8 times.
+        layers: number of downsampling layers.
 
     Shape: (B, 1, F, L) → ([logits (B, 1, F', L')], [[feature maps]]).
     """

@@ -1,7 +1,7 @@
-"""What a user calls: dance videos in, music out.
+"""Inference class of PN-Diffusion: music for dance videos.
 
-Every rung of the ladder is a method that calls the one below:
-`generate` (videos) → `generate_from_features` (clips of any length) → `_latents` → `_to_wave`.
+Each method calls the next one: `generate` (videos) → `generate_from_features` (clips of any length) → `_latents` →
+`_to_wave`.
 """
 
 from __future__ import annotations
@@ -40,23 +40,22 @@ from .vocoders.trained import TrainedVocoder, load_vocoder
 
 __all__ = ["GenerationParams", "PNDiffusion"]
 
-WindowConditions = Callable[
-    [list[int]], dict[str, Condition]
-]  # first columns of windows → rows, windows first
+#: First columns of windows → conditions by name, rows ordered by window, then clip.
+WindowConditions = Callable[[list[int]], dict[str, Condition]]
 
-#: Bytes of keys and values that may be kept however small the network is; else as many as its weights take.
-_LEAST_KEPT = 64 * 2**20
+#: Smallest size of the condition cache in bytes; for larger networks it is that of their weights.
+_LEAST_CACHE = 64 * 2**20
 
 
 class PNDiffusion:
-    """A trained model, ready to make music.
+    """A trained model with its sampling parameters, autoencoder and vocoder.
 
     >>> model = PNDiffusion.get_pretrained("mini")
     >>> model.set_generation_params(steps=20)
     >>> model.sample_rate
     22050
 
-    Then `model.generate(["dance.mp4"], seeds=[1])` gives the music of a video.
+    `model.generate(["dance.mp4"], seeds=[1])` returns the music for a video.
     """
 
     def __init__(
@@ -85,13 +84,14 @@ class PNDiffusion:
 
     @classmethod
     def get_pretrained(cls, name_or_path: str | Path, device: torch.device | str = "cpu") -> PNDiffusion:
-        """Load by the name of bundled weights, an exported folder, a Dora signature, or OWNER/NAME on the hub.
+        """Load bundled weights, an exported folder, a Dora signature, or OWNER/NAME on the hub.
 
-        See `resolve_checkpoint` for what a name may be.
+        Args:
+            name_or_path: see `resolve_checkpoint`.
 
         Raises:
-            CheckpointError: when there is no such model, or it is damaged.
-            UserError: when `device` is not there.
+            CheckpointError: there is no such model, or it is damaged.
+            UserError: `device` does not exist.
         """
         _check_device(device)
         weights = load_weights(name_or_path)
@@ -115,7 +115,7 @@ class PNDiffusion:
             return cls(config, dual.eval(), vae.to(device).eval(), device, vocoder)
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write the model as safetensors and YAML, for `get_pretrained`."""
+        """Write the model as safetensors and YAML for `get_pretrained`."""
         weights = Weights(dict(self.config), self.dual.state_dict(), self.vae.state_dict())
         optional = (key for key in builders.OPTIONAL_KEYS if key in self.config)
         keys = (*builders.MODEL_KEYS, *optional)
@@ -123,7 +123,7 @@ class PNDiffusion:
         return save_exported(folder, weights, keys, trained)
 
     def use_vocoder(self, vocoder: TrainedVocoder | None) -> None:
-        """Make this the model's own vocoder, which is used and exported with it; None: Griffin-Lim.
+        """Set the model's own vocoder, which is exported with it; None: Griffin-Lim.
 
         Raises:
             CheckpointError: it was trained for another mel front end.
@@ -141,23 +141,23 @@ class PNDiffusion:
 
     @property
     def sample_rate(self) -> int:
-        """Of the music (Hz)."""
+        """Sample rate of the music (Hz)."""
         return self.sequence.sample_rate
 
     def set_generation_params(self, **params: Any) -> None:
-        """Change some of `GenerationParams`.
+        """Set some of `GenerationParams`.
 
-        Warns where a distilled model is asked for other steps than it was made for.
+        Warns if a distilled model is used with other steps than it was trained for.
 
         Raises:
-            UserError: for an unknown name, an impossible value, or a guidance that the model was not trained for.
+            UserError: an unknown name, a value outside its range, or a guidance that the model was not trained for.
         """
         wanted = replace_params(self.params, params)
         wanted.check(self.schedule.num_train_timesteps)
         if wanted.spacing == "leading" and self.schedule.zero_terminal_snr:
             raise UserError(
-                "spacing is leading, which never sees the pure noise that a model with zero_terminal_snr "
-                "begins with: give trailing"
+                "spacing is leading, which does not begin at pure noise as models with zero_terminal_snr need: give "
+                "trailing"
             )
         for name in ("negative_guidance", "negative_cfg"):
             if getattr(wanted, name) and not self.trained_negative:
@@ -166,8 +166,8 @@ class PNDiffusion:
                 )
         if wanted.guidance != 1 and not self.config["conditioning"]["dropout"]:
             raise UserError(
-                "guidance needs a model trained with conditioning.dropout, and this one never saw a clip "
-                "without its dance: leave it at 1"
+                "guidance needs a model trained with conditioning.dropout, and this one was trained without: leave it "
+                "at 1"
             )
         own = None if self.trained_vocoder is None else self.trained_vocoder.network
         if wanted.vocoder not in ("auto", GRIFFIN_LIM, own):
@@ -178,8 +178,8 @@ class PNDiffusion:
         steps = builders.distilled_steps(self.config)
         if steps is not None and (wanted.sampler, wanted.steps, wanted.guidance) != ("ddim", steps, 1):
             warnings.warn(
-                f"this model was distilled for ddim, {steps} steps and guidance 1, and is asked for "
-                f"{wanted.sampler}, {wanted.steps} and {wanted.guidance:g}: expect worse music",
+                f"this model was distilled for ddim, {steps} steps and guidance 1: with {wanted.sampler}, "
+                f"{wanted.steps} and {wanted.guidance:g} expect worse music",
                 PNDiffusionWarning,
                 stacklevel=2,
             )
@@ -195,12 +195,13 @@ class PNDiffusion:
         visual_weights: str | Path | None = None,
         dancer: str | int = "prominent",
     ) -> list[torch.Tensor]:
-        """Music for videos: a wave (1, N) each, exactly as long as its picture.
+        """Generate music for videos: a waveform (1, N) each, as long as the video's frames.
 
         Args:
-            seeds: one a video; 0, 1, 2 … by default.
-            visual_weights: file with the visual encoder's weights, where it needs one.
-            dancer: who is followed where there are several: prominent, left, right, largest, or a number from the left.
+            seeds: one per video; 0, 1, 2 … by default.
+            progress: called with denoising steps done and their total.
+            visual_weights: weights of the visual encoder, if it needs a file.
+            dancer: dancer to follow: prominent, left, right, largest, or a number from the left.
 
         Raises:
             VideoError: a video cannot be used, or is shorter than a window of the model.
@@ -219,18 +220,19 @@ class PNDiffusion:
         progress: ProgressCallback | None = None,
         names: Sequence[str] | None = None,
     ) -> list[torch.Tensor]:
-        """Music for clips whose features are at hand: a wave (1, N) each, N = seconds · sample_rate.
+        """Generate music for features of clips: a waveform (1, N) each, N = seconds · sample_rate.
 
-        A clip's result depends on its features and seed alone, not on what it is batched with.
+        The result of a clip depends on its features and seed, not on the other clips of the batch.
 
         Args:
-            seeds: one a clip; 0, 1, 2 … by default.
+            seeds: one per clip; 0, 1, 2 … by default.
+            progress: called with denoising steps done and their total.
             names: for error messages.
 
         Raises:
             VideoError: a clip is shorter than a window of the model.
-            FeatureFileError: features were made otherwise than the model's.
-            UserError: not as many seeds as clips.
+            FeatureFileError: features with other settings than the model's.
+            UserError: the numbers of seeds and clips differ.
         """
         seeds, names = seeds_and_names(len(features), seeds, names)
         for name, f in zip(names, features, strict=True):
@@ -262,7 +264,7 @@ class PNDiffusion:
     def generate_from_conditions(
         self, dances: Sequence[dict[str, DanceCondition]], seeds: Sequence[int]
     ) -> list[torch.Tensor]:
-        """Music for segments of one window's length: a wave (1, N) each."""
+        """Generate music for segments of one window: a waveform (1, N) each."""
         streams, size = self._streams(), self._clips_at_once()
         waves: list[torch.Tensor] = []
         for at in range(0, len(dances), size):
@@ -277,14 +279,14 @@ class PNDiffusion:
         return waves
 
     def parts(self) -> tuple[nn.Module, ...]:
-        """Everything that has weights: provider and denoiser, autoencoder, and the vocoder where it has its own."""
+        """Modules with weights: provider and denoiser, autoencoder, and the model's own vocoder."""
         own = () if self._neural is None else (self._neural,)
         return (self.dual, self.vae, *own)
 
     def networks(self) -> tuple[LatentDiffusion, MelVAE]:
-        """Denoiser and autoencoder in the precision and form that the parameters ask for.
+        """Denoiser and autoencoder in the precision and memory format of the parameters.
 
-        Copies are made at the first use, of the weights as they are then.
+        They are copied at the first use, with the weights of that time.
         """
         p = self.params
         wanted = (p.precision, p.channels_last, p.compile)
@@ -294,12 +296,12 @@ class PNDiffusion:
         return self._fast[1:]
 
     def _clips_at_once(self) -> int:
-        """Clips denoised together: no more than one network call can hold with all their branches."""
+        """Number of clips that are denoised together: all their branches fit in one call of the network."""
         branches = self.guidance_rule().branches
         return min(self.params.batch_size, max(1, self.params.windows_per_call // len(branches)))
 
     def guidance_rule(self) -> Guidance:
-        """How the branches are combined with the parameters as they are."""
+        """Weights of the guidance branches for the current parameters."""
         return self.params.guidance_rule(self.negative_latent, self.schedule.num_train_timesteps)
 
     def _streams(self) -> tuple[str, ...]:
@@ -309,7 +311,7 @@ class PNDiffusion:
         return max(1, round(self.sequence.latent_columns * (1 - self.params.overlap)))
 
     def _window_conditions(self, features: Sequence[Features], starts: Sequence[int]) -> dict[str, Condition]:
-        """Conditions of every window of every clip, windows first: each as in training."""
+        """Conditions of every window of every clip, ordered by window, then clip."""
         streams, seconds = self._streams(), self.sequence.seconds
         stored = None if self.dual.other_dance is None else self.dual.other_dance.condition()
         dances = []
@@ -332,11 +334,11 @@ class PNDiffusion:
         """Sample latents (B, C, F, columns).
 
         Args:
-            conditions: of the windows that begin at the columns it is given, asked for a network call's worth at
-                a time, so that the dance encoder's memory does not grow with the length.
-            columns: latent columns, at least a window.
-            seeds: B of them.
-            on_step: told how many steps are done.
+            conditions: computes the conditions of windows, called for the windows of one network call at a time, so
+                that the dance encoder's memory does not grow with the length.
+            columns: latent columns, at least one window.
+            seeds: one per clip.
+            on_step: called with the number of steps done.
         """
         params, denoiser = self.params, self.networks()[0]
         dtype = PRECISIONS[params.precision]
@@ -345,21 +347,21 @@ class PNDiffusion:
         branches = guidance.branches
         per_call = max(1, params.windows_per_call // (len(seeds) * len(branches)))
         starts = window_starts(columns, window, hop)
-        kept = ConditionCache(denoiser, max(_LEAST_KEPT, weight_bytes(denoiser)))
+        cache = ConditionCache(denoiser, max(_LEAST_CACHE, weight_bytes(denoiser)))
         for i in range(0, len(starts), per_call):
-            # Computed by the trained network, made ready for the steps by the one that does them.
+            # Prepared in the trained network's precision, converted to that of the sampling copy.
             rows = prepare_branches(
                 self.dual.denoiser, conditions(starts[i : i + per_call]), branches, window
             )
-            kept.add(starts[i], rows, max(1, params.windows_per_call // len(rows[0]["tokens"])))
+            cache.add(starts[i], rows, max(1, params.windows_per_call // len(rows[0]["tokens"])))
 
         def denoise_windows(z: torch.Tensor, t: torch.Tensor, group: list[int]) -> torch.Tensor:
-            """(W B, C, F, window) → (K, W B, C, F, window), all K branches in one call if it may hold them."""
+            """(W B, C, F, window) → (K, W B, C, F, window), all K branches in one call if they fit."""
             z, wanted = z.to(dtype), len(guidance.at(t).branches)
             outputs: list[torch.Tensor] = []
-            for rows in kept.calls(group[0]):
+            for rows in cache.calls(group[0]):
                 k = min(len(rows["tokens"]) // len(z), wanted - len(outputs))
-                if k == 0:  # the step is without guidance
+                if k == 0:  # no guidance at this step
                     break
                 own = {name: value[: k * len(z)] for name, value in rows.items()}
                 outputs += denoiser.denoise(z.repeat(k, 1, 1, 1), t.repeat(k), own).float().chunk(k)
@@ -387,14 +389,14 @@ class PNDiffusion:
         )
 
     def _to_wave(self, z: torch.Tensor, samples: int) -> torch.Tensor:
-        """Latents (B, C, F, L) → waves (B, 1, samples) on the CPU."""
+        """Convert latents (B, C, F, L) to waveforms (B, 1, samples) on the CPU."""
         mel = self.networks()[1].decode(z)
         mel = mel[..., : self.mel.frames(samples)]
         return self.vocoder(mel, samples).cpu()
 
     @torch.no_grad()
     def reconstruct(self, wav: torch.Tensor) -> torch.Tensor:
-        """The ceiling: music (N,) through mel, autoencoder and vocoder and back, (N,)."""
+        """Pass music (N,) through mel, autoencoder and vocoder: the upper bound of the model's quality."""
         samples = wav.shape[-1]
         columns = self.sequence.columns_for(samples)
         padded = torch.nn.functional.pad(
@@ -405,10 +407,10 @@ class PNDiffusion:
 
 
 def _check_device(device: torch.device | str) -> None:
-    """UserError unless `device` is there."""
+    """Raise UserError unless `device` exists."""
     try:
         wanted = torch.device(device)
     except RuntimeError as error:
         raise UserError(f"device {device} is unknown to torch: give cpu or cuda") from error
     if wanted.type == "cuda" and (wanted.index or 0) >= torch.cuda.device_count():
-        raise UserError(f"device {device} is asked for and torch finds no GPU it can use: give cpu")
+        raise UserError(f"device {device} is not available, torch finds no usable GPU: give cpu")

@@ -1,4 +1,4 @@
-"""A trained model of either kind by its name: PN-Diffusion or the MusicGen baseline."""
+"""Load a trained model of either kind: PN-Diffusion or the MusicGen baseline."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .pn_diffusion import PNDiffusion
 def get_pretrained(
     name_or_path: str | Path, device: torch.device | str = "cpu"
 ) -> PNDiffusion | DanceMusicGen:
-    """The model, by the class that its configuration names.
+    """Load a model with the class of its configuration.
 
     Raises:
         CheckpointError: when there is no such model, or it is damaged.
@@ -27,7 +27,7 @@ def get_pretrained(
 
 
 def _solver(name_or_path: str | Path) -> str:
-    """Name of the solver that a model comes from; exported PN-Diffusion models do not say it."""
+    """Solver that a model was trained with; exported PN-Diffusion models do not store it."""
     folder = resolve_checkpoint(name_or_path)
     exported, checkpoint = folder / "config.yaml", folder / "checkpoint.th"
     try:
@@ -36,9 +36,9 @@ def _solver(name_or_path: str | Path) -> str:
         elif checkpoint.is_file():
             config = torch.load(checkpoint, "cpu", weights_only=True, mmap=True)["xp.cfg"]
         else:
-            return "pn_diffusion"  # whose loading tells what is missing
+            return "pn_diffusion"  # its loader reports what is missing
         return config.get("solver", "pn_diffusion")
-    except Exception as error:  # of many kinds: damaged files
+    except Exception as error:  # damaged files raise many kinds
         raise CheckpointError(
-            f"{folder} cannot be read ({type(error).__name__}): it holds no model of this project"
+            f"{folder} cannot be read ({type(error).__name__}): give the folder of a model of this project"
         ) from error

@@ -1,4 +1,4 @@
-"""What every model asks of those who want music: possible parameters, usable clips, batches of one length."""
+"""Validation shared by the inference classes: parameters, clips, batches of equal length."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Params = TypeVar("Params")
 
 
 def replace_params(params: Params, changes: Mapping[str, Any]) -> Params:
-    """A dataclass of generation parameters with some of them changed.
+    """Return a dataclass of parameters with some of them replaced.
 
     Raises:
         UserError: an unknown name.
@@ -28,14 +28,14 @@ def replace_params(params: Params, changes: Mapping[str, Any]) -> Params:
 
 
 def check_ranges(params: Any, rules: Iterable[tuple[str, bool, str]]) -> None:
-    """Raise UserError for the first (parameter, whether it is possible, what to give) that is not."""
-    for name, possible, remedy in rules:
-        if not possible:
+    """Raise UserError for the first invalid parameter of (name, valid, remedy)."""
+    for name, valid, remedy in rules:
+        if not valid:
             raise UserError(f"{name} is {getattr(params, name)}: give {remedy}")
 
 
 def check_length(name: str, seconds: float, window: float) -> None:
-    """Raise VideoError unless a clip is as long as a model's window (s)."""
+    """Raise VideoError for a clip shorter than the model's window (s)."""
     if seconds < window - LENGTH_TOLERANCE:
         raise VideoError(
             f"{name} is {seconds:.2f} s long and the model needs at least {window:g} s: give a longer video"
@@ -43,31 +43,31 @@ def check_length(name: str, seconds: float, window: float) -> None:
 
 
 def check_features(name: str, features: Features, spec: FeatureSpec) -> None:
-    """Raise FeatureFileError unless features were made as the model's."""
+    """Raise FeatureFileError for features extracted with other settings than the model's."""
     wrong = spec.mismatches(features.header)
     if wrong:
         raise FeatureFileError(
-            f"the features of {name} are not those the model was trained on ({'; '.join(wrong)}): "
-            "extract them as its configuration says"
+            f"the features of {name} differ from those the model was trained on ({'; '.join(wrong)}): "
+            "extract them with the settings of its configuration"
         )
 
 
 def seeds_and_names(
     clips: int, seeds: Sequence[int] | None, names: Sequence[str] | None
 ) -> tuple[list[int], list[str]]:
-    """One seed (0, 1, 2 … by default) and one name for error messages a clip.
+    """One seed (0, 1, 2 … by default) and one name for error messages per clip.
 
     Raises:
         UserError: not as many seeds as clips.
     """
     seeds = list(range(clips)) if seeds is None else list(seeds)
     if len(seeds) != clips:
-        raise UserError(f"{len(seeds)} seeds for {clips} clips: give one a clip")
+        raise UserError(f"{len(seeds)} seeds for {clips} clips: give one per clip")
     return seeds, [f"clip {index}" for index in range(clips)] if names is None else list(names)
 
 
 def batches_by_length(lengths: Sequence[int], batch_size: int) -> list[tuple[int, list[int]]]:
-    """Clips of one length together, at most so many at once: (length, numbers of the clips).
+    """Group clips of equal length in batches: (length, indices of the clips).
 
     >>> batches_by_length([88, 56, 88, 88], batch_size=2)
     [(88, [0, 2]), (88, [3]), (56, [1])]

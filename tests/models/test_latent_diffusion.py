@@ -148,7 +148,7 @@ def test_works_at_lengths_it_was_not_made_for(make_model: Make, temporal: str, c
     "wrong, message",
     [
         ({"temporal": "folded"}, "choose from pooled, tokens, aligned"),
-        ({"attention": (True,)}, "give one each"),
+        ({"attention": (True,)}, "give one value per level"),
         ({"layers_per_block": 0}, "give 1 to 16"),
     ],
 )

@@ -62,7 +62,7 @@ def test_shapes(vae: MelVAE, columns: int) -> None:
 
 @pytest.mark.parametrize("rows, columns", [(16, 30), (14, 32)])
 def test_sizes_that_cannot_be_halved_are_refused(vae: MelVAE, rows: int, columns: int) -> None:
-    with pytest.raises(ValueError, match=f"{rows} x {columns} cannot be compressed 4 times: pad"):
+    with pytest.raises(ValueError, match=f"{rows} x {columns} cannot be downsampled by 4: pad"):
         vae.encode(torch.zeros(1, 1, rows, columns))
 
 

@@ -1,9 +1,9 @@
-"""Where trained weights are: experiments of Dora, and exported folders with nothing pickled in them.
+"""Load trained weights from Dora experiments and exported folders, and export them.
 
-An exported folder holds `config.yaml` (what of the configuration makes the model, and checksums of the weights),
-`model.safetensors` (provider and denoiser), `vae.safetensors` and, with a trained vocoder, `vocoder.safetensors`. An
-experiment's folder holds `checkpoint.th`, read with `weights_only=True` after a look at the checksums that `torch.save`
-puts into it.
+An exported folder contains `config.yaml` (the model's configuration and the checksums of the weights),
+`model.safetensors` (provider and denoiser), `vae.safetensors` and, with a trained vocoder, `vocoder.safetensors`;
+nothing is pickled. An experiment's folder contains `checkpoint.th`, which is loaded with `weights_only=True` after its
+checksums were verified.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ VOCODER_FILE = "vocoder.safetensors"
 
 @dataclass
 class Weights:
-    """A trained model: its configuration and state dicts.
+    """Configuration and state dicts of a trained model.
 
     Attributes:
         vocoder: source of its vocoder for `vocoders.trained.load_vocoder`; None: it has none.
@@ -49,15 +49,15 @@ class Weights:
 
 
 def resolve_checkpoint(name: str | Path) -> Path:
-    """Folder that a user's word for a checkpoint means.
+    """Resolve a checkpoint's name to a folder.
 
     Args:
-        name: the name of weights that ship with the package; a folder, relative to where the program runs or to
-            the checkout; `//sig/SIG` or a bare Dora signature; `OWNER/NAME` or `OWNER/NAME@REVISION` of an exported
-            model on the Hugging Face hub, which is downloaded, or taken from the hub's cache where it is in there.
+        name: name of bundled weights; a folder, relative to the working directory or the checkout; `//sig/SIG` or a
+            Dora signature; `OWNER/NAME` or `OWNER/NAME@REVISION` of an exported model on the Hugging Face hub, which is
+            downloaded to the hub's cache.
 
     Raises:
-        CheckpointError: when there is no such thing, or the hub cannot be asked.
+        CheckpointError: there is no such checkpoint, or the hub cannot be reached.
     """
     text = str(name)
     if re.fullmatch(r"\w[\w.-]*", text) and paths.weights_dir(text).is_dir():
@@ -81,7 +81,7 @@ def resolve_checkpoint(name: str | Path) -> Path:
 
 
 def _is_hub_id(text: str) -> bool:
-    """Whether a name can be meant for the hub: two words, the first of which is no folder here."""
+    """Whether a name can be one of the hub: OWNER/NAME, with OWNER not a local folder."""
     if not re.fullmatch(r"[\w][\w.-]*/[\w][\w.-]*(@[\w./-]+)?", text):
         return False
     owner = text.split("/")[0]
@@ -89,7 +89,7 @@ def _is_hub_id(text: str) -> bool:
 
 
 def _from_hub(text: str) -> Path:
-    """Folder of a snapshot of a model on the Hugging Face hub."""
+    """Download a model from the Hugging Face hub and return its folder."""
     from huggingface_hub import snapshot_download
 
     repository, _, revision = text.partition("@")
@@ -97,36 +97,36 @@ def _from_hub(text: str) -> Path:
         folder = snapshot_download(
             repository, revision=revision or None, allow_patterns=["*.safetensors", "*.yaml", "*.json"]
         )
-    except Exception as error:  # many classes, some of its HTTP library's
+    except Exception as error:  # many classes, some from its HTTP library
         reason = textwrap.shorten(f"{type(error).__name__}: {error}", 200, placeholder=" …")
         raise CheckpointError(
-            f"no checkpoint {text!r}: there is no such folder here, and the Hugging Face hub did not give it "
+            f"no checkpoint {text!r}: there is no such folder, and the download from the Hugging Face hub failed "
             f"({reason}): check the name and the connection, or give the folder of a downloaded model"
         ) from error
     if not Path(folder, _CONFIG).is_file():
         raise CheckpointError(
-            f"{text!r} on the Hugging Face hub holds no {_CONFIG}: name a model that `pn-diffusion export` wrote"
+            f"{text!r} on the Hugging Face hub has no {_CONFIG}: give a model written by `pn-diffusion export`"
         )
     return Path(folder)
 
 
 def dora_dir() -> Path:
-    """Folder of Dora's experiments, as `train.py` sets it."""
+    """Folder of Dora's experiments, as set by `train.py`."""
     from audiocraft.environment import AudioCraftEnvironment
 
     return paths.resolve(AudioCraftEnvironment.get_dora_dir())
 
 
 def load_experiment(folder: Path, solver: str) -> dict[str, Any]:
-    """State of an experiment's last checkpoint.
+    """Load the last checkpoint of an experiment.
 
     Raises:
-        CheckpointError: when it is missing, damaged or of another solver.
+        CheckpointError: it is missing, damaged or of another solver.
     """
     file = folder / "checkpoint.th"
     if not file.is_file():
         raise CheckpointError(
-            f"{folder} holds no checkpoint.th: let the experiment finish an epoch, or name another one"
+            f"{folder} has no checkpoint.th: let the experiment finish an epoch, or give another one"
         )
     try:
         check_whole(file)
@@ -146,16 +146,16 @@ def load_experiment(folder: Path, solver: str) -> dict[str, Any]:
         "pn_diffusion",
     ):  # a student is a PN-Diffusion model
         raise CheckpointError(
-            f"{file} is of solver {config.get('solver')!r}, {solver!r} is needed: name another checkpoint"
+            f"{file} is of solver {config.get('solver')!r}, {solver!r} is needed: give another checkpoint"
         )
     return state
 
 
 def check_whole(file: Path) -> None:
-    """Compare a checkpoint with the checksums (CRC-32 of each record) in it, which torch writes and does not read.
+    """Verify the checksums (CRC-32 of each record) of a checkpoint, which torch writes and does not check.
 
     Raises:
-        CheckpointError: it was cut off or has changed.
+        CheckpointError: the file is truncated or changed.
     """
     try:
         with zipfile.ZipFile(file) as archive:
@@ -164,13 +164,13 @@ def check_whole(file: Path) -> None:
         broken = str(error) or type(error).__name__
     if broken is not None:
         raise CheckpointError(
-            f"{file} is damaged ({textwrap.shorten(broken, 100)}), perhaps torn when the disk was full: delete it to "
-            "begin the experiment again, or put an earlier copy (checkpoint_EPOCH.th) in its place"
+            f"{file} is damaged ({textwrap.shorten(broken, 100)}), perhaps by a full disk: delete it to start the "
+            "experiment again, or replace it by an earlier copy (checkpoint_EPOCH.th)"
         )
 
 
 def load_weights(name: str | Path) -> Weights:
-    """A trained PN-Diffusion model by folder, signature or bundled name.
+    """Load a trained PN-Diffusion model by folder, signature or bundled name.
 
     Raises:
         CheckpointError: see `resolve_checkpoint`; also for missing or damaged files.
@@ -184,7 +184,7 @@ def load_weights(name: str | Path) -> Weights:
 
 
 def vae_source(name: str | Path) -> str:
-    """What `load_vae_weights` finds the autoencoder of a PN-Diffusion model by.
+    """Source of the autoencoder of a PN-Diffusion model, for `load_vae_weights`.
 
     Raises:
         CheckpointError: see `load_weights`.
@@ -196,7 +196,7 @@ def vae_source(name: str | Path) -> str:
 
 
 def load_vae_weights(name: str | Path) -> Weights:
-    """The autoencoder alone, of a `mel_vae` experiment or out of an exported model.
+    """Load the autoencoder of a `mel_vae` experiment or an exported model.
 
     Raises:
         CheckpointError: see `load_weights`.
@@ -217,7 +217,7 @@ def _load_exported(folder: Path) -> Weights:
 
 
 def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
-    """Configuration of an exported model, and the checksums of its weight files (none in those of earlier versions).
+    """Read the configuration of an exported model and the checksums of its weights (none in early versions).
 
     Raises:
         CheckpointError: it is missing, damaged, or of another schema.
@@ -233,15 +233,15 @@ def read_config(folder: Path) -> tuple[dict[str, Any], dict[str, str]]:
         raise CheckpointError(f"{file} is not an exported model of schema {EXPORT_SCHEMA}: export it again")
     sha256 = config.pop("sha256", {})
     if not isinstance(sha256, dict):
-        raise CheckpointError(f"{file} names no checksums under sha256: export the model again")
+        raise CheckpointError(f"{file} has no checksums under sha256: export the model again")
     return config, sha256
 
 
 def read_tensors(file: Path, sha256: str | None = None) -> dict[str, torch.Tensor]:
-    """Weights of an exported model; with their checksum they must be those that it was written with.
+    """Read weights of an exported model and verify their checksum, if given.
 
     Raises:
-        CheckpointError: the file is missing, damaged, or another one.
+        CheckpointError: the file is missing or damaged, or its checksum differs.
     """
     if not file.is_file():
         raise CheckpointError(f"{file} is missing: export the model again")
@@ -252,8 +252,8 @@ def read_tensors(file: Path, sha256: str | None = None) -> dict[str, torch.Tenso
         raise CheckpointError(f"{file} is damaged ({error}): export the model again") from error
     if found != sha256:
         raise CheckpointError(
-            f"{file} is damaged, or of another export than {_CONFIG} beside it (their checksums differ): "
-            "export the model again"
+            f"{file} is damaged, or of another export than its {_CONFIG} (their checksums differ): export the model "
+            "again"
         )
     return tensors
 
@@ -265,7 +265,7 @@ def config_errors(name: str | Path) -> Iterator[None]:
         yield
     except (UserError, MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # Python's, torch's and diffusers' own, a dozen kinds
+    except Exception as error:  # of Python, torch and diffusers, many classes
         raise CheckpointError(
             f"no model can be built from the configuration of {name} ({type(error).__name__}: {error}): export the "
             "model again"
@@ -273,20 +273,16 @@ def config_errors(name: str | Path) -> Iterator[None]:
 
 
 def load_into(module: torch.nn.Module, state: Mapping[str, torch.Tensor], what: str) -> None:
-    """Load weights, with one sentence when they are another model's.
-
-    Raises:
-        CheckpointError: when names or shapes differ.
-    """
+    """Load a state dict, raising CheckpointError where names or shapes differ."""
     try:
-        # A module without memory takes the tensors themselves; only their names and shapes are compared.
+        # On the meta device tensors are assigned, which compares names and shapes only.
         module.load_state_dict(dict(state), assign=any(value.is_meta for value in module.parameters()))
     except RuntimeError as error:
         detail = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        detail = textwrap.shorten(detail, 200, placeholder=" …")  # it may name hundreds of weights
+        detail = textwrap.shorten(detail, 200, placeholder=" …")  # may list hundreds of weights
         raise CheckpointError(
-            f"the weights of {what} are of another model ({detail}): use the configuration they "
-            "were trained with, or other weights"
+            f"the weights of {what} belong to another model ({detail}): use the configuration they were trained with, "
+            "or other weights"
         ) from error
 
 
@@ -305,7 +301,7 @@ def build_with_state(
         state, what: see `load_into`.
 
     Raises:
-        CheckpointError: when names or shapes differ.
+        CheckpointError: names or shapes differ.
     """
     with torch.device("meta"):
         load_into(make("meta"), state, what)
@@ -323,16 +319,16 @@ def save_exported(
     """Write an exported model, each file atomically.
 
     Args:
-        folder: made when missing.
-        keys: of the configuration: what makes the model.
-        vocoder: weights of its own vocoder.
+        folder: created if missing.
+        keys: sections of the configuration to export.
+        vocoder: weights of the model's own vocoder.
     """
     config = {"schema": EXPORT_SCHEMA, **{key: weights.config[key] for key in keys}}
     parts: dict[str, Mapping[str, torch.Tensor]] = {_MODEL: weights.model, _VAE: weights.vae}
     if vocoder is not None:
         parts[VOCODER_FILE] = vocoder
     folder = write_exported(folder, config, parts)
-    if vocoder is None:  # of an export before
+    if vocoder is None:  # of an earlier export
         (folder / VOCODER_FILE).unlink(missing_ok=True)
     return folder
 
@@ -340,7 +336,7 @@ def save_exported(
 def write_exported(
     folder: str | Path, config: Mapping[str, Any], parts: Mapping[str, Mapping[str, torch.Tensor]]
 ) -> Path:
-    """Write weight files (name → tensors) and then the configuration, which names their checksums."""
+    """Write weight files (name → tensors), then the configuration with their checksums."""
     folder = Path(folder)
     sha256 = {}
     for file, tensors in parts.items():

@@ -1,9 +1,8 @@
-"""How large a model is and what it costs: parameters and FLOPs of every part, from its configuration alone.
+"""Parameters and FLOPs of every part of a model, from its configuration alone.
 
-Nothing is trained, loaded or allocated for it: the modules are built without memory (PyTorch's meta device), so the
-paper's configuration can be looked at on a laptop. FLOPs are those that `torch.utils.flop_counter` sees, i.e. of
-matrix products, convolutions and attention, at two a multiply-add. With this convention the paper's U-Net takes
-30.1 GFLOP a pass, which is what is published for it (as "MACs" would be half of that).
+The modules are built on PyTorch's meta device, so that the paper's configuration needs no memory. FLOPs are counted by
+`torch.utils.flop_counter`: matrix products, convolutions and attention, two per multiply-add. By this convention a pass
+of the paper's U-Net has 30.1 GFLOP, the published number (its "MACs" would be half of that).
 """
 
 from __future__ import annotations
@@ -20,18 +19,18 @@ from .. import builders
 from ..generation_params import upgrade_sampling
 from ..mel_vae import MelVAE
 
-#: Passes a training sample costs: forward, and twice that backward (gradients of inputs and of weights).
+#: Cost of a training sample in forward passes: forward, and two backward (gradients of inputs and of weights).
 TRAINING = 3
 
 
 @dataclass(frozen=True)
 class Part:
-    """One row of the summary.
+    """A row of the summary.
 
     Attributes:
-        name: what it is.
-        parameters: number of its weights, buffers apart; None: not a module.
-        flops: of one use of it, on one clip of a segment's length.
+        name: name of the part.
+        parameters: number of its parameters without buffers; None: not a module.
+        flops: of one pass for one clip of a segment's length.
     """
 
     name: str
@@ -40,19 +39,19 @@ class Part:
 
 
 def flops_of(function: Callable[[], object]) -> int:
-    """FLOPs of a call, without gradients; it may work on tensors without memory."""
+    """FLOPs of a call without gradients, also on the meta device."""
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         function()
     return counter.get_total_flops()
 
 
 def parameters_of(module: nn.Module) -> int:
-    """Number of a module's weights."""
+    """Number of a module's parameters."""
     return sum(parameter.numel() for parameter in module.parameters())
 
 
 def autoencoder_parts(config: builders.Config) -> list[Part]:
-    """Encoder, decoder and the whole for one segment, and what a training sample costs (discriminator apart)."""
+    """Encoder, decoder and autoencoder for one segment, and a training sample (without the discriminator)."""
     with torch.device("meta"):
         vae = builders.build_vae(config)
     frames = builders.build_mel(config).frames(round(config["segment_seconds"] * config["sample_rate"]))
@@ -74,7 +73,7 @@ def _autoencoder(vae: MelVAE, n_mels: int, columns: int) -> list[Part]:
 
 
 def vocoder_parts(config: builders.Config) -> list[Part]:
-    """The vocoder for a second of sound (the inverse Fourier transforms are not counted)."""
+    """Vocoder for a second of sound (without the inverse Fourier transforms)."""
     mel = builders.build_mel(config)
     vocoder = builders.build_vocoder_network(config, mel, config["vocoder"]["name"])
     frames = mel.frames(config["sample_rate"])
@@ -85,15 +84,14 @@ def vocoder_parts(config: builders.Config) -> list[Part]:
 def diffusion_parts(config: builders.Config) -> list[Part]:
     """Dance encoder, U-Net pass, autoencoder, a training sample and a generated clip of one segment.
 
-    The visual encoder (its windows are encoded once, when a corpus is prepared), the mel front end and the vocoder
-    are not counted.
+    Without the visual encoder (its windows are encoded once, in preparation), the mel front end and the vocoder.
     """
     with torch.device("meta"):
         dual, vae = builders.build_dual_diffusion(config, "meta"), builders.build_vae(config)
     sequence = builders.build_sequence(config)
     conditioner, denoiser = dual.provider.dance, dual.denoiser
     own, unet_and_own = parameters_of(conditioner), parameters_of(denoiser)
-    # The small modules get memory, which nobody writes to: `prepare` has to look at which tokens are padding.
+    # `prepare` depends on which tokens are padding, so the small modules need real (uninitialised) memory.
     conditioner.to_empty(device="cpu")
     for name, child in denoiser.named_children():
         if name != "unet":
@@ -145,7 +143,7 @@ def diffusion_parts(config: builders.Config) -> list[Part]:
 
 
 def table(parts: list[Part]) -> str:
-    """The parts as lines of text: name, millions of parameters, GFLOP."""
+    """Format the parts as a table: name, millions of parameters, GFLOP."""
     width = max(len(part.name) for part in parts)
     lines = [f"{'':{width}}  parameters (M)      GFLOP"]
     for part in parts:
@@ -159,7 +157,7 @@ def _count(number: int, one: str, many: str | None = None) -> str:
 
 
 def describe(config: builders.Config) -> str:
-    """What `show=true` tells of an experiment: modules, lengths, parameters and FLOPs."""
+    """Describe an experiment for `show=true`: modules, lengths, parameters and FLOPs."""
     if config["solver"] == "mel_vae":
         with torch.device("meta"):
             vae = builders.build_vae(config)

@@ -1,4 +1,4 @@
-"""How a model was trained, in numbers: written beside exported weights, told again where they are used."""
+"""Training card: how a model was trained, stored beside exported weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ...utils.files import write_json
 
 CARD = "training.json"
-_POINTS = 12  # of a curve
+_POINTS = 12  # points of a curve
 
 
 def training_card(
@@ -20,13 +20,14 @@ def training_card(
     """Command, updates and minutes of a Dora experiment.
 
     Args:
-        experiment: its folder.
-        hardware: what it ran on; this machine's number of cores by default.
-        solver: of what kind it is.
+        experiment: folder.
+        hardware: description; this machine's number of cores by default.
+        solver: name of its solver.
 
     Returns:
-        {"sig", "command", "data" (name of the corpus), "seed", "updates", "minutes" (of the train stages), "hardware",
-        "losses" (last epoch), "curve"}; `curve` is {"updates", "train", "valid"} of some epochs, the losses rounded.
+        {"sig", "command", "data" (corpus), "seed", "updates", "minutes" (of the train stages), "hardware",
+        "losses" (last epoch), "curve"}; `curve` is a list of {"updates", "train", "valid"} for some epochs, with
+        rounded losses.
     """
     from .checkpoint import load_experiment
 
@@ -60,17 +61,17 @@ def training_card(
 
 
 def _spread(epochs: int) -> list[int]:
-    """Numbers of at most `_POINTS` epochs, the last one among them."""
+    """At most `_POINTS` evenly spaced epochs, with the last one."""
     every = -(-epochs // _POINTS)
     return list(range(epochs - 1, -1, -every))[::-1]
 
 
 def write_card(folder: Path, card: dict[str, Any]) -> None:
-    """Put the card beside exported weights."""
+    """Write the card beside exported weights."""
     write_json(folder / CARD, card)
 
 
 def read_card(folder: Path) -> dict[str, Any] | None:
-    """The card beside weights, or None where there is none."""
+    """Read the card beside weights; None if there is none."""
     file = folder / CARD
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None

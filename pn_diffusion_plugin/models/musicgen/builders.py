@@ -1,4 +1,4 @@
-"""From plain configuration to the language model of the baseline. Its codec is built before it and sets its sizes."""
+"""Build the language model of the baseline from a configuration and its codec, which sets its sizes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .codec import Codec
 from .condition import ATTENDED, FRAMES, DanceLMProvider, FrameFuser
 from .lm import DanceLM
 
-#: What of an experiment's configuration makes the language model; this much is exported with the weights.
+#: Sections of the configuration that define the language model; they are exported with the weights.
 LM_KEYS = (
     "sample_rate",
     "segment_seconds",
@@ -36,15 +36,15 @@ _PATTERNS: dict[str, type[CodebooksPatternProvider]] = {
 
 
 def build_lm_sequence(config: Config, codec: Codec) -> SequenceConfig:
-    """Lengths of a training segment; its latent columns are the frames of codes.
+    """Lengths of a training segment; latent columns are frames of codes.
 
     Raises:
         UserError: the codec is for another sample rate.
     """
     if codec.model.sample_rate != config["sample_rate"]:
         raise UserError(
-            f"the codec is for {codec.model.sample_rate} Hz and this experiment has "
-            f"sample_rate={config['sample_rate']}: make them alike"
+            f"the codec has {codec.model.sample_rate} Hz and this experiment sample_rate={config['sample_rate']}: "
+            "use one rate"
         )
     spec = build_feature_spec(config)
     return SequenceConfig(
@@ -59,10 +59,10 @@ def build_lm_sequence(config: Config, codec: Codec) -> SequenceConfig:
 
 
 def build_dance_lm(config: Config, codec: Codec, device: torch.device | str = "cpu") -> DanceLM:
-    """The language model over the codec's codes.
+    """Language model over the codec's codes.
 
     Raises:
-        UserError: for a pattern of codebooks whose steps are no frames.
+        UserError: a codebook pattern whose steps are not frames.
     """
     conditioning, lm = config["conditioning"], dict(config["transformer_lm"])
     pattern = config["codebooks_pattern"]["modeling"]
@@ -74,7 +74,7 @@ def build_dance_lm(config: Config, codec: Codec, device: torch.device | str = "c
         temporal=conditioning["temporal"],
         token_rate=build_feature_spec(config).pose_fps,
         frame_rate=codec.model.sample_rate / codec.hop_length,
-        moments=conditioning["moments"],
+        samples_per_frame=conditioning["moments"],
         frame_kernel=conditioning["frame_kernel"],
         attention_stride=conditioning["attention_stride"],
         device=device,

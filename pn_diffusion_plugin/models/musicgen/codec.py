@@ -1,7 +1,7 @@
-"""The codec under the language model: where it comes from, and how long sounds go through it.
+"""Codec of the language model: loading, and decoding of long sounds.
 
-Any `CompressionModel` of audiocraft will do: an experiment of `solver=compression`, one that audiocraft exported, or
-one of the hub.
+It can be any `CompressionModel` of audiocraft: an experiment of `solver=compression`, an exported one, or one of the
+hub.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ from ...errors import CheckpointError
 from ..io.checkpoint import load_experiment, load_into, resolve_checkpoint
 
 PRETRAINED = "//pretrained/"
-#: What of a compression experiment's configuration makes the model, by audiocraft's names.
+#: Sections of a compression experiment's configuration that define the model.
 CODEC_KEYS = ("sample_rate", "channels", "compression_model", "encodec", "seanet", "rvq")
-_PIECE_SECONDS, _CONTEXT_SECONDS = 20.0, 1.0  # decoded at once; heard before and after it
+_PIECE_SECONDS, _CONTEXT_SECONDS = 20.0, 1.0  # length of a piece; context on each side
 
 
 @dataclass
 class Codec:
-    """A codec ready for use.
+    """A trained codec.
 
     Attributes:
         model: frozen.
-        description: what builds it again: `CODEC_KEYS` of its configuration, or `{"pretrained": name}`.
+        description: `CODEC_KEYS` of its configuration, or `{"pretrained": name}`; see `build_codec`.
     """
 
     model: CompressionModel
@@ -40,26 +40,26 @@ class Codec:
 
     @property
     def hop_length(self) -> int:
-        """Samples a frame."""
+        """Samples per frame."""
         return round(self.model.sample_rate / self.model.frame_rate)
 
     @torch.no_grad()
     def encode(self, wav: torch.Tensor) -> torch.Tensor:
-        """Sound (B, 1, N) → codes (B, K, ceil(N / hop_length))."""
+        """Encode sound (B, 1, N) to codes (B, K, ceil(N / hop_length))."""
         codes, scale = self.model.encode(wav)
         if scale is not None:
             raise CheckpointError(
-                "the codec gives a scale beside its codes, which a language model cannot: "
-                "use one with encodec.renormalize=false"
+                "the codec has a scale beside its codes, which the language model cannot predict: use one with "
+                "encodec.renormalize=false"
             )
         return codes
 
     @torch.no_grad()
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
-        """Codes (B, K, T) → sound (B, 1, T · hop_length).
+        """Decode codes (B, K, T) to sound (B, 1, T · hop_length).
 
-        Long ones piece by piece, each with a second of its surroundings: the same as in one go where the decoder is
-        convolutional, since it hears less than that.
+        Long sequences are decoded in pieces with a second of context, which exceeds the receptive field of a
+        convolutional decoder, so that the result is that of one pass.
         """
         piece = max(1, round(_PIECE_SECONDS * self.model.frame_rate))
         context = max(1, round(_CONTEXT_SECONDS * self.model.frame_rate))
@@ -72,19 +72,20 @@ class Codec:
 
 
 def build_codec(description: Mapping[str, Any], device: torch.device | str = "cpu") -> Codec:
-    """A codec with its first weights, or the one that is named.
+    """Build an untrained codec, or load a pretrained one.
 
     Raises:
-        CheckpointError: a named one cannot be had.
+        CheckpointError: the pretrained one cannot be loaded.
     """
     if "pretrained" in description:
         name = description["pretrained"]
         try:
             model = CompressionModel.get_pretrained(name, device)
-        except Exception as error:  # of many kinds: hub, network, file format
+        except Exception as error:  # of the hub, the network or the file format
             raise CheckpointError(
-                f"the codec {PRETRAINED}{name} cannot be had ({type(error).__name__}: {str(error).splitlines()[0]}): "
-                "give the file of an exported one, a model of the hub that can be reached, or codec.checkpoint=auto"
+                f"the codec {PRETRAINED}{name} cannot be loaded ({type(error).__name__}: "
+                f"{str(error).splitlines()[0]}): give the file of an exported codec, a name on a hub that can be "
+                "reached, or codec.checkpoint=auto"
             ) from error
     else:
         model = get_compression_model(OmegaConf.create({**description, "device": str(device)}))
@@ -98,15 +99,15 @@ def build_codec(description: Mapping[str, Any], device: torch.device | str = "cp
 
 
 def load_codec(name: str | Path, codebooks: int | None = None, device: torch.device | str = "cpu") -> Codec:
-    """A trained codec.
+    """Load a trained codec.
 
     Args:
         name: folder or signature of a `solver=compression` experiment, or `//pretrained/NAME`: a model of the hub or
             a file written by `audiocraft.utils.export`.
-        codebooks: use only the first so many; None: all.
+        codebooks: number of codebooks to use; None: all.
 
     Raises:
-        CheckpointError: when there is no such codec.
+        CheckpointError: there is no such codec.
     """
     if str(name).startswith(PRETRAINED):
         codec = build_codec({"pretrained": str(name).removeprefix(PRETRAINED)}, device)

@@ -1,4 +1,4 @@
-"""The dance as a condition of audiocraft's language model: what is attended to, and what is added frame by frame.
+"""The dance as a condition of audiocraft's language model, by attention and by addition to the frames.
 
 MusicGen generates one frame of codes after the other, so a time-resolved condition can simply be added to the input
 of its frame: step s of the model's sequence, which predicts frame s, gets the dance of frame s. (audiocraft's own
@@ -77,10 +77,10 @@ class DanceLMProvider(DanceConditioningProvider, ConditioningProvider):  # type:
     Args:
         conditioner: the shared dance encoder.
         dim: width of the language model.
-        temporal: how the dance enters; see the module's text.
-        token_rate: tokens a second of the conditioner (Hz).
-        frame_rate: frames of codes a second (Hz).
-        moments: `aligned`: moments of the dance seen inside a frame.
+        temporal: conditioning, see the module's docstring.
+        token_rate: tokens per second of the conditioner (Hz).
+        frame_rate: frames of codes per second (Hz).
+        samples_per_frame: `aligned`: times at which the dance is sampled in a frame.
         frame_kernel: `aligned`: odd number of dance frames that a frame depends on, itself in the middle.
         attention_stride: tokens averaged to one before cross attention.
 
@@ -98,7 +98,7 @@ class DanceLMProvider(DanceConditioningProvider, ConditioningProvider):  # type:
         temporal: Temporal,
         token_rate: float,
         frame_rate: float,
-        moments: int = 1,
+        samples_per_frame: int = 1,
         frame_kernel: int = 9,
         attention_stride: int = 1,
         position_dim: int = 16,
@@ -110,7 +110,8 @@ class DanceLMProvider(DanceConditioningProvider, ConditioningProvider):  # type:
             raise ValueError(f"conditioning.frame_kernel is {frame_kernel}: give an odd number")
         super().__init__(conditioner, device=device)
         self.temporal: Temporal = temporal
-        self.token_rate, self.frame_rate, self.moments = token_rate, frame_rate, moments
+        self.token_rate, self.frame_rate = token_rate, frame_rate
+        self.samples_per_frame = samples_per_frame
         self.attention_stride = 1 if temporal == "pooled" else attention_stride
         width = conditioner.output_dim
         self.null_token = nn.Parameter(torch.zeros(width))
@@ -118,7 +119,7 @@ class DanceLMProvider(DanceConditioningProvider, ConditioningProvider):  # type:
         self.position_dim = position_dim
         self.position = None if temporal == "pooled" else nn.Linear(position_dim, width)
         self.fold = (
-            nn.Conv1d(moments * width, dim, frame_kernel, padding=frame_kernel // 2)
+            nn.Conv1d(samples_per_frame * width, dim, frame_kernel, padding=frame_kernel // 2)
             if temporal == "aligned"
             else None
         )
@@ -147,7 +148,7 @@ class DanceLMProvider(DanceConditioningProvider, ConditioningProvider):  # type:
         if self.fold is not None:
             frames = round(max(dance.seconds) * self.frame_rate)
             folded = fold_to_columns(
-                embedding, self.token_rate, frames, 1 / self.frame_rate, self.moments, mask
+                embedding, self.token_rate, frames, 1 / self.frame_rate, self.samples_per_frame, mask
             )
             conditions[FRAMES] = _unmasked(self.fold(folded).transpose(1, 2))
         return conditions

@@ -1,4 +1,4 @@
-"""The baseline as a user calls it: features of dances in, music out, with the methods that PN-Diffusion has."""
+"""Inference class of the baseline, with the methods of `PNDiffusion`."""
 
 from __future__ import annotations
 
@@ -42,16 +42,16 @@ _CONFIG, _MODEL, _CODEC = "config.yaml", "model.safetensors", "codec.safetensors
 
 @dataclass(frozen=True)
 class MusicGenParams:
-    """How to sample.
+    """Sampling parameters.
 
     Attributes:
-        use_sampling: draw codes; False: the likeliest every time.
-        temperature: logits are divided by it.
-        top_k: draw from so many likeliest codes; 0: all.
-        top_p: draw from the likeliest codes of this probability; 0: all. Goes before `top_k`.
+        use_sampling: draw codes; False: the likeliest code.
+        temperature: divisor of the logits.
+        top_k: number of likeliest codes to draw from; 0: all.
+        top_p: total probability of the likeliest codes to draw from; 0: all. Overrides `top_k`.
         guidance: weight of classifier-free guidance; 1: off.
-        overlap: of neighbouring windows, in parts of a window: what of one is the beginning of the next.
-        batch_size: clips of equal length made together.
+        overlap: of neighbouring windows, as a share of a window: the end of one is the prompt of the next.
+        batch_size: clips of equal length generated together.
     """
 
     use_sampling: bool = True
@@ -64,9 +64,9 @@ class MusicGenParams:
 
 
 class DanceMusicGen:
-    """A trained baseline, ready to make music.
+    """A trained baseline with its sampling parameters and codec.
 
-    Made for the same reports as `PNDiffusion`: `generate_from_features`, `reconstruct`, `sequence`, `sample_rate`.
+    It can be evaluated like `PNDiffusion`: `generate_from_features`, `reconstruct`, `sequence`, `sample_rate`.
     """
 
     def __init__(self, config: Config, lm: DanceLM, codec: Codec, device: torch.device | str = "cpu") -> None:
@@ -84,10 +84,10 @@ class DanceMusicGen:
 
     @classmethod
     def get_pretrained(cls, name_or_path: str | Path, device: torch.device | str = "cpu") -> DanceMusicGen:
-        """Load a Dora signature, an experiment's folder, or what `save_pretrained` wrote.
+        """Load a Dora signature, an experiment's folder, or an exported model.
 
         Raises:
-            CheckpointError: when there is no such model, or it is damaged.
+            CheckpointError: there is no such model, or it is damaged.
         """
         folder = resolve_checkpoint(name_or_path)
         if (folder / _CONFIG).is_file():
@@ -101,7 +101,7 @@ class DanceMusicGen:
         return cls(config, lm.eval(), codec, device)
 
     def save_pretrained(self, folder: str | Path) -> Path:
-        """Write the model as safetensors and YAML, for `get_pretrained`. A codec of the hub is only named."""
+        """Write the model as safetensors and YAML for `get_pretrained`; of a codec of the hub only the name."""
         config: dict[str, Any] = {
             "schema": EXPORT_SCHEMA,
             "solver": "dance_musicgen",
@@ -115,14 +115,14 @@ class DanceMusicGen:
 
     @property
     def sample_rate(self) -> int:
-        """Of the music (Hz)."""
+        """Sample rate of the music (Hz)."""
         return self.sequence.sample_rate
 
     def set_generation_params(self, **params: Any) -> None:
-        """Change some of `MusicGenParams`.
+        """Set some of `MusicGenParams`.
 
         Raises:
-            UserError: for an unknown name, an impossible value, or a guidance that the model was not trained for.
+            UserError: an unknown name, a value outside its range, or a guidance that the model was not trained for.
         """
         wanted = replace_params(self.params, params)
         rules = (
@@ -135,8 +135,8 @@ class DanceMusicGen:
         check_ranges(wanted, rules)
         if wanted.guidance != 1 and not self.config["conditioning"]["dropout"]:
             raise UserError(
-                "guidance needs a model trained with conditioning.dropout, and this one never saw a clip "
-                "without its dance: set classifier_free_guidance.inference_coef to 1"
+                "guidance needs a model trained with conditioning.dropout, and this one was trained without: set "
+                "classifier_free_guidance.inference_coef to 1"
             )
         self.params = wanted
 
@@ -148,19 +148,19 @@ class DanceMusicGen:
         progress: ProgressCallback | None = None,
         names: Sequence[str] | None = None,
     ) -> list[torch.Tensor]:
-        """Music for clips whose features are at hand: a wave (1, N) each, N = seconds · sample_rate.
+        """Generate music for features of clips: a waveform (1, N) each, N = seconds · sample_rate.
 
-        Longer clips are made in windows, each of which continues the codes of the one before (MusicGen's way).
+        Longer clips are generated in windows, each of which continues the codes of the previous one, as in MusicGen.
 
         Args:
-            seeds: one a clip; 0, 1, 2 … by default.
-            progress: told of frames of codes made, of how many.
+            seeds: one per clip; 0, 1, 2 … by default.
+            progress: called with frames of codes done and their total.
             names: for error messages.
 
         Raises:
             VideoError: a clip is shorter than a window of the model.
-            FeatureFileError: features were made otherwise than the model's.
-            UserError: not as many seeds as clips.
+            FeatureFileError: features with other settings than the model's.
+            UserError: the numbers of seeds and clips differ.
         """
         seeds, names = seeds_and_names(len(features), seeds, names)
         for name, clip in zip(names, features, strict=True):
@@ -185,7 +185,7 @@ class DanceMusicGen:
         return [waves[i] for i in range(len(features))]
 
     def _codes(self, clips: Sequence[Features], frames: int, seeds: Sequence[int], made: Any) -> torch.Tensor:
-        """Codes (B, K, frames) of clips of one length, window by window."""
+        """Generate codes (B, K, frames) of clips of one length, window by window."""
         window, params = self.sequence.latent_columns, self.params
         generators = [torch.Generator().manual_seed(seed) for seed in seeds]
         hop = max(1, round(window * (1 - params.overlap)))
@@ -211,13 +211,13 @@ class DanceMusicGen:
         return codes
 
     def _attributes(self, clip: Features, start: int) -> DanceAttributes:
-        """The dance of the window that begins at frame `start`, as in training."""
+        """Attributes of the window that begins at frame `start`."""
         positive, _ = dance_conditions(clip, start * self.sequence.column_seconds, self.sequence.seconds)
         return DanceAttributes(dance={POSITIVE: positive})
 
     @torch.no_grad()
     def reconstruct(self, wav: torch.Tensor) -> torch.Tensor:
-        """The ceiling: music (N,) through the codec and back, (N,)."""
+        """Pass music (N,) through the codec: the upper bound of the model's quality."""
         codes = self.codec.encode(wav[None, None].to(self.device))
         return self.codec.decode(codes)[0, 0, : wav.shape[-1]].cpu()
 
@@ -225,10 +225,10 @@ class DanceMusicGen:
 def _load_exported(
     folder: Path, device: torch.device | str
 ) -> tuple[dict[str, Any], dict[str, torch.Tensor], Codec]:
-    """Configuration, weights and codec of an exported folder."""
+    """Load configuration, weights and codec of an exported folder."""
     config, sha256 = read_config(folder)
     if config.get("solver") != "dance_musicgen":
-        raise CheckpointError(f"{folder} is not an exported dance_musicgen model: name another one")
+        raise CheckpointError(f"{folder} is not an exported dance_musicgen model: give another folder")
     weights = read_tensors(folder / _MODEL, sha256.get(_MODEL))
     try:
         description = dict(config["codec"])

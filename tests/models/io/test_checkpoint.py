@@ -171,7 +171,7 @@ def test_files_of_two_exports_are_not_mixed(make_model: Make, exported: Path, tm
         other.dual.denoiser.null_token.add_(1)
     other.save_pretrained(tmp_path / "other")
     (tmp_path / "other" / "model.safetensors").rename(exported / "model.safetensors")
-    fails_with("or of another export than config.yaml", load_weights, exported)
+    fails_with("or of another export than its config.yaml", load_weights, exported)
 
 
 def test_exports_of_earlier_versions_are_read(exported: Path) -> None:
@@ -224,7 +224,7 @@ def test_nothing_in_an_experiment_is_executed(tmp_path: Path) -> None:
 
 
 def test_an_experiment_without_a_checkpoint(tmp_path: Path) -> None:
-    fails_with("holds no checkpoint.th: let the experiment finish an epoch", load_weights, tmp_path)
+    fails_with("has no checkpoint.th: let the experiment finish an epoch", load_weights, tmp_path)
 
 
 def test_a_damaged_or_foreign_experiment_is_named(make_model: Make, tmp_path: Path) -> None:
@@ -236,7 +236,7 @@ def test_a_damaged_or_foreign_experiment_is_named(make_model: Make, tmp_path: Pa
     whole = (folder / "checkpoint.th").read_bytes()
     for content in (whole[: len(whole) // 2], b"", b"hello"):
         (folder / "checkpoint.th").write_bytes(content)
-        fails_with("is damaged .*: delete it to begin", load_experiment, folder, "mel_vae")
+        fails_with("is damaged .*: delete it to start", load_experiment, folder, "mel_vae")
     torch.save({"model": {}}, folder / "checkpoint.th")
     fails_with("cannot be read", load_experiment, folder, "mel_vae")
 
@@ -258,7 +258,7 @@ def test_weights_of_another_model_are_refused(
     other = make_model(changes).config
     text = yaml.safe_dump({"schema": 1, **{key: other[key] for key in builders.MODEL_KEYS}})
     (exported / "config.yaml").write_text(text)
-    fails_with("are of another model", PNDiffusion.get_pretrained, exported)
+    fails_with("belong to another model", PNDiffusion.get_pretrained, exported)
 
 
 def test_many_differences_are_told_in_a_few_words(make_model: Make, exported: Path) -> None:

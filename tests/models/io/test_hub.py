@@ -73,11 +73,11 @@ def test_a_model_of_the_hub_comes_from_its_cache_and_what_is_not_there_is_told(t
     assert told["somebody/dancer"] == str(main) and told["somebody/dancer@v1"] == str(tagged)
     for name in ("somebody/dancer@v2", "nobody/nothing"):
         assert told[name].startswith(
-            f"error: no checkpoint '{name}': there is no such folder here, and the Hugging"
+            f"error: no checkpoint '{name}': there is no such folder, and the download from the Hugging"
         )
         assert "\n" not in told[name] and len(told[name]) < 500
     assert told["somebody/other"].startswith(
-        "error: 'somebody/other' on the Hugging Face hub holds no config.yaml"
+        "error: 'somebody/other' on the Hugging Face hub has no config.yaml"
     )
 
 
