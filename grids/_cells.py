@@ -1,7 +1,7 @@
-"""The experiments of every grid, for any base: the full grids and their `mini` forms differ in the base alone.
+"""Experiments of the grids, for any base configuration: full grids and their `mini` forms differ in it only.
 
-Cells name what they compare even where it is the default, so that a cell means the same when a default changes.
-An objective with one row of the U-Net per clip gets twice the batch of one with two: equal rows an update.
+Cells set what they compare even if it is the default, so that they do not change with a default. Batch sizes differ so
+that all cells of a grid have as many U-Net rows per update.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ SEEDS = (2036, 1, 2)
 
 
 def full(launcher: Launcher) -> tuple[Launcher, int]:
-    """AIST++ on one GPU a cell, and the batch size."""
+    """Base: AIST++, one GPU per cell; and the batch size."""
     bound = launcher.bind(
         {"solver": "pn_diffusion/ours", "dset": "dance/aistpp", "device": "cuda", "autocast": True}
     )
@@ -41,12 +41,12 @@ def full(launcher: Launcher) -> tuple[Launcher, int]:
 
 
 def mini(launcher: Launcher) -> tuple[Launcher, int]:
-    """The embedded corpus, 400 updates a cell: four minutes on one core of a laptop; and the batch size."""
+    """Base: the embedded corpus, 400 updates per cell (four minutes on one CPU core); and the batch size."""
     return launcher.bind({"solver": "pn_diffusion", "optim.epochs": 4}), 8
 
 
 def with_negatives(batch_size: int) -> Overrides:
-    """Both streams."""
+    """PN-Diffusion: both streams."""
     return {**PN, "dataset.batch_size": batch_size}
 
 
@@ -56,7 +56,7 @@ def positive_only(batch_size: int) -> Overrides:
 
 
 def contrast(batch_size: int) -> Overrides:
-    """Pushed away from the reversed music, one row per clip, at the same compute."""
+    """The objective `contrast`, one U-Net row per clip, at the same compute."""
     return {**CONTRAST, "dataset.batch_size": 2 * batch_size}
 
 
@@ -67,7 +67,7 @@ def signature(launcher: Launcher, overrides: Overrides) -> str:
 
 
 def alpha(launcher: Launcher, batch_size: int) -> None:
-    """α of the objectives; at 1 they are one and the same."""
+    """α for each objective; they are equal at 1."""
     for latent in ("mirrored", "shared"):
         for tenth in range(1, 10):
             launcher({**with_negatives(batch_size), "negative.latent": latent, "negative.alpha": tenth / 10})
@@ -77,7 +77,7 @@ def alpha(launcher: Launcher, batch_size: int) -> None:
 
 
 def ablation(launcher: Launcher, batch_size: int) -> None:
-    """Which stream, with or without negatives, and how it enters the U-Net."""
+    """Feature streams, with and without negatives, and how they enter the U-Net."""
     streams: tuple[Overrides, ...] = ({}, {"conditioning.motion.dim": 0}, {"conditioning.visual_out": 0})
     for stream in streams:
         for negatives in (with_negatives(batch_size), contrast(batch_size), positive_only(batch_size)):
@@ -86,7 +86,7 @@ def ablation(launcher: Launcher, batch_size: int) -> None:
 
 
 def baselines(launcher: Launcher, batch_size: int, musicgen: Launcher) -> None:
-    """What the paper's idea has to beat, three seeds each; null and ceiling rows stand in every table."""
+    """PN-Diffusion and its baselines, three seeds each."""
     for seed in SEEDS:
         launcher({**with_negatives(batch_size), "seed": seed})
         launcher({**contrast(batch_size), "seed": seed})
@@ -97,7 +97,7 @@ def baselines(launcher: Launcher, batch_size: int, musicgen: Launcher) -> None:
 
 
 def readings(launcher: Launcher, batch_size: int) -> None:
-    """Every kind of negative, and none: the models whose guidance is compared."""
+    """Every kind of negative, and none."""
     launcher(positive_only(batch_size))
     for latent in ("mirrored", "shared"):
         for cue in ("reversed", "shifted", "mismatched"):
@@ -113,7 +113,7 @@ def readings(launcher: Launcher, batch_size: int) -> None:
 
 
 def guidance(launcher: Launcher, batch_size: int, evaluations: int = 48) -> None:
-    """One model, trained by the first cell, under weights w x g at equal numbers of network evaluations."""
+    """One model, trained by the first cell: guidance weights w x g at equal numbers of network evaluations."""
     base = {**with_negatives(batch_size), "negative.latent": "shared", "negative.cue": "shifted"}
     launcher(base)
     source = f"//sig/{signature(launcher, base)}"
@@ -126,7 +126,7 @@ def guidance(launcher: Launcher, batch_size: int, evaluations: int = 48) -> None
 
 
 def sampler_steps(launcher: Launcher, batch_size: int, most: int = 1000) -> None:
-    """One model, trained by the first cell, under samplers and numbers of steps."""
+    """One model, trained by the first cell: samplers x numbers of steps."""
     base = positive_only(batch_size)
     launcher(base)
     source = f"//sig/{signature(launcher, base)}"
@@ -137,7 +137,7 @@ def sampler_steps(launcher: Launcher, batch_size: int, most: int = 1000) -> None
 
 
 def _evaluate(launcher: Launcher, base: Overrides, source: str, sampling: Overrides) -> None:
-    """Score a trained model under other parameters of sampling, as an experiment of its own."""
+    """Evaluate a trained model with other sampling parameters, as an experiment of its own."""
     named = {f"sampling.{name}": value for name, value in sampling.items()}
     launcher({**base, **named, "label": "sampling", "continue_from": source, "execute_only": "evaluate"})
 

@@ -1,4 +1,4 @@
-"""What the tables of our grids show."""
+"""Columns of the grids' tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import treetable as tt
 from audiocraft.grids._base_explorers import BaseExplorer
 
-#: Column of the table → metric of the evaluate stage (`solvers.evaluation.flat_metrics`).
+#: Column of the table → metric of the evaluate stage (`metrics.corpus.flat_metrics`).
 SCORES = {
     "F": "beat_f70",
     "onset": "onset_f50",
@@ -22,7 +22,7 @@ NULLS = {
 
 
 class DanceExplorer(BaseExplorer):
-    """Losses, and the strict scores beside null and ceiling rows. Minutes are of training alone."""
+    """Losses, minutes of training, and strict scores beside those of null and ceiling rows."""
 
     def get_grid_metrics(self) -> list[Any]:
         def leaves(names: Any, form: str = ".2f") -> list[Any]:
@@ -43,7 +43,7 @@ class DanceExplorer(BaseExplorer):
             for stage, metrics in epoch.items():
                 parts.setdefault(stage, {}).update(metrics)
         train, valid, test = (parts.get(stage, {}) for stage in ("train", "valid", "evaluate"))
-        loss = "ce" if "ce" in train else "loss_positive"  # a language model has a cross entropy
+        loss = "ce" if "ce" in train else "loss_positive"  # a language model's loss is a cross entropy
         seconds = sum(epoch["train"]["duration"] for epoch in history if "train" in epoch)
         shown = {
             "train": {

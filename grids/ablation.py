@@ -1,9 +1,9 @@
-"""Visual, motion or both; with and without negatives; pooled, tokens or aligned.
+"""Ablation: visual, motion or both; with and without negatives; pooled, tokens or aligned.
 
     dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true conditioning.visual_out=0 \\
         conditioning.temporal=tokens sampling.guidance=1 sampling.steps=30
 
-is one of its cells.
+is one of the cells.
 """
 
 from __future__ import annotations

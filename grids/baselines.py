@@ -1,9 +1,9 @@
-"""PN-Diffusion, its positive-only twin, the paper's form, a pooled condition and dance-MusicGen, beside null rows.
+"""PN-Diffusion, without negatives, as published, with a pooled condition, and dance-MusicGen.
 
     dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true seed=1 sampling.guidance=1 \\
         sampling.steps=30
 
-is one of its cells.
+is one of the cells.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true unet.channels=[64,128,256,256] \\
         dataset.train.clips=100 sampling.guidance=1 sampling.steps=30
 
-is one of its cells.
+is one of the cells.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""Grids that a laptop can run: `pn-diffusion grid mini.baselines`."""
+"""Grids for a laptop: `pn-diffusion grid mini.baselines`."""

@@ -1,9 +1,9 @@
-"""The weight of the positive stream, both readings (the paper's Fig. 3).
+"""Weight of the positive stream, for both readings (the paper's Fig. 3).
 
     dora run solver=pn_diffusion optim.epochs=4 negative.alpha=0.3 negative.latent=shared dataset.batch_size=8 \\
         sampling.guidance=1 sampling.steps=30
 
-is one of its cells.
+is one of the cells.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Readings of the objective x negative cues; their guidance is compared by benchmarks/guidance_study.py.
+"""Readings of the objective x negative cues, for benchmarks/guidance_study.py.
 
     dora run solver=pn_diffusion optim.epochs=4 negative.alpha=0.6 negative.latent=shared negative.cue=shifted \\
         dataset.batch_size=8 sampling.guidance=1 sampling.steps=30
 
-is one of its cells.
+is one of the cells.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""Samplers and numbers of steps: quality against network evaluations.
+"""Samplers and numbers of steps: quality by number of network evaluations.
 
-The first cell trains the model, the others only evaluate it: on a cluster submit the first alone and wait for it
+The first cell trains the model and the others evaluate it: on a cluster submit the first one alone and wait for it
 (`dora grid mini.sampler_steps 0`).
 
     dora run solver=pn_diffusion optim.epochs=4 sampling.sampler=dpm++ sampling.steps=16 continue_from=//sig/SIG \\
         execute_only=evaluate sampling.guidance=1
 
-is one of its cells.
+is one of the cells.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     dora run solver=pn_diffusion optim.epochs=4 unet.channels=[16,32,32] dataset.train.clips=50 \\
         sampling.guidance=1 sampling.steps=30
 
-is one of its cells.
+is one of the cells.
 """
 
 from __future__ import annotations
