@@ -214,7 +214,7 @@ def vocoder_name(config: Config) -> str:
 
 
 def build_griffin_lim(config: Config, mel: MelSpectrogram) -> GriffinLim:
-    """Griffin-Lim with the settings of the section `vocoder`, whatever `vocoder.name` is."""
+    """Griffin-Lim with the settings of the section `vocoder`, for any `vocoder.name`."""
     return GriffinLim(
         mel, **{key: config["vocoder"][key] for key in GRIFFIN_LIM_KEYS if key in config["vocoder"]}
     )

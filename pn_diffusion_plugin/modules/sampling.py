@@ -23,7 +23,7 @@ from .windows import Denoiser
 
 SAMPLERS = ("ddpm", "ddim", "dpm++", "unipc")
 SPACINGS = ("trailing", "leading")
-# Largest sqrt(abar) that stands for pure noise in solvers that need its logarithm: 4096 times more noise than latent.
+# Largest sqrt(abar) used for pure noise by solvers that need its logarithm: 4096 times more noise than latent.
 _LEAST_SIGNAL = 2.0**-12
 
 

@@ -259,6 +259,6 @@ def test_a_changed_checkpoint_is_refused_and_kept(make_solver: MakeSolver) -> No
     value = max(solver.model.state_dict().values(), key=torch.numel)
     content[content.index(value.numpy().tobytes())] ^= 1
     file.write_bytes(content)
-    with pytest.raises(CheckpointError, match="is damaged .*: delete it to begin the experiment again"):
+    with pytest.raises(CheckpointError, match="is damaged .*: delete it to start the experiment again"):
         make_solver("mel_vae").restore()
     assert file.read_bytes() == bytes(content)

@@ -2,7 +2,7 @@
 
 MusicGen generates one frame of codes after the other, so a time-resolved condition can simply be added to the input
 of its frame: step s of the model's sequence, which predicts frame s, gets the dance of frame s. (audiocraft's own
-`input_interpolate` stretches the condition over whatever it is given, and so over a single step when generating.)
+`input_interpolate` stretches the condition over its input, i.e. over a single step in generation.)
 The same three ways as PN-Diffusion's U-Net has:
 
 pooled   cross attention over one token (the paper)
@@ -71,7 +71,7 @@ class DanceDropout(nn.Module):
         return [without_dance(x) if out else x for x, out in zip(samples, dropped, strict=True)]
 
 
-class DanceLMProvider(DanceConditioningProvider, ConditioningProvider):  # type: ignore[misc]
+class DanceLMProvider(DanceConditioningProvider, ConditioningProvider):
     """PN-Diffusion's provider, projected to the language model's width and frames.
 
     Args:

@@ -89,17 +89,17 @@ class GriffinLim(nn.Module):
         with torch.autocast(mel.device.type, enabled=False):
             if frames <= self.chunk_frames:
                 loudest = loudest_power(self.mel, mel)
-                wav = self.search(relative_power(self.mel, mel, loudest, Chunk(0, frames, 0, frames)))[
-                    :, :n_samples
-                ]
+                power = relative_power(self.mel, mel, loudest, Chunk(0, frames, 0, frames))
+                wav = self.search(power)[:, :n_samples]
                 wav = self.peak * wav / wav.abs().amax(1, keepdim=True).clamp(min=1e-12)
                 return torch.where(loudest > SILENT_BELOW, wav.unsqueeze(1), 0.0)
 
             def convert(piece: Chunk, loudest: torch.Tensor) -> torch.Tensor:
                 return self.search(relative_power(self.mel, mel, loudest, piece), piece.first)
 
-            settings = {"size": self.chunk_frames, "reach": self.reach, "peak": self.peak}
-            return in_chunks(self.mel, mel, n_samples, convert, **settings)
+            return in_chunks(
+                self.mel, mel, n_samples, convert, size=self.chunk_frames, reach=self.reach, peak=self.peak
+            )
 
     @property
     def reach(self) -> int:

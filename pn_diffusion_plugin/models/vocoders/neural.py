@@ -73,5 +73,6 @@ class NeuralVocoder(nn.Module):
                 begin = (wav / self.network.gain / scale)[:, : (power.shape[-1] - 1) * front.hop_length]
                 return self.griffin_lim.search(power, begin=begin)
 
-        settings = {"size": self.chunk_frames, "reach": self.reach, "peak": self.peak}
-        return in_chunks(front, mel, n_samples, convert, **settings)
+        return in_chunks(
+            front, mel, n_samples, convert, size=self.chunk_frames, reach=self.reach, peak=self.peak
+        )

@@ -86,7 +86,7 @@ class TrainedVocoder:
 
 
 def load_vocoder(name: str | Path) -> TrainedVocoder:
-    """The vocoder of a `solver=vocoder` experiment, or of an exported model that has one.
+    """Load the vocoder of a `solver=vocoder` experiment, or of an exported model that has one.
 
     Raises:
         CheckpointError: there is none, or it is damaged.
@@ -95,10 +95,11 @@ def load_vocoder(name: str | Path) -> TrainedVocoder:
     if (folder / _EXPORTED).is_file():
         config, sha256 = read_config(folder)
         settings = config.get("vocoder")
-        network = settings.get("name") if isinstance(settings, dict) else None
+        settings = settings if isinstance(settings, dict) else {}
+        network = str(settings.get("name"))
         if network not in NETWORKS or network not in settings:
             raise CheckpointError(
-                f"the exported model {name} has no vocoder of its own: name a `solver=vocoder` experiment, or a model "
+                f"the exported model {name} has no vocoder of its own: give a `solver=vocoder` experiment, or a model "
                 "exported with --vocoder"
             )
         state = read_tensors(folder / VOCODER_FILE, sha256.get(VOCODER_FILE))
