@@ -222,7 +222,10 @@ def test_a_device_that_is_not_there_is_told(device: str) -> None:
         ({"eta": 1.5}, "eta.*1.5"),
         ({"eta": 0.5, "sampler": "unipc"}, "eta is 0.5 and applies to ddim only.*unipc"),
         ({"guidance_from": 1.1}, "guidance_from.*1.1"),
-        ({"guidance_from": 0.5, "guidance_until": 0.6}, "guidance_until.*0.6: give 0 to guidance_from, i.e. 0.5"),
+        (
+            {"guidance_from": 0.5, "guidance_until": 0.6},
+            "guidance_until.*0.6: give 0 to guidance_from, i.e. 0.5",
+        ),
         ({"guidance_rescale": -0.1}, "guidance_rescale.*-0.1"),
         ({"windows_per_call": 0}, "windows_per_call.*0"),
         ({"steps": 0}, "steps.*0"),
