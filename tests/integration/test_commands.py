@@ -145,7 +145,7 @@ def test_a_model_is_scored_on_a_folder(experiment: Experiment, tiny_corpus: Path
         assert ours["shuffled"][name]["mean"] == pytest.approx(theirs["shuffled"][name]["mean"], abs=0.02)
 
 
-def test_features_of_another_schema_are_refused(
+def test_a_clip_with_features_of_another_schema_is_left_out(
     experiment: Experiment, tiny_corpus: Path, tmp_path: Path
 ) -> None:
     from safetensors import safe_open
@@ -163,10 +163,10 @@ def test_features_of_another_schema_are_refused(
         "-o", str(tmp_path / "report.json"),
     )  # fmt: skip
     assert result.returncode == 1
-    assert result.stderr.strip() == (
-        f"error: {path} is of schema 7, this version reads 1: prepare the corpus again"
-    )
-    assert not (tmp_path / "report.json").exists()
+    reason = f"{path} has schema 7, this version reads 1: prepare the corpus again"
+    assert result.stderr.strip() == f"failed: {reason}"
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["clips"] == 1 and report["left_out"] == {"mini-test-0001": reason}
 
 
 def test_a_checkpoint_of_another_model_is_refused(
