@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import sys
@@ -129,3 +130,14 @@ def make_solver(
             return get_solver(xp.cfg)
 
         yield make
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_they_were() -> Iterator[None]:
+    """Undo what commands and servers of a test configure: levels, and loggers that they disable."""
+    level = logging.root.level
+    yield
+    logging.root.setLevel(level)
+    for name, logger in logging.root.manager.loggerDict.items():
+        if name.startswith("pn_diffusion_plugin") and isinstance(logger, logging.Logger):
+            logger.disabled, logger.propagate = False, True
