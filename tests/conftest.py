@@ -31,12 +31,23 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 SEED = 2036
 
 
+def compile_detectors() -> None:
+    """Fill numba's cache, which is shared: workers that compile librosa's functions at the same time may crash."""
+    from pn_diffusion_plugin.metrics.beats import music_events
+
+    clicks = np.zeros(4 * 22050, np.float32)
+    clicks[::11025] = 1
+    music_events(clicks, 22050)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Make hypothesis draw the same examples on every run, without a time limit or a folder of its own."""
     from hypothesis import settings
 
     settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
     settings.load_profile("repeatable")
+    if getattr(config.option, "numprocesses", None):  # in the process that starts the workers
+        compile_detectors()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
