@@ -112,18 +112,19 @@ def ensure_trained(config: builders.Config, section: str, shared: tuple[str, ...
 def training_overrides(config: builders.Config, section: str, shared: tuple[str, ...]) -> list[str]:
     """Overrides of the experiment that trains a model: `SECTION.overrides`, and this experiment's values of the rest.
 
-    These are the corpus, and with `shared` the sample rate and all values of those sections. A key that
-    `SECTION.overrides` sets itself is left out. Setting a key to its default does not change the signature.
+    With `shared` these are the sample rate and all values of those sections. A key that `SECTION.overrides` sets itself
+    is left out. Setting a key to its default does not change the signature.
     """
     overrides = list(config[section]["overrides"])
+    root = config["datasource"]["root"]  # interpolated into the overrides without quotes
+    overrides = [
+        hydra_override("datasource.root", root) if item == f"datasource.root={root}" else item
+        for item in overrides
+    ]
     given = {item.lstrip("+").split("=", 1)[0] for item in overrides}
-    values = {"datasource.root": config["datasource"]["root"]}
-    if shared:
-        values["sample_rate"] = config["sample_rate"]
+    values = {"sample_rate": config["sample_rate"]} if shared else {}
     for name in shared:
         values.update({f"{name}.{key}": value for key, value in config[name].items()})
-    if (dset := config["datasource"].get("dset")) and "dset" not in given:
-        overrides.append(f"dset={dset}")
     return overrides + [hydra_override(key, value) for key, value in values.items() if key not in given]
 
 

@@ -103,6 +103,7 @@ def test_folders_of_any_name(tiny_corpus: Path, tmp_path: Path) -> None:
         item for item in overrides(tiny_corpus) if not item.startswith(("datasource.root=", "vae.overrides="))
     ]
     quick = ["solver=mel_vae", "segment_seconds=2.56", "optim.epochs=1", "optim.updates_per_epoch=2"]
+    quick += ["dset=${datasource.dset}", "datasource.root=${datasource.root}"]
     small += [f"vae.overrides={json.dumps(quick)}", "optim.epochs=1"]
     environment = {"PN_DIFFUSION_OUTPUTS": str(place / "outputs"), "AUDIOCRAFT_DORA_DIR": str(place / "dora")}
     result = run(program("dora"), "run", *small, corpus, **environment)

@@ -78,3 +78,19 @@ def test_a_configuration_that_cannot_be_composed_is_named() -> None:
     with pytest.raises(CheckpointError, match="solver=nothing cannot be composed: .*nothing") as caught:
         ensure_experiment(["solver=nothing"])
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("signature", "argv"),
+    [
+        ("c17dbbcd", ["solver=pn_diffusion/bundled", "dset=dance/bundled"]),
+        ("6854ae1c", ["solver=vocoder", "dset=dance/bundled"]),
+        ("c9605a93", ["solver=mel_vae", "dset=dance/bundled", "optim.epochs=15"]),
+        ("f67ec267", ["solver=pn_diffusion"]),
+        ("69a19c43", ["solver=pn_diffusion/distill"]),
+        ("356f0c88", ["solver=dance_musicgen"]),
+    ],
+)
+def test_experiments_of_earlier_versions_keep_their_signatures(signature: str, argv: list[str]) -> None:
+    """Otherwise finished autoencoders and models would be trained again."""
+    assert main.get_xp(argv).sig == signature
