@@ -187,7 +187,7 @@ def test_generate_names_the_checkpoint_that_cannot_be_used(
         ("--overlap", "1", "overlap is 1.0"),
         ("--windows-per-call", "0", "windows_per_call is 0: give at least 1"),
         ("--dancer", "best", "dancer is 'best': give prominent, left, right, largest"),
-        ("--device", "cuda", "no GPU"),
+        ("--device", "cuda", "device cuda is not available"),
     ],
 )
 def test_generate_names_the_option_that_cannot_be(
