@@ -67,17 +67,17 @@ class SequenceConfig:
 
     @property
     def latent_columns(self) -> int:
-        """Columns of the latent picture, padded to what the U-Net can halve."""
+        """Columns of the latent, padded to what the U-Net can halve."""
         return self.columns_for(self.samples)
 
     @property
     def mel_frames(self) -> int:
-        """Frames of the mel picture, padding included."""
+        """Frames of the mel spectrogram, padding included."""
         return self.latent_columns * self.latent_factor
 
     @property
     def padded_samples(self) -> int:
-        """Audio samples of the mel picture, padding included."""
+        """Audio samples of the mel spectrogram, padding included."""
         return self.mel_frames * self.hop_length
 
     @property

@@ -29,7 +29,7 @@ def report(
     ] = None,
     video: Annotated[bool, typer.Option(help="Put the dances beside the players.")] = True,
 ) -> None:
-    """Scores between null and ceiling rows, curves, pictures and players, as one page that needs no network.
+    """Scores between null and ceiling rows, curves, figures and players, as one page that needs no network.
 
     Example: `pn-diffusion report aligned=1a2b3c4d pooled=5e6f7a8b -o report.html`
     """

@@ -94,11 +94,6 @@ def d2m_scores(reference: NDArray[np.bool_], generated: NDArray[np.bool_]) -> tu
     return _ratio(generated.sum(), total), _ratio(both, total)
 
 
-def harmonic_mean(a: float, b: float) -> float:
-    """2ab / (a + b), 0 where both are 0."""
-    return _ratio(2 * a * b, a + b)
-
-
 def beat_f_measure(reference: object, generated: object, window: float = BEAT_WINDOW) -> float:
     """F-measure of beats matched one to one within ±`window` seconds.
 

@@ -9,6 +9,7 @@ import pytest
 
 from pn_diffusion_plugin.metrics import beats
 from pn_diffusion_plugin.metrics.nulls import click_track
+from pn_diffusion_plugin.metrics.statistics import harmonic_mean_of_means
 
 RATE = 22050
 HALVES = np.arange(0.5, 4.6, 0.5)
@@ -44,8 +45,8 @@ def test_empty_denominators_give_zero() -> None:
         assert scores(some, none) == (0, 0)
         assert scores(none, some) == (0, 0)
         assert scores(none, none) == (0, 0)
-    assert beats.harmonic_mean(0, 0) == 0
-    assert beats.harmonic_mean(1, 0.5) == pytest.approx(2 / 3)
+    assert harmonic_mean_of_means(np.array([[0.0, 0.0]])) == 0
+    assert harmonic_mean_of_means(np.array([[1.0, 0.5]])) == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("score", [beats.beat_f_measure, beats.onset_f_measure])

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from pn_diffusion_plugin.metrics.beats import (
     beat_f_measure,
     event_bins,
-    harmonic_mean,
     loris_scores,
     onset_f_measure,
     tempo,
     tempo_error,
 )
 from pn_diffusion_plugin.metrics.frechet import frechet_distance
+from pn_diffusion_plugin.metrics.statistics import harmonic_mean_of_means
 
 # Sixteenths of a second: sums and differences are exact, so a shift changes no distance.
 TIMES = st.lists(st.integers(0, 20 * 16), min_size=1, max_size=40, unique=True).map(
@@ -57,7 +57,11 @@ def test_scores_of_bins_are_shares_and_swap_with_their_arguments(a: np.ndarray, 
     coverage, hits = loris_scores(first, second)
     assert 0 <= coverage <= 1 and 0 <= hits <= 1
     assert loris_scores(second, first) == (hits, coverage)
-    assert min(coverage, hits) - 1e-12 <= harmonic_mean(coverage, hits) <= max(coverage, hits) + 1e-12
+    assert (
+        min(coverage, hits) - 1e-12
+        <= float(harmonic_mean_of_means(np.array([[coverage, hits]])))
+        <= max(coverage, hits) + 1e-12
+    )
 
 
 @given(TIMES, TIMES, st.sampled_from([0.25, 0.5, 2.0, 4.0]))

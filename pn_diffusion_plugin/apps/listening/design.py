@@ -159,11 +159,6 @@ def make_design(
     )  # fmt: skip
 
 
-def systems_in_order(design: Design, names: Sequence[str]) -> list[str]:
-    """Those of `names` that the test has, in its order (systems, then reference and anchor)."""
-    return [system for system in design.systems if system in names]
-
-
 def _by_token(stimuli: Mapping[str, Sequence[str]]) -> list[str]:
     """Clips in the order of their smallest tokens."""
     return list(dict.fromkeys(stimuli[token][0] for token in sorted(stimuli)))
