@@ -184,7 +184,7 @@ def test_the_codec_can_have_adversaries(solver_of: Any) -> None:
             "dance_musicgen",
             "sample_rate=16000",
             UserError,
-            "for 22050 Hz and this experiment has sample_rate=16000",
+            "22050 Hz and this experiment sample_rate=16000",
         ),
         ("dance_musicgen", "codec.checkpoint=nowhere", CheckpointError, "no checkpoint"),
         ("compression", "optim.accumulate=2", UserError, "optim.accumulate=2"),
