@@ -32,7 +32,6 @@ from pn_diffusion_plugin.metrics.corpus import CorpusClip, evaluation_clip, read
 from pn_diffusion_plugin.metrics.embedding import Embedder
 from pn_diffusion_plugin.metrics.frechet import frechet_clips
 from pn_diffusion_plugin.metrics.scoring import row_sounds, score_sounds
-from pn_diffusion_plugin.metrics.trackers import beat_tracker
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.modules.windows import window_starts
 from pn_diffusion_plugin.solvers.loaders import weights_hash
@@ -103,7 +102,7 @@ def make_cell(model: PNDiffusion, name: str, clips: list[CorpusClip], embed: Emb
     made = {clip.info.name: wave[0].numpy() for clip, wave in zip(clips, waves, strict=True)}
     references = [evaluation_clip(clip) for clip in clips]
     sounds = row_sounds(references, {name: made})
-    scored = score_sounds(references, {name: sounds[name]}, beat_tracker("librosa", {}))[name]
+    scored = score_sounds(references, {name: sounds[name]})[name]
     embedding = np.stack([embed(wav, model.sample_rate) for wav in sounds[name]])
     return Cell(
         name,

@@ -112,6 +112,25 @@ def readings(launcher: Launcher, batch_size: int) -> None:
     launcher({**positive_only(batch_size), **drawn})
 
 
+def negatives(launcher: Launcher, batch_size: int, clips: tuple[int, ...] = ()) -> None:
+    """Negatives at one U-Net row per clip and their positive-only twins, three seeds each; with fewer clips too."""
+    positive = {**positive_only(batch_size), "sampling.steps": 4, "dataset.train.augment.use": True}
+
+    def contrast(cue: str, weight: float) -> Overrides:
+        return {**positive, "negative.latent": "contrast", "negative.cue": cue, "negative.alpha": weight}
+
+    first = [positive, contrast("reversed", 0.95), contrast("shifted", 0.9)]
+    more = [contrast("mismatched", 0.9), contrast("reversed", 0.9), contrast("shifted", 0.8)]
+    drawn = {"negative.latent": "drawn", "negative.alpha": 0.85, "negative.branch_flag": True}
+    comparison = {"negative.latent": "comparison", "negative.cue": "shifted", "negative.alpha": 0.95}
+    more += [{**positive, **drawn}]
+    more += [{**positive, **comparison, "negative.tau": 0.05, "dataset.batch_size": batch_size}]
+    cells = first + [{**cell, "dataset.train.clips": number} for number in clips for cell in first] + more
+    for cell in cells:
+        for seed in SEEDS:
+            launcher({**cell, "seed": seed})
+
+
 def guidance(launcher: Launcher, batch_size: int, evaluations: int = 48) -> None:
     """One model, trained by the first cell: guidance weights w x g at equal numbers of network evaluations."""
     base = {**with_negatives(batch_size), "negative.latent": "shared", "negative.cue": "shifted"}

@@ -77,14 +77,6 @@ class DanceCondition(NamedTuple):
         tensors = {name: function(getattr(self, name)) for name in _TENSORS}
         return self._replace(**tensors, streams={name: function(x) for name, x in self.streams.items()})
 
-    def visual_mask(self) -> torch.Tensor:
-        """(B, Tv) bool, True where the visual stream is valid."""
-        return length_to_mask(self.visual_length, self.visual.shape[1])
-
-    def motion_mask(self) -> torch.Tensor:
-        """(B, T) bool, True where the motion stream is valid."""
-        return length_to_mask(self.motion_length, self.motion.shape[1])
-
 
 _TENSORS = ("visual", "motion", "detected", "visual_length", "motion_length")
 _LISTS = ("visual_rate", "motion_rate", "seconds", "path", "seek_time")

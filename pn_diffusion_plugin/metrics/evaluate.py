@@ -15,7 +15,17 @@ from .folders import read_clips, read_systems
 from .memorisation import TrainingClips
 from .quality import quality_metrics
 from .report import SCHEMA
-from .scoring import BUILT_IN, REFERENCE, SHUFFLED, Audio, EvaluationClip, Scores, row_sounds, score_sounds
+from .scoring import (
+    BUILT_IN,
+    REFERENCE,
+    SHUFFLED,
+    Audio,
+    EvaluationClip,
+    EventCache,
+    Scores,
+    row_sounds,
+    score_sounds,
+)
 from .settings import Settings
 from .trackers import beat_tracker
 from .training_music import leaks, read_training
@@ -107,7 +117,7 @@ def evaluate_systems(
     settings = settings or Settings()
     tracker = beat_tracker(settings.beat_tracker, settings.tracker_options())
     sounds = row_sounds(clips, systems, seed=seed)
-    scores = score_sounds(clips, sounds, tracker)
+    scores = score_sounds(clips, sounds, EventCache(tracker))
     computed, memorisation = quality_metrics(clips, sounds, settings, training=training, seed=seed)
     no_dance = all(clip.kinematic_beats is None for clip in clips)
     rows: list[dict[str, Any]] = []

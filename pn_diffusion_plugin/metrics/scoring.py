@@ -160,10 +160,10 @@ def row_sounds(
 
 
 def score_sounds(
-    clips: Sequence[EvaluationClip], sounds: Mapping[str, Sequence[Audio]], tracker: Tracker | None = None
+    clips: Sequence[EvaluationClip], sounds: Mapping[str, Sequence[Audio]], events: EventCache | None = None
 ) -> dict[str, Scores]:
     """Per-clip scores of the rows of `row_sounds`: row name → score name → (clips,)."""
-    events = EventCache(tracker)
+    events = events or EventCache()
     result: dict[str, Scores] = {}
     for system, wavs in sounds.items():
         rows = []
@@ -196,7 +196,7 @@ def score_systems(
         UserError: no clips, a clip without sound, a sound that is missing or too short, a name used twice or
             reserved.
     """
-    return score_sounds(clips, row_sounds(clips, systems, seed=seed), tracker)
+    return score_sounds(clips, row_sounds(clips, systems, seed=seed), EventCache(tracker))
 
 
 def _borrowed(references: Mapping[str, Audio], source: EvaluationClip, clip: EvaluationClip) -> Audio:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from seams import find_seams
 
-from pn_diffusion_plugin.metrics.seams import find_seams
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.models.vocoders.griffin_lim import GriffinLim
 from pn_diffusion_plugin.modules.st_gcn import STGCN

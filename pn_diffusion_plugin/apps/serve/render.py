@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -115,9 +116,14 @@ def takes(result: JobResult, root_path: str = "") -> str:
 
 
 def facts(info: VideoInfo, name: str, has_preview: bool = True) -> str:
-    """What a video is, in a line."""
+    """What a video is, and what may be wrong with it."""
     text = f"{name}: {info.seconds:.1f} s, {info.width} × {info.height}, {info.fps:.3g} frames per second"
-    return _line("pn-facts", text if has_preview else f"{text}. {NO_PREVIEW}")
+    remarks = [
+        *replace(info, playback=None).warnings("The video"),
+        info.playback,
+        None if has_preview else NO_PREVIEW,
+    ]
+    return _line("pn-facts", ". ".join([text, *filter(None, remarks)]))
 
 
 def refused(sentence: str) -> str:

@@ -97,6 +97,14 @@ def test_a_video_without_preview_is_explained() -> None:
     assert render.NO_PREVIEW not in render.facts(info, "a.mp4")
 
 
+def test_what_may_be_wrong_with_a_video_is_shown() -> None:
+    info = VideoInfo(
+        8, fps=4, width=64, height=64, rotation=0, has_audio=True, playback="phones cannot play it"
+    )
+    shown = render.facts(info, "a.mp4")
+    assert "4 frames per second. The video has 4 frames" in shown and "phones cannot play it" in shown
+
+
 @given(
     st.text(st.characters(blacklist_characters="/\0", blacklist_categories=["Cs"]), min_size=1),
     st.integers(0, 9),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
-from pn_diffusion_plugin.metrics.seams import HOP, find_seams, spectral_flux
+from seams import HOP, find_seams, spectral_flux
 
 RATE = 22050
 
