@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..metrics.report import STRICT, format_metric
+from ..models.builders import negative_in_words
 from ..utils.files import atomic_path
 
 CARD = "README.md"
@@ -122,11 +123,11 @@ def write_model_card(
 
 
 def _kind(config: Mapping[str, Any]) -> str:
-    negative = config["negative"]
-    if negative["alpha"] >= 1:
+    negative, effect = config["negative"], negative_in_words(config)
+    if effect is None:
         return "Trained on the dance played forward alone (no negative stream)."
     return (
-        f"Trained with the negative stream (reading `{negative['latent']}`, cue `{negative.get('cue', 'reversed')}`, "
+        f"Trained with the negative stream: for a dance the network {effect} (`negative.latent={negative['latent']}`, "
         f"α = {negative['alpha']:g})."
     )
 

@@ -58,6 +58,8 @@ class NegativeCue(ABC):
 
     #: Value of the configuration's `negative.cue`.
     name: ClassVar[str]
+    #: The negative dance in plain words, for model cards.
+    words: ClassVar[str]
     #: Whether sampling needs a dance stored with the weights, since it cannot be made from the clip's own.
     needs_stored_dance: ClassVar[bool] = False
 
@@ -104,6 +106,7 @@ class Reversed(NegativeCue):
     """
 
     name = "reversed"
+    words = "the dance played backward"
 
     def for_training(self, segment: TrainingSegment, rng: np.random.Generator) -> DanceCondition:
         return segment.backward
@@ -131,6 +134,7 @@ class Shifted(NegativeCue):
     """The same dance, half a beat of some tempo early or late."""
 
     name = "shifted"
+    words = "the dance half a beat early or late"
 
     def for_training(self, segment: TrainingSegment, rng: np.random.Generator) -> DanceCondition:
         return shifted_dance(
@@ -163,6 +167,7 @@ class Mismatched(NegativeCue):
     """Another song's dance."""
 
     name = "mismatched"
+    words = "another song's dance"
     needs_stored_dance = True
 
     def for_training(self, segment: TrainingSegment, rng: np.random.Generator) -> DanceCondition:

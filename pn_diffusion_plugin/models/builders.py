@@ -119,6 +119,13 @@ def build_cue(config: Config) -> NegativeCue:
     return get_cue(config["negative"].get("cue", "reversed"))
 
 
+def negative_in_words(config: Config) -> str | None:
+    """What the negative stream does in training, the rest of a sentence on the network; None without negatives."""
+    if config["negative"]["alpha"] == 1:
+        return None
+    return get_reading(config["negative"]["latent"]).effect.format(dance=build_cue(config).words)
+
+
 def build_conditioner(
     config: Config, device: torch.device | str = "cpu", audiocraft: bool = False
 ) -> DanceConditioner:

@@ -84,6 +84,8 @@ class Objective(ABC):
 
     #: Value of the configuration's `negative.latent`.
     name: tp.ClassVar[str]
+    #: What the negative dance does in training, for model cards: the rest of a sentence on the network.
+    effect: tp.ClassVar[str] = "has a term for {dance}"
     #: Rows of the U-Net per clip with a negative stream.
     rows: tp.ClassVar[int] = 2
     #: Dances encoded per clip with a negative stream.

@@ -44,6 +44,7 @@ class Mirrored(Objective):
     """
 
     name = "mirrored"
+    effect = "also learns the music of {dance}"
     takes_negative_latent = True
 
     def _add_negative(
@@ -95,6 +96,7 @@ class Shared(Mirrored):
     """
 
     name = "shared"
+    effect = "must answer {dance} with the opposite"
     takes_negative_latent = False
 
     def __init__(self, schedule: NoiseSchedule, alpha: float = 0.6) -> None:
@@ -146,6 +148,7 @@ class Contrast(Objective):
     """
 
     name = "contrast"
+    effect = "is pushed away from the music of {dance}"
     rows = 1
     dances = (POSITIVE,)
     needs_negative_latent = True
@@ -200,6 +203,7 @@ class Drawn(Mirrored):
     """
 
     name = "drawn"
+    effect = "learns the music of {dance} for some of the clips"
     rows = 1
 
     def draw(self, shape: tp.Sequence[int], generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -256,6 +260,7 @@ class Comparison(Objective):
     """
 
     name = "comparison"
+    effect = "must make a smaller error than for {dance}"
     takes_branch_flag = False
     options = ("tau",)
 

@@ -49,7 +49,14 @@ def test_everything_known_is_on_the_card(tmp_path: Path) -> None:
     text = write_model_card(tmp_path, tiny_config(), 1_234_567, TRAINING, [REPORT], license="mit").read_text()
     assert front_matter(text)["license"] == "mit"
     assert f"# {tmp_path.name}\n" in text
-    for fact in ("1.2 M", "8000 Hz", "2.56 s", "reading `mirrored`, cue `reversed`, α = 0.6", "v-prediction"):
+    for fact in (
+        "1.2 M",
+        "8000 Hz",
+        "2.56 s",
+        "learns the music of the dance played backward",
+        "`negative.latent=mirrored`, α = 0.6",
+        "v-prediction",
+    ):
         assert fact in text
     assert "`dora run solver=pn_diffusion` (signature `1a2b3c4d`)" in text
     assert "2000 updates in 23.3 minutes on one core, seed 2036." in text and "loss 0.202" in text

@@ -14,6 +14,7 @@ import gradio as gr
 
 from ...data.features.dancers import MAX_PEOPLE
 from ...errors import UserError
+from ...models.builders import negative_in_words
 from ...modules.sampling import SAMPLERS
 from . import render
 from .settings import MAX_TAKES, GenerationRequest
@@ -222,7 +223,7 @@ def failed(sentence: str) -> tuple[Any, ...]:
 def controls_of(studio: Studio, name: str) -> tuple[dict[str, Any], ...]:
     """Properties of the controls of steps, sampler, guidance and negative guidance for a model."""
     model, params = studio.models[name], studio.defaults[name]
-    guided, negative = bool(model.config["conditioning"]["dropout"]), model.trained_negative
+    guided, effect = bool(model.config["conditioning"]["dropout"]), negative_in_words(model.config)
     return (
         {"value": params["steps"]},
         {"value": params["sampler"]},
@@ -235,9 +236,9 @@ def controls_of(studio: Studio, name: str) -> tuple[dict[str, Any], ...]:
         },
         {
             "value": params["negative_cfg"],
-            "interactive": negative,
-            "info": "How far to push away from the dance played backward; 0: off."
-            if negative
+            "interactive": effect is not None,
+            "info": f"In training the network {effect}. How far to push away from that dance here; 0: off."
+            if effect
             else "This model was trained without negatives.",
         },
     )
