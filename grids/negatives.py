@@ -1,7 +1,7 @@
-"""The negative stream against its positive-only twin, three seeds each, for benchmarks/negatives.py.
+"""The negative stream against its positive-only twin, three seeds each, for benchmarks/paired.py.
 
-    dora run solver=pn_diffusion optim.epochs=4 vae.checkpoint=mini dataset.train.augment.use=true \\
-        negative.latent=contrast negative.cue=reversed negative.alpha=0.95 sampling.guidance=1 seed=1
+    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true dataset.train.augment.use=true \\
+        negative.latent=contrast negative.alpha=0.9 negative.cue=shifted sampling.guidance=1 sampling.steps=4 seed=1
 
 is one of the cells.
 """
@@ -17,4 +17,4 @@ from ._explorers import DanceExplorer
 @DanceExplorer
 def explorer(launcher: Any) -> None:
     """Launch the cells."""
-    negatives(*full(launcher))
+    negatives(*full(launcher), clips=(200, 100))

@@ -25,6 +25,7 @@ CELLS = {
     "ablation": 27,
     "baselines": 14,
     "guidance": 16,
+    "negatives": 42,
     "readings": 18,
     "sampler_steps": 17,
     "scale": 9,

@@ -1,7 +1,7 @@
-"""The negative stream against its positive-only twin, three seeds each, for benchmarks/negatives.py.
+"""The negative stream against its positive-only twin, three seeds each, for benchmarks/paired.py.
 
     dora run solver=pn_diffusion optim.epochs=4 vae.checkpoint=mini dataset.train.augment.use=true \\
-        negative.latent=contrast negative.cue=reversed negative.alpha=0.95 sampling.guidance=1 seed=1
+        negative.latent=contrast negative.cue=shifted negative.alpha=0.9 sampling.guidance=1 seed=1
 
 is one of the cells.
 """
