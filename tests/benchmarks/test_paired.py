@@ -10,7 +10,7 @@ import pytest
 from benchmarks.guidance_study import METRICS
 from benchmarks.paired import NULLS, interval, render
 
-CLIPS = np.array([0.2, 0.4, 0.9])
+CLIPS = np.linspace(0.1, 0.9, 20)
 
 
 def cell(label: str, seed: int, scores: np.ndarray) -> dict[str, Any]:
@@ -21,14 +21,14 @@ def cell(label: str, seed: int, scores: np.ndarray) -> dict[str, Any]:
 def test_a_constant_difference_has_no_interval_however_hard_the_clips_are() -> None:
     cells = {}
     for seed in (1, 2, 3):
-        own = CLIPS - 0.05 * seed
+        own = CLIPS - 0.02 * seed
         cells[f"p{seed}"] = cell("positive only", seed, own)
         cells[f"c{seed}"] = cell("contrast", seed, own + 0.1)
     result = {
         "command": "python benchmarks/paired.py",
-        "setting": "3 clips",
+        "setting": "20 clips",
         "settings": ["guidance=1"],
-        "nulls": {null: dict.fromkeys(METRICS, [0.25] * 3) for null in NULLS},
+        "nulls": {null: dict.fromkeys(METRICS, [0.25] * 20) for null in NULLS},
         "cells": {**cells, "c4": cell("contrast", 4, CLIPS)},  # a seed without a twin is in no difference
     }
     text = render(result)
