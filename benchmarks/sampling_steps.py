@@ -30,7 +30,7 @@ from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.metrics import statistics
 from pn_diffusion_plugin.metrics.corpus import CorpusClip, evaluation_clip, read_split
 from pn_diffusion_plugin.metrics.embedding import Embedder
-from pn_diffusion_plugin.metrics.frechet import frechet_clips
+from pn_diffusion_plugin.metrics.frechet import MIN_CLIPS, frechet_clips
 from pn_diffusion_plugin.metrics.scoring import row_sounds, score_sounds
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 from pn_diffusion_plugin.modules.windows import window_starts
@@ -225,6 +225,8 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True, help="file name without its suffix")
     args = parser.parse_args()
     clips = read_split(args.corpus / "egs" / args.split, args.clips)
+    if len(clips) < MIN_CLIPS:
+        parser.error(f"{len(clips)} clips are too few for a Fréchet distance: give at least {MIN_CLIPS}")
     model, embed = PNDiffusion.get_pretrained(args.model), Embedder()
     weights = weights_hash(nn.ModuleList(model.parts()))[:8]
     of = f"{args.model.replace('/', '_')}-{weights}-{args.corpus.name}-{args.split}-{len(clips)}"

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+from headers import make_header
 
 from pn_diffusion_plugin.data.corpora.clips import write_clip
 from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, write_or_check_settings
-from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, FeatureSpec
+from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
 from pn_diffusion_plugin.data.features.visual import window_indices
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
 from pn_diffusion_plugin.data.video.probe import probe
@@ -43,23 +44,7 @@ def make_features(
     keypoints = rng.random((frames, 33, 3)).astype(np.float32)
     keypoints[:, :, 0] = np.arange(frames)[:, None] / spec.pose_fps
     visual = np.repeat(np.arange(windows, dtype=np.float32)[:, None], DIM, axis=1)
-    header = FeatureHeader(
-        schema=1,
-        seconds=seconds,
-        pose_fps=spec.pose_fps,
-        visual_fps=spec.visual_fps,
-        visual_window=spec.visual_window,
-        visual_hop=spec.visual_hop,
-        joints=33,
-        units="picture",
-        pose_extractor="none",
-        pose_weights_sha256="0" * 64,
-        visual_encoder=spec.visual_encoder,
-        visual_dim=DIM,
-        visual_weights_sha256="0" * 64,
-        video_sha256=digest,
-        detected_share=1.0,
-    )
+    header = make_header(seconds, spec, visual_dim=DIM, video_sha256=digest)
     return Features(header, keypoints, np.ones(frames, bool), visual, -visual[::-1])
 
 

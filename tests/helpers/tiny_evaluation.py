@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import soundfile
 import yaml
+from headers import make_header
 
 from pn_diffusion_plugin.data.corpora.clips import write_clip
 from pn_diffusion_plugin.data.corpora.prepare import write_or_check_settings
-from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, FeatureSpec
+from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
 from pn_diffusion_plugin.data.features.visual import window_indices
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, write_manifests
 from pn_diffusion_plugin.data.video.write import write_video
@@ -38,12 +39,7 @@ def features() -> Features:
     keypoints[..., :2] = 0.5 + 0.2 * np.sin(4 * np.pi * np.arange(frames) / SPEC.pose_fps)[:, None, None]
     windows = len(window_indices(round(SECONDS * SPEC.visual_fps), SPEC.visual_window, SPEC.visual_hop))
     seen = np.zeros((windows, 1024), np.float32)
-    header = FeatureHeader(
-        seconds=SECONDS, pose_fps=SPEC.pose_fps, visual_fps=SPEC.visual_fps, visual_window=SPEC.visual_window,
-        visual_hop=SPEC.visual_hop, pose_extractor="none", pose_weights_sha256="0" * 64,
-        visual_encoder=SPEC.visual_encoder, visual_dim=1024, visual_weights_sha256="0" * 64,
-        video_sha256="0" * 64, detected_share=1.0,
-    )  # fmt: skip
+    header = make_header(SECONDS, SPEC)  # fmt: skip
     return Features(header, keypoints, np.ones(frames, bool), seen, seen)
 
 

@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from headers import make_header
 
 from pn_diffusion_plugin.data.corpora.clips import write_clip
 from pn_diffusion_plugin.data.corpora.prepare import finish_corpus, write_or_check_settings
 from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.corpora.synthetic.plan import SAMPLE_RATE
-from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, FeatureSpec
+from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
 from pn_diffusion_plugin.data.features.visual import window_indices
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
 
@@ -49,20 +50,7 @@ def clip_features(split: str, index: int, seed: int, spec: FeatureSpec = SPEC) -
     pictures = round(MINI.seconds * spec.visual_fps)
     windows = len(window_indices(pictures, spec.visual_window, spec.visual_hop))
     forward, backward = np.random.default_rng(seed).standard_normal((2, windows, 1024)).astype(np.float32)
-    header = FeatureHeader(
-        seconds=MINI.seconds,
-        pose_fps=spec.pose_fps,
-        visual_fps=spec.visual_fps,
-        visual_window=spec.visual_window,
-        visual_hop=spec.visual_hop,
-        pose_extractor="true joints",
-        pose_weights_sha256="0" * 64,
-        visual_encoder=spec.visual_encoder,
-        visual_dim=1024,
-        visual_weights_sha256="0" * 64,
-        video_sha256="0" * 64,
-        detected_share=1.0,
-    )
+    header = make_header(MINI.seconds, spec, pose_extractor="true joints")
     return Features(header, keypoints, np.ones(len(keypoints), bool), forward, backward)
 
 

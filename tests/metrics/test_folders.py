@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from headers import make_header
 
-from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, save_features
+from pn_diffusion_plugin.data.features.feature_file import Features, save_features
 from pn_diffusion_plugin.errors import UserError
 from pn_diffusion_plugin.metrics.evaluate import evaluate_folders
 from pn_diffusion_plugin.metrics.folders import read_annotation, read_clips, read_sound, read_systems
@@ -173,20 +174,7 @@ def test_alignment_from_feature_files(folders, tmp_path: Path) -> None:
     time = np.arange(100) / 25
     keypoints = np.full((100, 33, 3), 0.9, np.float32)
     keypoints[..., :2] = 0.5 + 0.2 * np.cos(np.pi * (time - 0.25) / 0.4)[:, None, None]
-    header = FeatureHeader(
-        seconds=4.0,
-        pose_fps=25.0,
-        visual_fps=12.5,
-        visual_window=16,
-        visual_hop=16,
-        pose_extractor="test",
-        pose_weights_sha256="",
-        visual_encoder="test",
-        visual_dim=8,
-        visual_weights_sha256="",
-        video_sha256="",
-        detected_share=1.0,
-    )
+    header = make_header(4.0, visual_encoder="test", visual_dim=8)
     visual = np.zeros((4, 8), np.float32)
     features = Features(header, keypoints, np.ones(100, bool), visual, visual)
     for name in NAMES:

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from headers import make_header
 from tiny_model import tiny_config, tiny_model
 
-from pn_diffusion_plugin.data.features.feature_file import FeatureHeader, Features, FeatureSpec
+from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
 from pn_diffusion_plugin.data.features.visual import window_indices
 
 
@@ -39,20 +40,7 @@ def make_features() -> Callable[..., Features]:
         rate, phase = rng.uniform(0.5, 2, (1, 33, 2)), rng.uniform(0, 6, (1, 33, 2))
         places = rest + 0.1 * np.sin(2 * np.pi * rate * time + phase)
         keypoints = np.concatenate([places, np.ones((frames, 33, 1))], axis=-1).astype(np.float32)
-        header = FeatureHeader(
-            seconds=seconds,
-            pose_fps=spec.pose_fps,
-            visual_fps=spec.visual_fps,
-            visual_window=spec.visual_window,
-            visual_hop=spec.visual_hop,
-            pose_extractor="none",
-            pose_weights_sha256="0" * 64,
-            visual_encoder=spec.visual_encoder,
-            visual_dim=1024,
-            visual_weights_sha256="0" * 64,
-            video_sha256="0" * 64,
-            detected_share=1.0,
-        )
+        header = make_header(seconds, spec)
         visual = rng.standard_normal((windows, 1024)).astype(np.float32)
         reverse = rng.standard_normal((windows, 1024)).astype(np.float32)
         return Features(header, keypoints, np.ones(frames, bool), visual, reverse)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from headers import make_header
 from mean_colour import SPEC, MeanColour
 from safetensors.numpy import save_file
 
@@ -15,7 +16,6 @@ from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
 from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.features.extraction import extract_features
 from pn_diffusion_plugin.data.features.feature_file import (
-    FeatureHeader,
     Features,
     FeatureSpec,
     load_features,
@@ -39,16 +39,7 @@ def made_up(seconds: float = 8.0, spec: FeatureSpec = SPEC, dim: int = 4) -> Fea
     windows = len(window_indices(frames, spec.visual_window, spec.visual_hop))
     time = np.arange(count) / spec.pose_fps
     keypoints = time[:, None, None] * np.arange(1.0, 100.0).reshape(33, 3) / 800
-    header = FeatureHeader(
-        seconds=seconds,
-        **vars(spec),
-        pose_extractor="none",
-        pose_weights_sha256="0",
-        visual_dim=dim,
-        visual_weights_sha256="0",
-        video_sha256="0",
-        detected_share=0.5,
-    )
+    header = make_header(seconds, spec, visual_dim=dim, detected_share=0.5)
     numbers = np.repeat(np.arange(windows, dtype=np.float32)[:, None], dim, 1)
     return Features(header, keypoints.astype(np.float32), np.arange(count) % 2 == 0, numbers, 100 + numbers)
 

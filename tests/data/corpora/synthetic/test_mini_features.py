@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+from headers import make_header
 
 from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
 from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
@@ -19,7 +20,6 @@ from pn_diffusion_plugin.data.corpora.synthetic.mini.features import (
 from pn_diffusion_plugin.data.corpora.synthetic.prepare import prepare_mini
 from pn_diffusion_plugin.data.features.extraction import extract_features
 from pn_diffusion_plugin.data.features.feature_file import (
-    FeatureHeader,
     Features,
     FeatureSpec,
     load_features,
@@ -30,20 +30,7 @@ from pn_diffusion_plugin.errors import CorpusError
 
 def make_features(seed: int) -> Features:
     rng = np.random.default_rng(seed)
-    header = FeatureHeader(
-        seconds=2.0,
-        pose_fps=25.0,
-        visual_fps=12.5,
-        visual_window=16,
-        visual_hop=16,
-        pose_extractor="none",
-        pose_weights_sha256="0" * 64,
-        visual_encoder="inception_i3d",
-        visual_dim=8,
-        visual_weights_sha256="0" * 64,
-        video_sha256=f"{seed:064d}",
-        detected_share=0.5,
-    )
+    header = make_header(2.0, visual_dim=8, video_sha256=f"{seed:064d}", detected_share=0.5)
     keypoints = np.concatenate([rng.uniform(-0.2, 1.2, (50, 33, 2)), rng.random((50, 33, 1))], axis=-1)
     visual, reverse = rng.random((2, 2, 8)).astype(np.float32)
     return Features(header, keypoints.astype(np.float32), rng.random(50) < 0.5, visual, reverse)
