@@ -13,7 +13,7 @@ from pn_diffusion_plugin import paths
 #: The published architecture, and the one that trains on a laptop, with a negative stream.
 ARCHITECTURE = {
     "paper": ["solver=pn_diffusion/paper"],
-    "mini": ["solver=pn_diffusion", "negative.alpha=0.6"],
+    "mini": ["solver=pn_diffusion", "negative.latent=mirrored", "negative.alpha=0.6"],
 }
 #: The recommended configuration at the same compute.
 RECOMMENDED = {"paper": ["solver=pn_diffusion/ours"], "mini": ["solver=pn_diffusion"]}

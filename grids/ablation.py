@@ -1,7 +1,8 @@
 """Ablation: visual, motion or both; with and without negatives; pooled, tokens or aligned.
 
-    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true conditioning.visual_out=0 \\
-        conditioning.temporal=tokens sampling.guidance=1 sampling.steps=30
+    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true negative.latent=mirrored \\
+        negative.alpha=1 conditioning.visual_out=0 conditioning.temporal=tokens sampling.guidance=1 \\
+        sampling.steps=30
 
 is one of the cells.
 """

@@ -1,7 +1,7 @@
 """PN-Diffusion, without negatives, as published, with a pooled condition, and dance-MusicGen.
 
-    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true seed=1 sampling.guidance=1 \\
-        sampling.steps=30
+    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true negative.latent=mirrored \\
+        negative.alpha=1 seed=1 sampling.guidance=1 sampling.steps=30
 
 is one of the cells.
 """

@@ -17,4 +17,4 @@ from ._explorers import DanceExplorer
 @DanceExplorer
 def explorer(launcher: Any) -> None:
     """Launch the cells."""
-    negatives(*full(launcher), clips=(200, 100))
+    negatives(*full(launcher), clips=(100,))

@@ -1,7 +1,8 @@
 """Width of the U-Net x number of training clips.
 
-    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true unet.channels=[64,128,256,256] \\
-        dataset.train.clips=100 sampling.guidance=1 sampling.steps=30
+    dora run solver=pn_diffusion/ours dset=dance/aistpp device=cuda autocast=true negative.latent=mirrored \\
+        negative.alpha=1 unet.channels=[64,128,256,256] dataset.train.clips=100 sampling.guidance=1 \\
+        sampling.steps=30
 
 is one of the cells.
 """

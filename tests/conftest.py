@@ -144,11 +144,13 @@ def make_solver(
 
 
 @pytest.fixture(autouse=True)
-def loggers_as_they_were() -> Iterator[None]:
-    """Undo what commands and servers of a test configure: levels, and loggers that they disable."""
-    level = logging.root.level
-    yield
-    logging.root.setLevel(level)
+def loggers_as_they_were() -> None:
+    """Undo what commands, servers and libraries configured in earlier tests of this process."""
+    logging.disable(logging.NOTSET)
+    logging.root.setLevel(logging.WARNING)
+    for handler in logging.root.handlers:
+        handler.setLevel(logging.NOTSET)
     for name, logger in logging.root.manager.loggerDict.items():
         if name.startswith("pn_diffusion_plugin") and isinstance(logger, logging.Logger):
-            logger.disabled, logger.propagate = False, True
+            logger.disabled, logger.propagate, logger.level = False, True, logging.NOTSET
+    logging.root.manager._clear_cache()  # type: ignore[attr-defined]  # of enabled levels

@@ -25,7 +25,7 @@ CELLS = {
     "ablation": 27,
     "baselines": 14,
     "guidance": 16,
-    "negatives": 42,
+    "negatives": 33,
     "readings": 18,
     "sampler_steps": 17,
     "scale": 9,

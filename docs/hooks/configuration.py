@@ -14,7 +14,7 @@ CONFIG = Path(__file__).resolve().parents[2] / "config"
 _HEAD = """# Configuration
 
 Made from the comments in `config/`, a [Hydra](https://hydra.cc) tree. A key is given on the command line by its whole
-name: `dora run solver=pn_diffusion negative.alpha=0.6`. `solver=NAME` takes `config/solver/NAME.yaml`, and `dset=NAME`
+name: `dora run solver=pn_diffusion negative.alpha=0.9`. `solver=NAME` takes `config/solver/NAME.yaml`, and `dset=NAME`
 `config/dset/NAME.yaml`; a recipe takes what it does not say itself from `solver/default`, the model file it names, and
 `config.yaml`. `dora run solver=… show=true` shows what came out and stops.
 

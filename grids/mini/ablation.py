@@ -1,7 +1,7 @@
 """Ablation: visual, motion or both; with and without negatives; pooled, tokens or aligned.
 
-    dora run solver=pn_diffusion optim.epochs=4 conditioning.visual_out=0 conditioning.temporal=tokens \\
-        sampling.guidance=1 sampling.steps=30
+    dora run solver=pn_diffusion optim.epochs=4 negative.latent=mirrored negative.alpha=1 \\
+        conditioning.visual_out=0 conditioning.temporal=tokens sampling.guidance=1 sampling.steps=30
 
 is one of the cells.
 """

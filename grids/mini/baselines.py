@@ -1,6 +1,7 @@
 """PN-Diffusion, without negatives, as published, with a pooled condition, and dance-MusicGen.
 
-    dora run solver=pn_diffusion optim.epochs=4 seed=1 sampling.guidance=1 sampling.steps=30
+    dora run solver=pn_diffusion optim.epochs=4 negative.latent=mirrored negative.alpha=1 seed=1 \\
+        sampling.guidance=1 sampling.steps=30
 
 is one of the cells.
 """

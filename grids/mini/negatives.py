@@ -18,4 +18,4 @@ from .._explorers import DanceExplorer
 def explorer(launcher: Any) -> None:
     """Launch the cells."""
     bound, batch_size = mini(launcher)
-    negatives(bound.bind({"vae.checkpoint": "mini"}), batch_size, clips=(50, 25))
+    negatives(bound.bind({"vae.checkpoint": "mini"}), batch_size, clips=(50,))

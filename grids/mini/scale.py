@@ -1,7 +1,7 @@
 """Width of the U-Net x number of training clips.
 
-    dora run solver=pn_diffusion optim.epochs=4 unet.channels=[16,32,32] dataset.train.clips=50 \\
-        sampling.guidance=1 sampling.steps=30
+    dora run solver=pn_diffusion optim.epochs=4 negative.latent=mirrored negative.alpha=1 \\
+        unet.channels=[16,32,32] dataset.train.clips=50 sampling.guidance=1 sampling.steps=30
 
 is one of the cells.
 """

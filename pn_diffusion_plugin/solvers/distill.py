@@ -39,7 +39,7 @@ SHARED_KEYS = (
     "negative",
 )
 #: … except for keys that concern the teacher's training only.
-OWN_KEYS = ("conditioning.dropout", "negative.alpha")
+OWN_KEYS = ("conditioning.dropout", "negative.alpha", "negative.latent", "negative.music", "negative.tau")
 
 
 def differences(

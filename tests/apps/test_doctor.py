@@ -66,6 +66,7 @@ def test_a_module_that_is_not_installed_is_missing() -> None:
         doctor._program("", "no-such-program")()
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 def test_this_environment_is_in_order(tmp_path: Path) -> None:
     """The real command: the environment of the tests has everything that is required."""

@@ -109,6 +109,7 @@ def overrides(corpus: Path, *more: str) -> list[str]:
         "conditioning.motion.dim=8",
         "conditioning.motion.channels=4",
         "conditioning.motion.layers=1",
+        "negative.latent=mirrored",
         "negative.alpha=0.6",
         "sampling.steps=2",
         *more,

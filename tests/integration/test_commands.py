@@ -53,6 +53,7 @@ def prepared(dances: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     return dst, result.stderr
 
 
+@pytest.mark.slow
 def test_one_bad_video_does_not_stop_the_rest(prepared: tuple[Path, str], dances: Path) -> None:
     corpus, told = prepared
     failed = [line for line in told.splitlines() if line.startswith("failed: ")]
@@ -145,6 +146,7 @@ def test_a_model_is_scored_on_a_folder(experiment: Experiment, tiny_corpus: Path
         assert ours["shuffled"][name]["mean"] == pytest.approx(theirs["shuffled"][name]["mean"], abs=0.02)
 
 
+@pytest.mark.slow
 def test_a_clip_with_features_of_another_schema_is_left_out(
     experiment: Experiment, tiny_corpus: Path, tmp_path: Path
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_clip_with_features_of_another_schema_is_left_out(
     assert report["clips"] == 1 and report["left_out"] == {"mini-test-0001": reason}
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_another_model_is_refused(
     experiment: Experiment, dances: Path, tmp_path: Path
 ) -> None:

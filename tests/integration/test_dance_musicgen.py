@@ -74,7 +74,8 @@ def test_the_report_and_the_samples(baseline: Baseline) -> None:
     assert all(soundfile.info(path).duration == pytest.approx(2.56, abs=0.03) for path in samples)
 
 
-@pytest.mark.parametrize("part", ["language model", pytest.param("codec", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("part", ["language model", "codec"])
 def test_killed_it_resumes_and_ends_with_the_same_result(
     baseline: Baseline, part: str, tmp_path: Path
 ) -> None:

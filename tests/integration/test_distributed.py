@@ -82,6 +82,7 @@ def test_pn_diffusion_learns_the_same_on_two_workers_in_two_parts_each(
     assert_same_weights(other_state, state)
 
 
+@pytest.mark.slow
 def test_the_autoencoder_learns_the_same_on_two_workers_in_two_parts_each(
     tiny_corpus: Path, tmp_path: Path
 ) -> None:

@@ -135,6 +135,7 @@ def test_hard_names_and_one_failure_do_not_end_a_folder(model: Path, dances: Pat
         assert (tmp_path / wav).is_file()
 
 
+@pytest.mark.slow
 def test_a_part_keeps_its_old_sound(model: Path, dances: Path, tmp_path: Path) -> None:
     video, out, wav = dances / "mini-train-0000.mp4", tmp_path / "out.mp4", tmp_path / "out.wav"
     result = run(

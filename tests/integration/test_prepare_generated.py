@@ -14,6 +14,7 @@ from pn_diffusion_plugin.data.manifest import CorpusPaths, load_manifest
 pytestmark = pytest.mark.integration
 
 
+@pytest.mark.slow
 def test_a_training_clip_without_a_video_and_a_test_clip_with_one(tmp_path: Path) -> None:
     sizes = ("--train", "1", "--valid", "0", "--test", "1", "--jobs", "1")
     command = (program("pn-diffusion"), "prepare", "generated", str(tmp_path), "--keypoints", *sizes)

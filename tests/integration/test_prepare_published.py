@@ -83,6 +83,7 @@ def test_aist_with_its_published_keypoints(dance: Path, tmp_path: Path) -> None:
     assert result.returncode == 1 and "error: " in result.stderr and "choose another folder" in result.stderr
 
 
+@pytest.mark.slow
 def test_tiktok(dance: Path, tmp_path: Path) -> None:
     videos = tmp_path / "videos"
     videos.mkdir()

@@ -278,6 +278,7 @@ def test_a_job_can_be_stopped_and_ends_when_its_page_is_closed(
     left.close()
 
 
+@pytest.mark.slow
 def test_the_chosen_of_two_dancers_is_followed(served: Served, model: Path, pair: Path) -> None:
     client = served.client()
     sounds = []

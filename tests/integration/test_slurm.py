@@ -32,6 +32,7 @@ def cluster(tmp_path: Path) -> dict[str, str]:
     }
 
 
+@pytest.mark.slow
 def test_a_grid_is_submitted_with_what_the_configuration_asks_for(cluster: dict[str, str]) -> None:
     command, cells = [program("dora"), "grid", "--no_monitoring"], ["mini.alpha", "alpha=0.3"]
     listed = run(*command, "--dry_run", *cells, **cluster)

@@ -44,6 +44,7 @@ def test_an_export_holds_it(exported: Path) -> None:
     assert "Vocos" in told and "### Its autoencoder" in told and "### Its vocoder" in told
 
 
+@pytest.mark.slow
 def test_generate_uses_it_and_falls_back_when_asked(exported: Path, tmp_path: Path) -> None:
     write_clip_video(MiniSpec(seconds=2.8).plan("train", 0), tmp_path)
     (video,) = tmp_path.glob("*.mp4")

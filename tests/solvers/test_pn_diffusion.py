@@ -17,8 +17,10 @@ from pn_diffusion_plugin.data.features.feature_file import load_features, save_f
 from pn_diffusion_plugin.data.manifest import CorpusPaths
 from pn_diffusion_plugin.errors import CheckpointError, CorpusError, FeatureFileError, UserError
 from pn_diffusion_plugin.models.io.checkpoint import load_experiment, load_weights
+from pn_diffusion_plugin.paths import config_dir
 from pn_diffusion_plugin.solvers.distributed import ClipAverages, Share
 from pn_diffusion_plugin.solvers.pn_diffusion import update_by_timestep
+from pn_diffusion_plugin.train import main
 
 MakeSolver = Callable[..., Any]
 
@@ -66,6 +68,24 @@ def test_the_objective_is_the_one_that_the_config_names(
         sign = -1 if latent == "contrast" else 1
         expected = alpha * expected + sign * (1 - alpha) * metrics["loss_negative"]
     assert float(metrics["loss"]) == pytest.approx(float(expected), rel=1e-5)
+
+
+RECIPES = [path.stem for path in sorted((config_dir() / "solver" / "pn_diffusion").glob("*.yaml"))]
+
+
+@pytest.mark.parametrize("recipe", ["pn_diffusion", *(f"pn_diffusion/{name}" for name in RECIPES)])
+def test_every_recipe_trains_with_the_negative_stream(recipe: str) -> None:
+    """But for the student of a distillation, which has the teacher's output as its target."""
+    assert (main.get_xp([f"solver={recipe}"]).cfg.negative.alpha < 1) == (recipe != "pn_diffusion/distill")
+
+
+def test_the_default_logs_the_losses_of_both_streams(make_solver: MakeSolver) -> None:
+    default = main.get_xp([]).cfg.negative
+    solver = make_solver("pn_diffusion", *(f"negative.{key}={value}" for key, value in default.items()))
+    (metrics,) = train_on(solver, first_batch(solver))
+    positive, negative = float(metrics["loss_positive"]), float(metrics["loss_negative"])
+    expected = default.alpha * positive - (1 - default.alpha) * negative
+    assert positive > 0 and negative > 0 and float(metrics["loss"]) == pytest.approx(expected, rel=0.2)
 
 
 def test_with_shared_latents_only_the_positive_stream_is_dropped(make_solver: MakeSolver) -> None:
