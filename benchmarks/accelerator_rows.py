@@ -23,6 +23,7 @@ from pn_diffusion_plugin.data.condition import DanceCondition
 from pn_diffusion_plugin.data.features.inception_i3d import InceptionI3DNet
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
+from pn_diffusion_plugin.modules.objective import DualSample
 
 from .configs import composed
 from .counts import counting, parts_of
@@ -212,6 +213,7 @@ class Update:
             self.vae = builders.build_vae(config)
         self.sequence = builders.build_sequence(config)
         self.objective = builders.build_objective(config, builders.build_schedule(config))
+        self.cue = builders.build_cue(config)
         self.optimizer = adamw(config, self.dual, fused=True)
         self.weights = list(self.dual.parameters())
         self.averages = [weight.detach().clone() for weight in self.weights]
@@ -227,10 +229,19 @@ class Update:
         denoiser, sequence = self.denoiser, self.sequence
         shape = (clips, denoiser.latent_channels, denoiser.latent_rows, sequence.latent_columns)
         self.z0 = torch.randn(shape, device=self.device)
-        streams = STREAMS if self.objective.uses_negative else STREAMS[:1]
         dances = noise_dances(self.config, clips, self.device)
-        self.dances = {name: dances[name] for name in streams}
+        self.dances = {name: dances[name] for name in self.objective.streams}
         self.mask = sequence.column_mask(torch.full((clips,), sequence.samples, device=self.device))
+
+    def corrupt(
+        self, eps: torch.Tensor, t: torch.Tensor, generator: torch.Generator | None = None
+    ) -> DualSample:
+        """The noisy batch; the generator is of what the objective draws beyond its noise."""
+        objective = self.objective
+        drawn = objective.draw(self.z0.shape, generator or torch.Generator())
+        needs = objective.uses_negative and objective.needs_negative_latent
+        latent = self.cue.latent(self.z0) if needs else None
+        return objective.corrupt(self.z0, eps, t, latent, **{k: v.to(self.device) for k, v in drawn.items()})
 
     def loss(self) -> torch.Tensor:
         """Loss of the batch with fresh noise."""
@@ -238,7 +249,7 @@ class Update:
         eps = torch.randn_like(self.z0)
         t = self.objective.schedule.sample_timesteps(clips, device=self.device)
         dropped = torch.rand(clips, device=self.device) < self.config["conditioning"]["dropout"]
-        sample = self.objective.corrupt(self.z0, eps, t)
+        sample = self.corrupt(eps, t)
         with self.autocast:
             positive, negative = self.dual(sample, self.dances, dict.fromkeys(self.dances, dropped))
         return self.objective.loss(positive, negative, sample, self.mask).total
@@ -428,7 +439,7 @@ def check_bfloat16(device: torch.device, tiny: bool) -> str:
         update.z0 = first.z0.to(at)
         update.dances = {name: dance.to(at) for name, dance in first.dances.items()}
         t, eps = torch.tensor([200, 700], device=at), torch.sin(torch.arange(first.z0.numel()))
-        sample = update.objective.corrupt(update.z0, eps.view_as(first.z0).to(at), t)
+        sample = update.corrupt(eps.view_as(first.z0).to(at), t, torch.Generator().manual_seed(0))
         with torch.no_grad(), update.autocast:
             positive, negative = update.dual(sample, update.dances)
         losses.append(float(update.objective.loss(positive, negative, sample, update.mask).total))
