@@ -40,7 +40,8 @@ def held(way: str, **environment: str) -> tuple[str, int]:
 def test_threads_share_two_heaps() -> None:
     took, own = held("own")
     assert took == "None" and own > 8
-    assert held("shared") == ("True", 1)  # and the first thread's, which is no mapping of its own
+    took, shared = held("shared")
+    assert took == "True" and 1 <= shared <= 2  # the first thread's is no mapping; one may stand there by chance
 
 
 def test_the_environment_goes_before_it() -> None:
