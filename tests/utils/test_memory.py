@@ -41,7 +41,9 @@ def test_threads_share_two_heaps() -> None:
     took, own = held("own")
     assert took == "None" and own > 8
     took, shared = held("shared")
-    assert took == "True" and 1 <= shared <= 2  # the first thread's is no mapping; one may stand there by chance
+    assert (
+        took == "True" and 1 <= shared <= 2
+    )  # the first thread's is no mapping; one may stand there by chance
 
 
 def test_the_environment_goes_before_it() -> None:
