@@ -6,11 +6,13 @@ import argparse
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from pn_diffusion_plugin.data.features.feature_file import Features
+from pn_diffusion_plugin.utils.files import atomic_path
 
 
 class Clock:
@@ -66,6 +68,13 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, *rows]
     text = [f"| {' | '.join(cells)} |" for cells in lines]
     return "\n".join([text[0], "|---" * len(head) + "|", *text[1:]])
+
+
+def publish(text: str, file: Path) -> None:
+    """Write a report to a file and print it."""
+    with atomic_path(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    print(text)
 
 
 def command_line(description: str | None) -> argparse.ArgumentParser:

@@ -22,14 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.common import command_line, table
+from benchmarks.common import command_line, publish, table
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.metrics.corpus import CorpusClip, evaluation_clip, read_split
 from pn_diffusion_plugin.metrics.dance import dance_beats
 from pn_diffusion_plugin.metrics.evaluate import evaluate_systems
 from pn_diffusion_plugin.metrics.scoring import EvaluationClip
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
-from pn_diffusion_plugin.utils.files import atomic_path, write_json
+from pn_diffusion_plugin.utils.files import write_json
 
 NEGATIVE_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0)
 GUIDANCE_WEIGHTS = (1.0, 2.0, 4.0)
@@ -39,6 +39,7 @@ METRICS = {
     "bas_dance_to_music": "dance → music",
     "bas_music_to_dance": "music → dance",
 }
+NULLS = ("reference", "shuffled", "click")
 Cell = tuple[float, float]  # w, g
 
 
@@ -121,7 +122,7 @@ def render(result: dict[str, Any]) -> str:
                 shown = [number(rows.get(name(w, g), {}).get(metric)) for w in columns]
                 if set(shown) != {"–"}:
                     lines.append([label, f"{g:g}", *shown])
-            names = [null for null in ("reference", "shuffled", "click") if null in rows]
+            names = [null for null in NULLS if null in rows]
             nulls = ", ".join(f"{null} {number(rows[null][metric])}" for null in names)
         head = ["model", "g", *(f"w = {w:g}" for w in columns)]
         text += [f"### {title}", table(head, lines), f"For comparison: {nulls}."]
@@ -167,9 +168,7 @@ def main() -> None:
         rows = run_model(model, taken, cells, args.evaluations, args.rescale)
         result["models"][label] = {"source": source, "rows": rows}
         write_json(json_path, result)
-    with atomic_path(args.output.with_suffix(".md")) as temporary:
-        temporary.write_text(render(result), encoding="utf-8")
-    print(render(result))
+    publish(render(result), args.output.with_suffix(".md"))
 
 
 if __name__ == "__main__":

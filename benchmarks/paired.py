@@ -21,16 +21,15 @@ from typing import Any
 import numpy as np
 import yaml
 
-from benchmarks.common import command_line, table
-from benchmarks.guidance_study import METRICS
+from benchmarks.common import command_line, publish, table
+from benchmarks.guidance_study import METRICS, NULLS
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.apps.local_grid import is_finished, list_cells
 from pn_diffusion_plugin.metrics.corpus import evaluation_clip, read_split
 from pn_diffusion_plugin.metrics.scoring import EventCache, row_sounds, score_sounds
 from pn_diffusion_plugin.models.pretrained import get_pretrained
-from pn_diffusion_plugin.utils.files import atomic_path, write_json
+from pn_diffusion_plugin.utils.files import write_json
 
-NULLS = ("reference", "shuffled", "click")
 RESAMPLES = 4000
 
 
@@ -145,16 +144,14 @@ def main() -> None:
         missing = [setting for setting in args.settings if setting not in cell["scores"]]
         if not missing or not is_finished(sheep):
             continue
-        model = get_pretrained(sig)
         for setting in missing:
+            model = get_pretrained(sig)  # anew: with no parameter of the setting before
             model.set_generation_params(**yaml.safe_load("{" + setting.replace("=", ": ") + "}"))
             waves = model.generate_from_features([clip.features for clip in clips], list(range(len(clips))))
             sounds = [wave[0].numpy()[: clip.reference.size] for clip, wave in zip(truth, waves, strict=True)]
             cell["scores"] |= {setting: score({"model": sounds})["model"]}
             write_json(json_path, result)
-    with atomic_path(args.output.with_suffix(".md")) as temporary:
-        temporary.write_text(render(result), encoding="utf-8")
-    print(render(result))
+    publish(render(result), args.output.with_suffix(".md"))
 
 
 if __name__ == "__main__":

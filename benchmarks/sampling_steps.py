@@ -25,7 +25,7 @@ import numpy as np
 import yaml
 from torch import nn
 
-from benchmarks.common import Clock, command_line, table
+from benchmarks.common import Clock, command_line, publish, table
 from pn_diffusion_plugin import paths
 from pn_diffusion_plugin.metrics import statistics
 from pn_diffusion_plugin.metrics.corpus import CorpusClip, evaluation_clip, read_split
@@ -245,10 +245,8 @@ def main() -> None:
     )
     command = shlex.join(["python", "benchmarks/sampling_steps.py", *sys.argv[1:]])
     text = render(cells, reference, setting, command, args.output.with_suffix(".png").name)
-    with atomic_path(args.output.with_suffix(".md")) as temporary:
-        temporary.write_text(text, encoding="utf-8")
     draw(cells, reference, args.output.with_suffix(".png"))
-    print(text)
+    publish(text, args.output.with_suffix(".md"))
 
 
 if __name__ == "__main__":

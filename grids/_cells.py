@@ -28,6 +28,7 @@ PAPER: Overrides = {
     "diffusion.beta_schedule": "linear",
     "diffusion.zero_terminal_snr": False,
 }
+DRAWN: Overrides = {"negative.latent": "drawn", "negative.alpha": 0.85, "negative.branch_flag": True}
 CONTRAST: Overrides = {**PN, "negative.latent": "contrast", "negative.alpha": 0.95}
 SEEDS = (2036, 1, 2)
 
@@ -108,23 +109,26 @@ def readings(launcher: Launcher, batch_size: int) -> None:
     for cue in ("reversed", "shifted", "mismatched"):
         launcher({**contrast(batch_size), "negative.cue": cue})
         launcher({**with_negatives(batch_size), "negative.latent": "comparison", "negative.cue": cue})
-    drawn = {"negative.latent": "drawn", "negative.alpha": 0.85, "negative.branch_flag": True}
-    launcher({**positive_only(batch_size), **drawn})
+    launcher({**positive_only(batch_size), **DRAWN})
 
 
 def negatives(launcher: Launcher, batch_size: int, clips: tuple[int, ...] = ()) -> None:
     """Negatives at one U-Net row per clip and their positive-only twins, three seeds each; with fewer clips too."""
-    positive = {**positive_only(batch_size), "sampling.steps": 4, "dataset.train.augment.use": True}
-
-    def contrast(cue: str, weight: float) -> Overrides:
-        return {**positive, "negative.latent": "contrast", "negative.cue": cue, "negative.alpha": weight}
-
-    first = [positive, contrast("reversed", 0.95), contrast("shifted", 0.9)]
-    more = [contrast("mismatched", 0.9), contrast("reversed", 0.9), contrast("shifted", 0.8)]
-    drawn = {"negative.latent": "drawn", "negative.alpha": 0.85, "negative.branch_flag": True}
+    base: Overrides = {"sampling.steps": 4, "dataset.train.augment.use": True}
+    positive = {**positive_only(batch_size), **base}
     comparison = {"negative.latent": "comparison", "negative.cue": "shifted", "negative.alpha": 0.95}
-    more += [{**positive, **drawn}]
-    more += [{**positive, **comparison, "negative.tau": 0.05, "dataset.batch_size": batch_size}]
+
+    def pushed(cue: str, weight: float) -> Overrides:
+        return {**contrast(batch_size), **base, "negative.cue": cue, "negative.alpha": weight}
+
+    first = [positive, pushed("reversed", 0.95), pushed("shifted", 0.9)]
+    more = [
+        pushed("mismatched", 0.9),
+        pushed("reversed", 0.9),
+        pushed("shifted", 0.8),
+        {**positive, **DRAWN},
+        {**with_negatives(batch_size), **base, **comparison, "negative.tau": 0.05},
+    ]
     cells = first + [{**cell, "dataset.train.clips": number} for number in clips for cell in first] + more
     for cell in cells:
         for seed in SEEDS:

@@ -152,5 +152,6 @@ def loggers_as_they_were() -> None:
         handler.setLevel(logging.NOTSET)
     for name, logger in logging.root.manager.loggerDict.items():
         if name.startswith("pn_diffusion_plugin") and isinstance(logger, logging.Logger):
-            logger.disabled, logger.propagate, logger.level = False, True, logging.NOTSET
-    logging.root.manager._clear_cache()  # type: ignore[attr-defined]  # of enabled levels
+            logger.disabled, logger.propagate = False, True
+            if logger.level:
+                logger.setLevel(logging.NOTSET)

@@ -197,7 +197,8 @@ class PNDiffusionSolver(PluginSolver):
         self, z0: torch.Tensor, mask: torch.Tensor | None, u: torch.Tensor
     ) -> torch.Tensor | None:
         """Clean latents of the negative dance's music; None if the objective does not use them."""
-        if not self.objective.needs_negative_latent and self.cfg.negative.music == "same":
+        needed = self.objective.needs_negative_latent or self.cfg.negative.music != "same"
+        if not (self.objective.uses_negative and needed):
             return None
         return self.negative_cue.latent(z0, mask, self.sequence.column_seconds, u)
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.guidance_study import METRICS
-from benchmarks.paired import NULLS, interval, render
+from benchmarks.guidance_study import METRICS, NULLS
+from benchmarks.paired import interval, render
 
 CLIPS = np.linspace(0.1, 0.9, 20)
 

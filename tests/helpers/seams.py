@@ -9,7 +9,7 @@ gives.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,10 +34,6 @@ class Seams:
     def stand_out(self) -> bool:
         """Whether the flux at the joints is another than elsewhere."""
         return not self.low <= self.flux <= self.high
-
-    def as_dict(self) -> dict[str, float | int]:
-        """Plain numbers."""
-        return asdict(self)
 
 
 def spectral_flux(wav: NDArray[np.float32]) -> NDArray[np.float64]:

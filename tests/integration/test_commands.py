@@ -53,7 +53,6 @@ def prepared(dances: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pa
     return dst, result.stderr
 
 
-@pytest.mark.slow
 def test_one_bad_video_does_not_stop_the_rest(prepared: tuple[Path, str], dances: Path) -> None:
     corpus, told = prepared
     failed = [line for line in told.splitlines() if line.startswith("failed: ")]

@@ -40,10 +40,10 @@ def held(way: str, **environment: str) -> tuple[str, int]:
 def test_threads_share_two_heaps() -> None:
     took, own = held("own")
     assert took == "None" and own > 8
-    took, shared = held("shared")
-    assert (
-        took == "True" and 1 <= shared <= 2
-    )  # the first thread's is no mapping; one may stand there by chance
+    # The first thread's heap is no mapping of its own; another mapping may stand at such an address by chance.
+    found = [held("shared") for _ in range(3)]
+    assert {took for took, _ in found} == {"True"}
+    assert min(heaps for _, heaps in found) == 1 and max(heaps for _, heaps in found) <= 2
 
 
 def test_the_environment_goes_before_it() -> None:
