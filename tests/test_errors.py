@@ -33,7 +33,10 @@ from pn_diffusion_plugin.errors import VideoError, explain
         (RuntimeError("SafetensorError: No space left on device (os error 28)"), "the disk is full: free"),
         (MemoryError(), "there is not enough memory: use a smaller"),
         (torch.OutOfMemoryError("CUDA out of memory"), "there is not enough memory: use a smaller"),
-        (ModuleNotFoundError("no", name="dora.hydra"), "training and experiments need dora.hydra, which is not"),
+        (
+            ModuleNotFoundError("no", name="dora.hydra"),
+            "training and experiments need dora.hydra, which is not",
+        ),
         (
             ImportError("libGL.so.1: cannot open shared object file: No such file or directory"),
             "the system library libGL.so.1 is missing: install it",
@@ -46,7 +49,15 @@ def test_an_error_that_a_user_can_correct_is_a_sentence(error: Exception, senten
     assert message is not None and message.startswith(sentence) and "\n" not in message
 
 
-@pytest.mark.parametrize("error", [RuntimeError("shapes differ"), KeyError("x"), ValueError("negative"), ModuleNotFoundError("no", name="einops")])
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("shapes differ"),
+        KeyError("x"),
+        ValueError("negative"),
+        ModuleNotFoundError("no", name="einops"),
+    ],
+)
 def test_a_bug_is_not_explained_away(error: Exception) -> None:
     assert explain(error) is None
 

@@ -66,6 +66,12 @@ def generate(
             help="Re-encode frames that some phones or browsers do not play, as H.264 (yuv420p).",
         ),
     ] = False,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="The music as generated: no stereo, ending or loudness, and its own sample rate."
+        ),
+    ] = False,
     dancer: Dancer = "prominent",
     skip_existing: Annotated[
         bool, typer.Option("--skip-existing", help="Skip takes whose files exist.")
@@ -104,7 +110,7 @@ def generate(
 
         model = PNDiffusion.get_pretrained(checkpoint, device)
         model.set_generation_params(**params)
-        edit = Edit(start, end, keep_audio_db, compatible)
+        edit = Edit(start, end, keep_audio_db, compatible, master=not raw)
         number = {video: n for n, video in enumerate(dict.fromkeys(take.video for take in todo), 1)}
         with progress_bar() as bar:
 

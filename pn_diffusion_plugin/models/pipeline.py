@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from .. import __version__
 from ..data.video.cut import cut_video, part_seconds
 from ..data.video.mux import mux
 from ..data.video.probe import VideoInfo, probe
@@ -24,6 +25,7 @@ from ..data.video.sound import fit_length, mix_beneath, read_audio
 from ..errors import AudioError, UserError
 from ..utils.files import sha256_file
 from ..utils.sound import write_sound_file
+from . import mastering
 from .validation import check_length
 
 if TYPE_CHECKING:
@@ -88,12 +90,14 @@ class Edit:
         start, end: the part to use, in seconds; None: the beginning, the end of the video.
         keep_audio_db: mean power of the original sound, mixed with the music, relative to the music; None: left out.
         compatible: re-encode frames that some common players do not show as H.264.
+        master: bring the music to 44.1 kHz stereo, an ending and the usual loudness (`mastering`); False: as generated.
     """
 
     start: float | None = None
     end: float | None = None
     keep_audio_db: float | None = None
     compatible: bool = False
+    master: bool = True
 
     @property
     def cuts(self) -> bool:
@@ -213,13 +217,17 @@ class Music:
     """What was generated for a take.
 
     Attributes:
-        wave: (N,), float32.
+        wave: (N,), float32, as generated.
         features: of the dance.
+        sound: what was written, the original sound of the video left out: (N,) or (2, N).
+        sound_rate: of `sound`, Hz.
     """
 
     take: Take
     wave: NDArray[np.float32]
     features: Features
+    sound: NDArray[np.float32]
+    sound_rate: int
 
 
 class Video2Video(Video2Wave):
@@ -240,7 +248,9 @@ class Video2Video(Video2Wave):
         """
         edit, report, video = edit or Edit(), progress or (lambda *_: None), takes[0].video
         edit.check(video, probe(video), self.model.sequence.seconds)
-        rate, old = self.model.sample_rate, None
+        rate = mastering.RATE if edit.master else self.model.sample_rate
+        finish = mastering.master if edit.master else (lambda sound: sound)
+        old = None
         with _part(video, edit, takes[0].output.parent) as source:
             features, waves = self.waves(source, [take.seed for take in takes], dancer, progress)
             frames = source
@@ -248,14 +258,17 @@ class Video2Video(Video2Wave):
                 old = read_audio(source, rate)
             for number, (take, wave) in enumerate(zip(takes, waves, strict=True)):
                 report(WRITE, number, len(takes))
+                music = mastering.prepare(wave, self.model.sample_rate) if edit.master else wave
+                sound = finish(music)
+                comment = f"AI-generated music (pn_diffusion_plugin {__version__}, seed {take.seed})"
                 if take.wav is not None:
-                    write_sound_file(take.wav, wave, rate)
-                sound = wave
+                    write_sound_file(take.wav, sound.T, rate, comment=comment)
+                mixed = sound
                 if old is not None and edit.keep_audio_db is not None:
-                    sound = mix_beneath(wave, fit_length(old, len(wave)), edit.keep_audio_db)
-                mux(frames, sound, rate, take.output, compatible=edit.compatible)
+                    mixed = finish(mix_beneath(music, fit_length(old, len(music)), edit.keep_audio_db))
+                mux(frames, mixed, rate, take.output, compatible=edit.compatible, comment=comment)
                 frames = take.output  # what had to be re-encoded is re-encoded once
-                yield Music(take, wave, features)
+                yield Music(take, wave, features, sound, rate)
 
 
 @contextlib.contextmanager

@@ -99,10 +99,20 @@ def read_sound_file(path: str | Path, seconds: float | None = None) -> tuple[NDA
 
 
 def write_sound_file(
-    path: str | Path, wav: NDArray[np.generic], sample_rate: int, subtype: str | None = None
+    path: str | Path,
+    wav: NDArray[np.generic],
+    sample_rate: int,
+    subtype: str | None = None,
+    comment: str | None = None,
 ) -> None:
     """Write samples (N,) or (N, C) as the kind of file that the suffix of `path` names, atomically."""
     import soundfile
 
-    with atomic_path(path) as temporary:
-        soundfile.write(os.fsencode(temporary), wav, sample_rate, subtype=subtype)
+    channels = 1 if wav.ndim == 1 else wav.shape[1]
+    with (
+        atomic_path(path) as temporary,
+        soundfile.SoundFile(os.fsencode(temporary), "w", sample_rate, channels, subtype) as file,
+    ):
+        if comment is not None:
+            file.comment = comment
+        file.write(wav)

@@ -77,7 +77,5 @@ def test_this_environment_is_in_order(tmp_path: Path) -> None:
     checks = {check["name"]: check for check in result["checks"]}
     assert done.returncode == 0 and result["ok"], result
     assert len(checks) == len(doctor._CHECKS)
-    assert all(
-        checks[name]["ok"] for name in ("torch", "training", "pose model", "bundled model", "ffmpeg")
-    )
+    assert all(checks[name]["ok"] for name in ("torch", "training", "pose model", "bundled model", "ffmpeg"))
     assert not checks["C++ compiler"]["ok"] and "install g++" in checks["C++ compiler"]["remedy"]

@@ -140,7 +140,7 @@ def test_a_part_keeps_its_old_sound(model: Path, dances: Path, tmp_path: Path) -
     video, out, wav = dances / "mini-train-0000.mp4", tmp_path / "out.mp4", tmp_path / "out.wav"
     result = run(
         program("pn-diffusion"), "generate", str(video), "-o", str(out), "--wav", str(wav), "-c", str(model),
-        "--start", "0.2", "--keep-audio-db", "0",
+        "--start", "0.2", "--keep-audio-db", "0", "--raw",
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     assert sorted(os.listdir(tmp_path)) == ["out.mp4", "out.wav"]

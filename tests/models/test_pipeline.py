@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -13,6 +14,7 @@ from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
 from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.video.probe import probe
 from pn_diffusion_plugin.errors import UserError
+from pn_diffusion_plugin.models import mastering
 from pn_diffusion_plugin.models.pipeline import STAGES, Edit, Take, Video2Features, Video2Video
 
 
@@ -28,7 +30,7 @@ def test_takes_of_a_video_and_of_its_part(clip: Path, tmp_path: Path) -> None:
     pipeline = Video2Video(model, Video2Features(model.feature_spec, cache_size=1))
     seen: list[tuple[str, float, float]] = []
     takes = [Take(clip, seed, tmp_path / f"{seed}.mp4", tmp_path / f"{seed}.wav") for seed in (3, 4)]
-    results = list(pipeline(takes, progress=lambda *stage: seen.append(stage)))
+    results = list(pipeline(takes, Edit(master=False), progress=lambda *stage: seen.append(stage)))
 
     assert [result.take for result in results] == takes
     assert tuple(dict.fromkeys(stage for stage, _, _ in seen)) == STAGES
@@ -48,6 +50,25 @@ def test_takes_of_a_video_and_of_its_part(clip: Path, tmp_path: Path) -> None:
         2.6, abs=0.05
     )
     assert not list(tmp_path.glob(".part-*"))
+
+
+def test_music_is_mastered_and_says_what_made_it(clip: Path, tmp_path: Path) -> None:
+    model = tiny_model()
+    take = Take(clip, 3, tmp_path / "out.mp4", tmp_path / "out.wav")
+    (result,) = Video2Video(model)([take])
+    (wave,) = model.generate([clip], seeds=[3])
+    sound, rate = soundfile.read(take.files[1], dtype="float32")
+    wanted = mastering.master(mastering.prepare(wave[0].numpy(), model.sample_rate))
+    assert rate == mastering.RATE == result.sound_rate and np.abs(sound.T - wanted).max() < 1e-4
+    np.testing.assert_allclose(result.sound, wanted, atol=1e-5)
+    np.testing.assert_allclose(result.wave, wave[0].numpy(), atol=1e-6)
+    with av.open(str(take.output)) as container:
+        assert (container.streams.audio[0].rate, container.streams.audio[0].channels) == (rate, 2)
+        assert container.streams.audio[0].bit_rate > 120_000  # nothing to store for the sides
+        comment = container.metadata["comment"]
+    assert comment.startswith("AI-generated music") and comment.endswith("seed 3)")
+    with soundfile.SoundFile(take.files[1]) as file:
+        assert file.comment == comment
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,11 @@ Loudness is ITU-R BS.1770's, the same for all stimuli of a test, since louder mu
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
 
 from ...data.video.cut import encode_part
 from ...data.video.mux import mux
@@ -15,11 +17,15 @@ from ...data.video.probe import probe
 from ...errors import UserError
 from ...metrics.beats import resample
 from ...metrics.nulls import repeat_to, shuffle_clips
+from ...utils.loudness import Wave, loudness
 from ..report.clips import Dance, choose, common_clips, read_dances
 from ..report.media import read_wave
 from ..report.rows import CEILING, Row
 from .design import ANCHOR, REFERENCE, Design
-from .loudness import Wave, equally_loud
+
+LOUDNESS = -23.0
+"""LUFS wanted (EBU R 128); less where a stimulus would clip."""
+PEAK = 0.98
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,23 @@ def write_stimuli(design: Design, material: Material, folder: Path) -> None:
         dance = material.dances[design.stimuli[token][0]]
         assert dance.video is not None  # gather() made sure
         _write(folder / f"{token}.mp4", dance.video, wav, rates[token], material.seconds)
+
+
+def equally_loud(
+    waves: Mapping[str, Wave], rates: Mapping[str, int], target: float = LOUDNESS
+) -> dict[str, Wave]:
+    """The sounds (N,) at one loudness: `target` LUFS, or what the one with the highest peak allows.
+
+    Silence stays silence.
+    """
+    levels = {name: loudness(wav, rates[name]) for name, wav in waves.items()}
+    gains = {name: target - level for name, level in levels.items() if np.isfinite(level)}
+    headroom = [20 * np.log10(PEAK / np.abs(waves[name]).max()) - gain for name, gain in gains.items()]
+    lowered = min([0.0, *headroom])
+    return {
+        name: (wav * 10 ** ((gains[name] + lowered) / 20)).astype(np.float32) if name in gains else wav
+        for name, wav in waves.items()
+    }
 
 
 def _music(material: Material, clip: str, system: str) -> tuple[Wave, int]:

@@ -173,7 +173,7 @@ class Studio:
             seed=seed,
             seconds=music.features.header.seconds,
             video=video.name,
-            preview=_preview(music, sample_rate, first_preview),
+            preview=_preview(music, first_preview),
             wav=music.take.files[1].name,
             chart=chart.name,
             axis=axis,
@@ -181,14 +181,14 @@ class Studio:
         )
 
 
-def _preview(music: Music, sample_rate: int, first: Path | None) -> str:
+def _preview(music: Music, first: Path | None) -> str:
     """Name of a file of a take that browsers play: the take or a copy, whose frames are encoded for the first only."""
     video = music.take.output
     if plays_in_browsers(video):
         return video.name
     preview = video.with_name(f"preview_{music.take.seed}.mp4")
     if first is None:
-        encode_part(video, preview, size=_PREVIEW_SIDE, audio=music.wave, sample_rate=sample_rate)
+        encode_part(video, preview, size=_PREVIEW_SIDE, audio=music.sound, sample_rate=music.sound_rate)
     else:
-        mux(first, music.wave, sample_rate, preview)
+        mux(first, music.sound, music.sound_rate, preview)
     return preview.name

@@ -77,6 +77,7 @@ def encode_part(
     size: int | None = None,
     audio: np.ndarray | None = None,
     sample_rate: int = _SOUND_RATE,
+    comment: str | None = None,
 ) -> None:
     """Re-encode what is shown from `start` to `end` as H.264 in yuv420p: every frame at its own time, upright.
 
@@ -90,6 +91,7 @@ def encode_part(
         size: greatest length of the longer side in pixels (aspect kept, never enlarged); None: as stored.
         audio: (N,) mono or (C, N), C 1 or 2, float in [-1, 1], made as long as the part; None: no sound track.
         sample_rate: of `audio`, Hz.
+        comment: stored in the file's metadata.
 
     Raises:
         VideoError: as `probe`, and when a large part of the frames cannot be decoded.
@@ -100,6 +102,8 @@ def encode_part(
     seconds = (timing.seconds if end is None else end) - start
     rate = Fraction(1 / timing.frame_seconds).limit_denominator(1001)
     with atomic_path(out) as temporary, create_mp4(temporary) as container:
+        if comment:
+            container.metadata["comment"] = comment
         convert = _Converter(size)
         stream: VideoStream | None = None
         sound: AudioTrack | None = None

@@ -23,6 +23,7 @@ def mux(
     out_path: str | Path,
     *,
     compatible: bool = False,
+    comment: str | None = None,
 ) -> None:
     """Put a sound track under a video; its own sound is left out.
 
@@ -36,6 +37,7 @@ def mux(
         sample_rate: of `wav`, Hz.
         out_path: mp4 file to write, atomically; may be `video_path` itself.
         compatible: re-encode also what some common players cannot play (see `playback_problem`).
+        comment: stored in the file's metadata.
 
     Raises:
         VideoError: as `probe`.
@@ -47,9 +49,11 @@ def mux(
         stream = video_stream(source, video_path)
         if copyable(stream, timing) and not (compatible and playback_problem(stream)):
             with atomic_path(out_path) as temporary, create_mp4(temporary) as container:
+                if comment:
+                    container.metadata["comment"] = comment
                 _copy(source, stream, timing, container, wav, sample_rate)
             return
-    encode_part(video_path, out_path, audio=wav, sample_rate=sample_rate)
+    encode_part(video_path, out_path, audio=wav, sample_rate=sample_rate, comment=comment)
 
 
 def _copy(

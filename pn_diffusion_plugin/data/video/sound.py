@@ -137,7 +137,7 @@ class AudioTrack:
         self.container, self.wav, self.sample_rate, self.position = container, wav.clip(-1, 1), sample_rate, 0
         stream = cast(AudioStream, container.add_stream(codec, rate=sample_rate, layout=layout))
         if codec == "aac":
-            stream.bit_rate = 96000 * wav.shape[0]
+            stream.bit_rate = 128000 * wav.shape[0]
         self.integer = stream.codec_context.format.name.startswith("s16")
         self.stream = stream
 
