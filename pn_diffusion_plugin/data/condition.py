@@ -6,7 +6,7 @@ audiocraft's `ConditioningAttributes`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -110,6 +110,25 @@ def dance_conditions(
     Raises:
         UserError: the segment begins outside the clip.
     """
+    condition = _segment(features, start, seconds, path, change)
+    return condition(1), condition(-1)
+
+
+def positive_condition(
+    features: Features,
+    start: float = 0.0,
+    seconds: float | None = None,
+    path: str | Path | None = None,
+    change: Change | None = None,
+) -> DanceCondition:
+    """The positive one of `dance_conditions`; needs no windows of the video played backward."""
+    return _segment(features, start, seconds, path, change)(1)
+
+
+def _segment(
+    features: Features, start: float, seconds: float | None, path: str | Path | None, change: Change | None
+) -> Callable[[int], DanceCondition]:
+    """A segment, as a function from its direction (1 forward, -1 backward) to a condition."""
     header = features.header
     if not 0 <= start < header.seconds:
         raise UserError(
@@ -117,19 +136,20 @@ def dance_conditions(
             "choose a start inside the clip"
         )
     remaining = header.seconds - start
-    seconds = remaining if seconds is None else seconds
+    length = remaining if seconds is None else seconds
     visual_rate = header.visual_fps / header.visual_hop
-    motion_size = max(1, round(seconds * header.pose_fps))
-    visual_size = max(1, round(seconds * visual_rate))
+    motion_size = max(1, round(length * header.pose_fps))
+    visual_size = max(1, round(length * visual_rate))
 
-    segment = features.segment(start, min(seconds, remaining))
+    segment = features.segment(start, min(length, remaining))
     keypoints = segment.keypoints * np.array([header.aspect, 1, 1], dtype=np.float32)
     detected = segment.detected
     if change is not None:
         keypoints, detected = change(keypoints, detected, header.pose_fps, header.aspect)
     further = {name: segment.streams[name] for name in header.streams}
 
-    def condition(visual: np.ndarray, step: int) -> DanceCondition:
+    def condition(step: int) -> DanceCondition:
+        visual = segment.visual if step > 0 else segment.visual_reverse
         return DanceCondition(
             visual=_fit(visual, visual_size),
             motion=_fit(keypoints[::step], motion_size),
@@ -138,13 +158,13 @@ def dance_conditions(
             motion_length=torch.tensor([min(len(keypoints), motion_size)]),
             visual_rate=[visual_rate],
             motion_rate=[header.pose_fps],
-            seconds=[seconds],
+            seconds=[length],
             path=[None if path is None else str(path)],
             seek_time=[start],
             streams={name: _fit(rows[::step], motion_size) for name, rows in further.items()},
         )
 
-    return condition(segment.visual, 1), condition(segment.visual_reverse, -1)
+    return condition
 
 
 def _fit(values: np.ndarray, size: int, fill: bool | None = None) -> torch.Tensor:

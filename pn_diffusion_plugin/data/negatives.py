@@ -20,7 +20,7 @@ import torch
 
 from ..errors import UserError
 from .augment import Change
-from .condition import DanceCondition, dance_conditions
+from .condition import DanceCondition, dance_conditions, positive_condition
 from .features.feature_file import Features
 
 NEGATIVE_MUSIC = ("same", "reversed")
@@ -173,7 +173,7 @@ class Mismatched(NegativeCue):
     def for_training(self, segment: TrainingSegment, rng: np.random.Generator) -> DanceCondition:
         features, clip_seconds, path = segment.other_song(rng)
         start = rng.uniform(0, max(clip_seconds - segment.seconds, 0))
-        return dance_conditions(features, start, segment.seconds, path, segment.change)[0]
+        return positive_condition(features, start, segment.seconds, path, segment.change)
 
     def for_sampling(
         self, features: Features, start: float, seconds: float, stored: DanceCondition | None
@@ -242,4 +242,4 @@ def shifted_dance(
     duration = features.header.seconds
     latest = max(duration - seconds / 2, 0.0)
     begin = next((b for b in (start + shift, start - shift) if 0 <= b <= latest), min(start, latest))
-    return dance_conditions(features, begin, seconds, path, change)[0]
+    return positive_condition(features, begin, seconds, path, change)

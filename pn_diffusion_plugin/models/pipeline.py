@@ -51,6 +51,11 @@ class FeatureModel(Protocol):
     @property
     def sample_rate(self) -> int: ...
 
+    @property
+    def reads_backward(self) -> bool:
+        """Whether the current parameters need the dance played backward."""
+        ...
+
     def generate_from_features(
         self,
         features: Sequence[Features],
@@ -138,7 +143,7 @@ class Video2Features:
     ) -> None:
         self.spec, self.visual_weights, self.cache_size = spec, visual_weights, cache_size
         self._encoder: VisualEncoder | None = None
-        self._cache: OrderedDict[tuple[str, str | int], Features] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str | int, bool], Features] = OrderedDict()
 
     def load(self) -> VisualEncoder:
         """Load the visual encoder."""
@@ -153,8 +158,9 @@ class Video2Features:
         video: str | Path,
         dancer: str | int = "prominent",
         progress: Callable[[float, float], None] | None = None,
+        backward: bool = True,
     ) -> Features:
-        """Extract the features of `dancer` (see `data.features.dancers`).
+        """Extract the features of `dancer` (see `data.features.dancers`), those of the video played backward or not.
 
         Raises:
             VideoError: the video cannot be used.
@@ -163,11 +169,13 @@ class Video2Features:
         from ..data.features.extraction import extract_features
         from ..data.features.pose import PoseExtractor
 
-        key = (sha256_file(video), dancer) if self.cache_size else ("", dancer)
+        key = (sha256_file(video) if self.cache_size else "", dancer, backward)
         features = self._cache.pop(key, None)
         if features is None:
             pose = PoseExtractor(dancer=dancer)
-            features = extract_features(video, self.spec, pose, self.load(), progress=progress)
+            features = extract_features(
+                video, self.spec, pose, self.load(), progress=progress, backward=backward
+            )
         self._cache[key] = features
         while len(self._cache) > self.cache_size:
             self._cache.popitem(last=False)
@@ -206,7 +214,9 @@ class Video2Wave:
             if done == total:
                 report(DECODE, 0, len(seeds))
 
-        features = self.extract(video, dancer, lambda done, total: report(EXTRACT, done, total))
+        features = self.extract(
+            video, dancer, lambda done, total: report(EXTRACT, done, total), self.model.reads_backward
+        )
         names = [str(video)] * len(seeds)
         waves = self.model.generate_from_features([features] * len(seeds), seeds, step, names)
         return features, [wave[0].numpy() for wave in waves]

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from ..data.condition import NEGATIVE, POSITIVE, DanceCondition, dance_conditions
+from ..data.condition import NEGATIVE, POSITIVE, DanceCondition, positive_condition
 from ..data.features.feature_file import Features
 from ..data.video.probe import probe
 from ..errors import CheckpointError, PNDiffusionWarning, UserError
@@ -209,7 +209,7 @@ class PNDiffusion:
         for video in videos:  # before the slow part
             Edit().check(video, probe(video), self.sequence.seconds)
         extract = Video2Features(self.feature_spec, visual_weights)
-        features = [extract(video, dancer) for video in videos]
+        features = [extract(video, dancer, backward=self.reads_backward) for video in videos]
         return self.generate_from_features(features, seeds, progress, names=[str(video) for video in videos])
 
     @torch.no_grad()
@@ -300,6 +300,11 @@ class PNDiffusion:
         branches = self.guidance_rule().branches
         return min(self.params.batch_size, max(1, self.params.windows_per_call // len(branches)))
 
+    @property
+    def reads_backward(self) -> bool:
+        """Whether the current parameters need the dance played backward: guidance away from it."""
+        return NEGATIVE in self._streams()
+
     def guidance_rule(self) -> Guidance:
         """Weights of the guidance branches for the current parameters."""
         return self.params.guidance_rule(self.negative_latent, self.schedule.num_train_timesteps)
@@ -318,7 +323,7 @@ class PNDiffusion:
         for start in starts:
             for f in features:
                 at = start * self.sequence.column_seconds
-                dance = {POSITIVE: dance_conditions(f, at, seconds)[0]}
+                dance = {POSITIVE: positive_condition(f, at, seconds)}
                 if NEGATIVE in streams:
                     dance[NEGATIVE] = self.negative_cue.for_sampling(f, at, seconds, stored)
                 dances.append(dance)

@@ -14,7 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader, RandomSampler, SequentialSampler
 
 from ..data.augment import Augmentation
-from ..data.condition import dance_conditions
+from ..data.condition import positive_condition
 from ..data.dataset import DanceDataset
 from ..data.features.feature_file import Features, FeatureSpec, load_features
 from ..data.latents import LatentStore
@@ -94,7 +94,7 @@ def fit_statistics(encoder: DanceEncoder, dataset: DanceDataset, spec: FeatureSp
 
     def motions() -> Iterator[torch.Tensor]:
         for clip in training_features(dataset, spec):
-            dance = dance_conditions(clip)[0]
+            dance = positive_condition(clip)
             detected = dance.detected[..., None] & (dance.motion[..., 2] > 0)
             yield encoder.motion_features(dance.motion, dance.motion_rate[0], detected)[detected]
 

@@ -18,7 +18,7 @@ from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from torch import nn
 from torch.nn import functional as F
 
-from ..data.condition import POSITIVE, dance_conditions
+from ..data.condition import POSITIVE, positive_condition
 from ..data.dataset import DanceDataset, DanceSegmentInfo
 from ..data.latents import LatentStore
 from ..errors import UserError
@@ -113,7 +113,7 @@ class PNDiffusionSolver(PluginSolver):
         fit_statistics(self.model.provider.dance.encoder, dataset, spec)
         if self.model.other_dance is not None:
             first = next(training_features(dataset, spec))
-            self.model.other_dance.store(dance_conditions(first, 0.0, self.sequence.seconds)[0])
+            self.model.other_dance.store(positive_condition(first, 0.0, self.sequence.seconds))
 
     def _load_vocoder(self) -> TrainedVocoder | None:
         """The trained vocoder of the experiment, which must be for the same mel spectrograms; None: Griffin-Lim."""

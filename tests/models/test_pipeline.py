@@ -13,7 +13,7 @@ from tiny_model import tiny_model
 from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
 from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.data.video.probe import probe
-from pn_diffusion_plugin.errors import UserError
+from pn_diffusion_plugin.errors import FeatureFileError, UserError
 from pn_diffusion_plugin.models import mastering
 from pn_diffusion_plugin.models.pipeline import STAGES, Edit, Take, Video2Features, Video2Video
 
@@ -69,6 +69,26 @@ def test_music_is_mastered_and_says_what_made_it(clip: Path, tmp_path: Path) -> 
     assert comment.startswith("AI-generated music") and comment.endswith("seed 3)")
     with soundfile.SoundFile(take.files[1]) as file:
         assert file.comment == comment
+
+
+def test_the_dance_is_played_backward_only_where_guidance_reads_it(clip: Path, tmp_path: Path) -> None:
+    """Half of the encoder's work is saved, and the music is the same."""
+    model = tiny_model()
+    extract = Video2Features(model.feature_spec, cache_size=2)
+    take = Take(clip, 3, tmp_path / "out.mp4")
+    (forward,) = Video2Video(model, extract)([take])
+    assert "visual_reverse" not in forward.features.streams
+    whole = extract(clip)
+    assert np.array_equal(whole.visual, forward.features.visual)
+    (wave,) = model.generate_from_features([whole], [3])
+    assert np.array_equal(wave[0].numpy(), forward.wave)
+    model.set_generation_params(negative_guidance=0.5)
+    (both,) = Video2Video(model, extract)([take])
+    assert np.array_equal(both.features.visual_reverse, whole.visual_reverse)
+    with pytest.raises(
+        FeatureFileError, match="lack the video played backward: extract them with backward=True"
+    ):
+        model.generate_from_features([forward.features], [3])
 
 
 @pytest.mark.parametrize(

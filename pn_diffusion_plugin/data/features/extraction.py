@@ -35,6 +35,7 @@ def extract_features(
     encoder: VisualEncoder | None = None,
     parallel: bool | None = None,
     progress: Callable[[float, float], None] | None = None,
+    backward: bool = True,
 ) -> Features:
     """Extract keypoints, visual features and further streams of a video.
 
@@ -45,6 +46,7 @@ def extract_features(
         encoder: encodes visual windows; None: the one named by `spec`.
         parallel: run `encoder` in a thread beside `pose`; None: if torch may use more than one core. The result is
             the same.
+        backward: compute the visual windows of the video played backward, too: half of the encoder's work.
         progress: called before every keypoint frame with its time and the length of the video (s); may raise to stop.
 
     Raises:
@@ -61,8 +63,10 @@ def extract_features(
 
     count = max(1, round(info.seconds * spec.visual_fps))
     forward = window_indices(count, spec.visual_window, spec.visual_hop)
-    backward = window_indices(count, spec.visual_window, spec.visual_hop, backward=True)
-    windows = WindowEncoder(encoder, np.concatenate([forward, backward]))
+    indices = [forward]
+    if backward:
+        indices.append(window_indices(count, spec.visual_window, spec.visual_hop, backward=True))
+    windows = WindowEncoder(encoder, np.concatenate(indices))
     every = spec.pose_fps / spec.visual_fps
     shared = every >= 1 and abs(every - round(every)) < 1e-9
     frames: Iterable[np.ndarray] = read_frames(video, spec.pose_fps, size=POSE_SIDE)
@@ -89,7 +93,8 @@ def extract_features(
         detected_share=float(detected.mean()),
     )
     further = {name: build_stream(name)(video, spec.pose_fps, len(keypoints)) for name in spec.streams}
-    return Features(header, keypoints, detected, visual[: len(forward)], visual[len(forward) :], **further)
+    reverse = visual[len(forward) :] if backward else None
+    return Features(header, keypoints, detected, visual[: len(forward)], reverse, **further)
 
 
 def _report(

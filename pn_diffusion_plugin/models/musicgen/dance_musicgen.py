@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from ...data.condition import POSITIVE, dance_conditions
+from ...data.condition import POSITIVE, positive_condition
 from ...data.dance_attributes import DanceAttributes
 from ...data.features.feature_file import Features
 from ...errors import CheckpointError, UserError
@@ -114,6 +114,11 @@ class DanceMusicGen:
         return write_exported(folder, config, parts)
 
     @property
+    def reads_backward(self) -> bool:
+        """Whether the dance played backward is needed: never."""
+        return False
+
+    @property
     def sample_rate(self) -> int:
         """Sample rate of the music (Hz)."""
         return self.sequence.sample_rate
@@ -212,7 +217,7 @@ class DanceMusicGen:
 
     def _attributes(self, clip: Features, start: int) -> DanceAttributes:
         """Attributes of the window that begins at frame `start`."""
-        positive, _ = dance_conditions(clip, start * self.sequence.column_seconds, self.sequence.seconds)
+        positive = positive_condition(clip, start * self.sequence.column_seconds, self.sequence.seconds)
         return DanceAttributes(dance={POSITIVE: positive})
 
     @torch.no_grad()
