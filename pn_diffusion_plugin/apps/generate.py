@@ -14,7 +14,7 @@ from pathlib import Path
 from ..data.corpora.folder import find_videos
 from ..data.features.dancers import parse_dancer
 from ..errors import UserError, is_about_the_disk
-from ..models.pipeline import Edit, FeatureModel, Take, Video2Features, Video2Video
+from ..models.pipeline import Edit, FeatureModel, Music, Take, Video2Features, Video2Video
 from ..utils.files import check_writable, fit_name
 
 VIDEO, WAV = (".mp4",), (".wav", ".flac")
@@ -93,8 +93,11 @@ def generate_takes(
     visual_weights: Path | None = None,
     progress: Callable[[Path, str, float, float], None] | None = None,
     dancer: str | int = "prominent",
-) -> Iterator[tuple[Path, list[Take], Exception | None]]:
+) -> Iterator[tuple[Path, dict[Take, float | None], Exception | None]]:
     """Generate takes; yields each video with the takes that were written and, where one failed, the error.
+
+    Where a video has several takes, each comes with its `alignment`, so that the best can be chosen; a single one with
+    None.
 
     Args:
         visual_weights: file with the visual encoder's weights, where it needs one.
@@ -111,13 +114,28 @@ def generate_takes(
         by_video.setdefault(take.video, []).append(take)
     for video, takes_of_video in by_video.items():
         report = None if progress is None else partial(progress, video)
-        written: list[Take] = []
+        written: dict[Take, float | None] = {}
         failed: Exception | None = None
         try:
             for music in pipeline(takes_of_video, edit, dancer, report):
-                written.append(music.take)
+                many = len(takes_of_video) > 1
+                written[music.take] = alignment(music, model.sample_rate) if many else None
         except Exception as error:  # whatever is wrong with one video, the others get their music
             if is_about_the_disk(error):
                 raise
             failed = error
         yield video, written, failed
+
+
+def alignment(music: Music, sample_rate: int) -> float | None:
+    """How well the beats of music and dance agree, 0 to 1: the mean of both directions of beat alignment.
+
+    None where the dance has no beats. `sample_rate` of `music.wave`, Hz.
+    """
+    from ..metrics.beats import track_beats
+    from ..metrics.dance import dance_beats, dance_music_alignment
+
+    moves = dance_beats(music.features)
+    if not moves.size:
+        return None
+    return sum(dance_music_alignment(moves, track_beats(music.wave, sample_rate))) / 2

@@ -48,7 +48,8 @@ def generate(
     seeds: Annotated[
         int,
         typer.Option(
-            min=1, help="Takes of each video, from --seed on; they are named NAME_seed0.mp4 and so on."
+            min=1,
+            help="Takes of each video, from --seed on, named NAME_seed0.mp4 and so on; the best aligned is named.",
         ),
     ] = 1,
     start: Annotated[float | None, typer.Option(min=0.0, help="Begin here (seconds).")] = None,
@@ -104,7 +105,7 @@ def generate(
     for warning in warnings:
         warn(warning)
     todo = [take for take in takes if not there[take] and take.video not in failed]
-    made: list[Take] = []
+    made: dict[Take, float | None] = {}
     if todo:
         from ..models.pn_diffusion import PNDiffusion
 
@@ -127,11 +128,15 @@ def generate(
                 bar.update(bar.task_ids[-1], completed=done, total=total)
 
             for video, written, error in generate_takes(model, todo, edit, visual_weights, report, dancer):
-                made += written
+                made |= written
                 if error is not None:
                     failed[video] = error
-                for take in written:
-                    say("wrote " + " and ".join(map(str, take.files)))
+                for take, fit in written.items():
+                    aligned = "" if fit is None else f" (beat alignment with the dance {fit:.2f})"
+                    say("wrote " + " and ".join(map(str, take.files)) + aligned)
+                fits = {take: fit for take, fit in written.items() if fit is not None}
+                if len(fits) > 1:
+                    say(f"best aligned of {len(fits)}: {max(fits, key=fits.__getitem__).output}")
     if failed and len({take.video for take in takes}) == 1:
         raise next(iter(failed.values()))
     for video, error in failed.items():
@@ -139,7 +144,7 @@ def generate(
     if skipped := [take for take in takes if there[take]]:
         say(f"{len(skipped)} takes exist and were skipped")
     result = {
-        "made": [vars(take) for take in made],
+        "made": [{**vars(take), "alignment": fit} for take, fit in made.items()],
         "skipped": [vars(take) for take in skipped],
         "failed": [{"video": video, "reason": failure_text(video, error)} for video, error in failed.items()],
         "warnings": warnings,

@@ -6,11 +6,15 @@ import dataclasses
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from headers import make_header
 
-from pn_diffusion_plugin.apps.generate import plan_takes
+from pn_diffusion_plugin.apps.generate import alignment, plan_takes
 from pn_diffusion_plugin.commands.generation_options import OPTIONS
+from pn_diffusion_plugin.data.features.feature_file import Features
 from pn_diffusion_plugin.errors import UserError
+from pn_diffusion_plugin.models.pipeline import Music, Take
 from pn_diffusion_plugin.models.pn_diffusion import GenerationParams
 
 
@@ -114,3 +118,25 @@ def test_takes_of_long_names_have_names_of_their_own(tmp_path: Path) -> None:
 
 def test_every_setting_of_the_sampler_is_an_option() -> None:
     assert set(OPTIONS) == {field.name for field in dataclasses.fields(GenerationParams)}
+
+
+def test_the_take_that_sounds_when_the_dancer_stops_is_aligned_best() -> None:
+    """A dancer who stops every half second, with clicks then, a quarter of a second later, and never."""
+    time, rate = np.arange(200) / 25, 22050
+    keypoints = np.full((200, 33, 3), 0.5, np.float32)
+    keypoints[..., 0] += (np.sin(2 * np.pi * time) / 8)[:, None]  # slowest at 0.25 s, 0.75 s …
+    arrays = np.ones(200, bool), np.zeros((6, 8), np.float32), None
+
+    def fit(features: Features, first: float) -> float | None:
+        wave = np.zeros(8 * rate, np.float32)
+        for at in np.arange(first, 8, 0.5):
+            wave[round(at * rate) : round(at * rate) + 400] = np.random.default_rng(0).standard_normal(400)
+        take = Take(Path("a.mp4"), 0, Path("b.mp4"))
+        return alignment(Music(take, wave, features, wave, rate), rate)
+
+    dance = Features(make_header(seconds=8.0), keypoints, *arrays)
+    there, late, never = fit(dance, 0.25), fit(dance, 0.5), fit(dance, 8.0)
+    assert there is not None and late is not None
+    assert there > 0.8 and late < 0.1 and never == 0
+    still = Features(make_header(seconds=8.0), np.full_like(keypoints, 0.5), *arrays)
+    assert fit(still, 0.25) is None

@@ -66,6 +66,7 @@ def test_every_dance_of_a_folder_gets_its_takes(made: tuple[Path, Path, dict], d
     assert found == [f"{name}.mp4" for name in names]
     assert sorted(str(path.relative_to(waves)) for path in waves.rglob("*.*")) == [f"{n}.wav" for n in names]
     assert [Path(take["output"]).name for take in told["made"]] == [Path(f"{n}.mp4").name for n in names]
+    assert all(0 <= take["alignment"] <= 1 for take in told["made"])
     (failed,) = told["failed"]
     assert failed["video"] == str(dances / "text.mp4") and "not a media file" in failed["reason"]
     music = [soundfile.read(waves / f"{name}.wav")[0] for name in names]
