@@ -108,7 +108,7 @@ def generate_takes(
         UserError: there is no such choice of a dancer.
     """
     dancer = parse_dancer(dancer)
-    pipeline = Video2Video(model, Video2Features(model.feature_spec, visual_weights))
+    pipeline = Video2Video(model, Video2Features(model.feature_spec, visual_weights, device=model.device))
     by_video: dict[Path, list[Take]] = {}
     for take in takes:
         by_video.setdefault(take.video, []).append(take)

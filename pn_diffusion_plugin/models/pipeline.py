@@ -47,6 +47,7 @@ class FeatureModel(Protocol):
 
     feature_spec: FeatureSpec
     sequence: SequenceConfig
+    device: torch.device
 
     @property
     def sample_rate(self) -> int: ...
@@ -136,12 +137,18 @@ class Video2Features:
         spec: of the features.
         visual_weights: file with the visual encoder's weights, where it needs one.
         cache_size: videos whose features are kept (half a megabyte per minute).
+        device: where the visual encoder runs; keypoints are found on the CPU.
     """
 
     def __init__(
-        self, spec: FeatureSpec, visual_weights: str | Path | None = None, cache_size: int = 0
+        self,
+        spec: FeatureSpec,
+        visual_weights: str | Path | None = None,
+        cache_size: int = 0,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.spec, self.visual_weights, self.cache_size = spec, visual_weights, cache_size
+        self.device = device
         self._encoder: VisualEncoder | None = None
         self._cache: OrderedDict[tuple[str, str | int, bool], Features] = OrderedDict()
 
@@ -150,7 +157,7 @@ class Video2Features:
         from ..data.features.visual import build_visual_encoder
 
         if self._encoder is None:
-            self._encoder = build_visual_encoder(self.spec.visual_encoder, self.visual_weights)
+            self._encoder = build_visual_encoder(self.spec.visual_encoder, self.visual_weights, self.device)
         return self._encoder
 
     def __call__(
@@ -192,7 +199,7 @@ class Video2Wave:
 
     def __init__(self, model: FeatureModel, extract: Video2Features | None = None) -> None:
         self.model = model
-        self.extract = extract or Video2Features(model.feature_spec)
+        self.extract = extract or Video2Features(model.feature_spec, device=model.device)
 
     def waves(
         self,

