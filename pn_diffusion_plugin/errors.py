@@ -74,7 +74,7 @@ def _code(error: BaseException) -> int | None:
 
 
 # Packages of the extra `train`, and audiocraft, which no resolver can install.
-_TRAINING = (
+TRAINING_PACKAGES = (
     "audiocraft",
     "dora",
     "flashy",
@@ -94,7 +94,7 @@ def explain(error: BaseException) -> str | None:
     """The message for an error that a user can correct, or None for a bug."""
     if isinstance(error, UserError):
         return str(error)
-    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in _TRAINING:
+    if isinstance(error, ModuleNotFoundError) and (error.name or "").split(".")[0] in TRAINING_PACKAGES:
         return f"training and experiments need {error.name}, which is not installed: {TRAINING_REMEDY}"
     if isinstance(error, ImportError) and (
         library := re.search(r"(\S+): cannot open shared object", str(error))

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from .. import paths
-from ..errors import TRAINING_REMEDY, UserError
+from ..errors import TRAINING_PACKAGES, TRAINING_REMEDY, UserError
 
 MODEL = "mini"
 _DISK, _MEMORY = 2.0, 3.0  # GB that the default experiment and `generate` need
@@ -105,7 +105,7 @@ def _gpu() -> str:
 
 
 def _training() -> str:
-    for name in ("audiocraft", "dora", "flashy", "hydra", "torchmetrics", "torchvision"):
+    for name in TRAINING_PACKAGES:
         if importlib.util.find_spec(name) is None:
             raise Missing(f"{name} is not installed")
     import audiocraft.models  # noqa: F401 - its own imports are what breaks

@@ -115,10 +115,10 @@ def generate_takes(
     for video, takes_of_video in by_video.items():
         report = None if progress is None else partial(progress, video)
         written: dict[Take, float | None] = {}
+        many = len(takes_of_video) > 1
         failed: Exception | None = None
         try:
             for music in pipeline(takes_of_video, edit, dancer, report):
-                many = len(takes_of_video) > 1
                 written[music.take] = alignment(music, model.sample_rate) if many else None
         except Exception as error:  # whatever is wrong with one video, the others get their music
             if is_about_the_disk(error):

@@ -109,6 +109,7 @@ def dance_conditions(
 
     Raises:
         UserError: the segment begins outside the clip.
+        FeatureFileError: the video was read forward only.
     """
     condition = _segment(features, start, seconds, path, change)
     return condition(1), condition(-1)

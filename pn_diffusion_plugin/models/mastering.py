@@ -39,7 +39,7 @@ def master(wave: Wave) -> Wave:
 
     A waveform that would need more than 12 dB of limiting stays quieter.
     """
-    level = loudness(np.broadcast_to(wave, (2, len(wave))), RATE)
+    level = _played_twice(wave)
     if not np.isfinite(level):
         return np.stack([wave, wave])
     peaks = true_peaks(wave, RATE)
@@ -48,11 +48,16 @@ def master(wave: Wave) -> Wave:
     gain, limited = min(LOUDNESS - level, highest), wave
     for _ in range(_ROUNDS):
         limited = _limit(wave, peaks, 10 ** (gain / 20), ceiling)
-        missing = LOUDNESS - loudness(np.broadcast_to(limited, (2, len(limited))), RATE)
+        missing = LOUDNESS - _played_twice(limited)
         if abs(missing) < 0.05 or gain == highest and missing > 0:
             break
         gain = min(gain + missing, highest)
     return np.stack([limited, limited])
+
+
+def _played_twice(wave: Wave) -> float:
+    """Loudness of (N,) on two equal channels: twice the power."""
+    return loudness(np.float32(2**0.5) * wave, RATE)
 
 
 def _limit(wave: Wave, peaks: Wave, gain: float, ceiling: float) -> Wave:

@@ -150,7 +150,7 @@ class Video2Features:
         self.spec, self.visual_weights, self.cache_size = spec, visual_weights, cache_size
         self.device = device
         self._encoder: VisualEncoder | None = None
-        self._cache: OrderedDict[tuple[str, str | int, bool], Features] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, str | int], Features] = OrderedDict()
 
     def load(self) -> VisualEncoder:
         """Load the visual encoder."""
@@ -176,9 +176,9 @@ class Video2Features:
         from ..data.features.extraction import extract_features
         from ..data.features.pose import PoseExtractor
 
-        key = (sha256_file(video) if self.cache_size else "", dancer, backward)
+        key = (sha256_file(video) if self.cache_size else "", dancer)
         features = self._cache.pop(key, None)
-        if features is None:
+        if features is None or backward and "visual_reverse" not in features.streams:
             pose = PoseExtractor(dancer=dancer)
             features = extract_features(
                 video, self.spec, pose, self.load(), progress=progress, backward=backward

@@ -140,33 +140,14 @@ def test_music_needs_nothing_of_training(without_training: Installed, tmp_path: 
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert done.returncode == 0, done.stdout
     assert not checks["training"]["ok"] and "audiocraft" in checks["training"]["remedy"]
-    done = run(
-        without_training,
-        tmp_path,
-        "pn-diffusion",
-        "generate",
-        str(video),
-        "-o",
-        "out.mp4",
-        "--wav",
-        "out.wav",
-    )
+    generate = ("generate", str(video), "-o", "out.mp4", "--wav", "out.wav")
+    done = run(without_training, tmp_path, "pn-diffusion", *generate)
     assert done.returncode == 0, done.stderr[-3000:]
     for part in ("a", "b"):
         (tmp_path / part).mkdir()
         (tmp_path / part / "clip.wav").write_bytes((tmp_path / "out.wav").read_bytes())
-    done = run(
-        without_training,
-        tmp_path,
-        "pn-diffusion",
-        "evaluate",
-        "--reference",
-        "a",
-        "--generated",
-        "b",
-        "-o",
-        "scores.json",
-    )
+    evaluate = ("evaluate", "--reference", "a", "--generated", "b", "-o", "scores.json")
+    done = run(without_training, tmp_path, "pn-diffusion", *evaluate)
     assert done.returncode == 0, done.stderr[-3000:]
     for command in (("grid", "mini.alpha"), ("export", "0123abcd", "-o", "model")):
         done = run(without_training, tmp_path, "pn-diffusion", *command)

@@ -123,7 +123,7 @@ class Features:
         keypoints: np.ndarray,
         detected: np.ndarray,
         visual: np.ndarray,
-        visual_reverse: np.ndarray | None,
+        visual_reverse: np.ndarray | None = None,
         **further: np.ndarray,
     ) -> None:
         self.header = header
@@ -216,7 +216,6 @@ class Features:
             for name, rows in self.streams.items()
         }
         share = float(selected["detected"].mean())
-        streams.setdefault("visual_reverse", None)
         return Features(replace(head, seconds=seconds, detected_share=share), **streams)
 
     def _windows(self, start: float, count: int) -> np.ndarray:
