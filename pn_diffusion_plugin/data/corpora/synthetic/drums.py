@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.signal import butter, sosfilt
 
+from ...score.notes import DRUM_KEYS
 from .mixing import time_axis
-from .score import DRUM_KEYS
 
 KITS = ("analogue", "tight", "acoustic", "lofi")
 

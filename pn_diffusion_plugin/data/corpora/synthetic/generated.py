@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...score.notes import Note
 from .body import INDEX, Motion
 from .choreography import dance
 from .genres import GENRES, genre_for
@@ -14,7 +15,6 @@ from .look import Look, room
 from .music import compose, synthesise
 from .plan import SAMPLE_RATE, ClipPlan, SyntheticSpec, streams
 from .scene import OVERSAMPLING, Scene, Shot, film, ground
-from .score import Note
 from .timing import make_timing
 
 _SWAY = 0.03  # background beyond the frame's edges, in which a hand-held camera moves

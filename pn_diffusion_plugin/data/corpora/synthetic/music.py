@@ -12,11 +12,11 @@ from typing import TypeVar
 
 import numpy as np
 
+from ...score.notes import DRUM_KEYS, DRUM_NAMES, Note
 from .drums import Kit
 from .genres import GENRES, Genre
 from .harmony import Harmony
 from .mixing import Track, compress, ducking, hush, master, reverberation
-from .score import DRUM_KEYS, DRUM_NAMES, Note
 from .timing import BEATS_PER_BAR, DENSE_FILLS, Bar, Mode, Section, Timing
 from .voices import bass_voice, instrument
 

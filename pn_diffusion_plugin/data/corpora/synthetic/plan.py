@@ -10,9 +10,9 @@ import numpy as np
 
 from ....errors import CorpusError
 from ...manifest import SPLITS
+from ...score.notes import Note
 from .body import Motion
 from .scene import Scene
-from .score import Note
 from .timing import Timing
 
 SAMPLE_RATE = 22050  # Hz

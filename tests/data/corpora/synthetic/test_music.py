@@ -24,9 +24,9 @@ from pn_diffusion_plugin.data.corpora.synthetic.mixing import (
 )
 from pn_diffusion_plugin.data.corpora.synthetic.music import synthesise
 from pn_diffusion_plugin.data.corpora.synthetic.plan import SAMPLE_RATE, SyntheticSpec
-from pn_diffusion_plugin.data.corpora.synthetic.score import DRUM_KEYS
 from pn_diffusion_plugin.data.corpora.synthetic.timing import make_timing
 from pn_diffusion_plugin.data.corpora.synthetic.voices import Voice, bass_voice, instrument
+from pn_diffusion_plugin.data.score.notes import DRUM_KEYS
 
 SPEC = GeneratedSpec()
 

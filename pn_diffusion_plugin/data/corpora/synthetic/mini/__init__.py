@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....manifest import SPLITS
+from ....score.notes import Note
 from ..body import Motion
 from ..look import Look, room
 from ..plan import SAMPLE_RATE, ClipPlan, SyntheticSpec
 from ..scene import OVERSAMPLING, Scene, ground
-from ..score import Note
 from ..timing import (
     BEATS_PER_BAR,
     MARGIN_BARS,

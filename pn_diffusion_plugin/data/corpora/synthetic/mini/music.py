@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ....score.notes import DRUM_KEYS, DRUM_NAMES, Note
 from ..harmony import SCALES, Harmony
 from ..mixing import Track, hush, time_axis
-from ..score import DRUM_KEYS, DRUM_NAMES, Note
 from ..timing import BEATS_PER_BAR, Hit, Mode, Timing
 
 _SCALES = ("minor", "major", "dorian")
