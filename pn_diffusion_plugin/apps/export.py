@@ -97,8 +97,8 @@ def _training(
     card = read_card(experiment)
     if _trained_here(experiment):
         card = training_card(experiment, hardware)
-        autoencoder = resolve_checkpoint(vae_source(checkpoint))
-        if _trained_here(autoencoder):
+        source = vae_source(checkpoint)
+        if source is not None and _trained_here(autoencoder := resolve_checkpoint(source)):
             card["parts"] = {"autoencoder": training_card(autoencoder, hardware, "mel_vae")}
     if card is not None and vocoder is not None and _trained_here(folder := resolve_checkpoint(vocoder)):
         parts = {**card.get("parts", {}), "vocoder": training_card(folder, hardware, "vocoder")}

@@ -17,21 +17,28 @@ from ..errors import UserError, is_about_the_disk
 from ..models.pipeline import Edit, FeatureModel, Music, Take, Video2Features, Video2Video
 from ..utils.files import check_writable, fit_name
 
-VIDEO, WAV = (".mp4",), (".wav", ".flac")
+VIDEO, WAV, MIDI = (".mp4",), (".wav", ".flac"), (".mid", ".midi")
 
 
 def plan_takes(
-    videos: Sequence[Path], output: Path, wav: Path | None = None, seeds: Sequence[int] = (0,)
+    videos: Sequence[Path],
+    output: Path,
+    wav: Path | None = None,
+    seeds: Sequence[int] = (0,),
+    *,
+    midi: Path | None = None,
+    stems: Path | None = None,
 ) -> list[Take]:
     """The takes of videos, and of the videos in folders, ordered by video.
 
-    `output` and `wav` are files for one take of one video. For several videos they are folders, in which each video
-    keeps its name (and its path below the folder given). Several takes of a video add `_seed3` to the name.
+    `output`, `wav` and `midi` are files for one take of one video. For several videos they are folders, in which each
+    video keeps its name (and its path below the folder given). Several takes of a video add `_seed3` to the name.
+    `stems` is the folder of the stems of one take of one video; otherwise each take has a folder in it.
 
     Raises:
         UserError: a name that cannot be written, two videos of one name, or a take that would replace its video.
     """
-    for target in (output, wav):
+    for target in (output, wav, midi, stems):
         if target == Path("-"):
             raise UserError("'-' (standard output) is not supported: give the name of a file or folder")
     named: dict[Path, Path] = {}  # video → its place in an output folder
@@ -45,12 +52,18 @@ def plan_takes(
             named[path] = Path(path.name)
     many = len(named) > 1 or any(path.is_dir() for path in videos)
     mp4_of = _placer(output, VIDEO, many)
-    wav_of = None if wav is None else _placer(wav, WAV, many)
+    wav_of = _nowhere if wav is None else _placer(wav, WAV, many)
+    midi_of = _nowhere if midi is None else _placer(midi, MIDI, many)
     takes: list[Take] = []
     for video, name in named.items():
         for seed in seeds:
             more = f"_seed{seed}" if len(seeds) > 1 else ""
-            takes.append(Take(video, seed, mp4_of(name, more), wav_of(name, more) if wav_of else None))
+            parts = stems
+            if stems is not None and (many or len(seeds) > 1):
+                parts = stems / name.parent / fit_name(name.stem, more)
+            takes.append(
+                Take(video, seed, mp4_of(name, more), wav_of(name, more), parts, midi_of(name, more))
+            )
     _check_files(takes)
     return takes
 
@@ -70,6 +83,10 @@ def _check_files(takes: Sequence[Take]) -> None:
             )
         for file in take.files:
             check_writable(file)
+
+
+def _nowhere(name: Path, more: str) -> None:
+    """The place of a file that is not written."""
 
 
 def _placer(target: Path, suffixes: tuple[str, ...], many: bool) -> Callable[[Path, str], Path]:

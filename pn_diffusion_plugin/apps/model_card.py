@@ -134,12 +134,13 @@ def _kind(config: Mapping[str, Any]) -> str:
 
 def _facts(config: Mapping[str, Any], parameters: int) -> dict[str, str]:
     features, diffusion, sampling = config["features"], config["diffusion"], config["sampling"]
+    styles = config["conditioning"].get("styles")
     return {
         "parameters": f"{parameters / 1e6:.1f} M, autoencoder and vocoder included",
         "sound": f"{config['sample_rate']} Hz, mono",
         "window": f"{config['segment_seconds']:g} s; longer videos in overlapping windows",
         "condition": f"`{config['conditioning']['temporal']}`: BlazePose at {features['pose_fps']:g} Hz, "
-        f"`{features['visual_encoder']}`",
+        f"`{features['visual_encoder']}`" + (f"; style: {', '.join(styles)}" if styles else ""),
         "diffusion": f"{diffusion['prediction']}-prediction, {diffusion['beta_schedule']} schedule",
         "vocoder": _vocoder(config["vocoder"]),
         "sampling": f"{sampling['sampler']}, {sampling['steps']} steps, guidance {sampling['guidance']:g}",

@@ -44,6 +44,18 @@ def generate(
     wav: Annotated[
         Path | None, typer.Option(help="Write the music alone, too: a file (wav, flac) or a folder.")
     ] = None,
+    stems: Annotated[
+        Path | None,
+        typer.Option(help="Of models that write notes: write drums, bass, chords and lead into this folder."),
+    ] = None,
+    midi: Annotated[
+        Path | None,
+        typer.Option(help="Of models that write notes: write them as MIDI, a file (mid) or a folder."),
+    ] = None,
+    soundfont: Annotated[
+        Path | None,
+        typer.Option(help="Of models that write notes: play them with this SoundFont (sf2)."),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.")] = 0,
     seeds: Annotated[
         int,
@@ -92,6 +104,9 @@ def generate(
 
     The right one of two dancers: `pn-diffusion generate duet.mp4 -o out.mp4 --dancer right`
 
+    In a style and a key, with the parts for a studio: `pn-diffusion generate dance.mp4 -o out.mp4 -c band
+    --style funk --key "A minor" --stems stems --midi dance.mid`
+
     A part, with its original sound: `pn-diffusion generate dance.mp4 -o out.mp4 --end 15 --keep-audio-db -12`
     """
     from ..apps.generate import generate_takes, plan_takes
@@ -99,7 +114,7 @@ def generate(
     from ..models.pipeline import Edit, Take
 
     parse_dancer(dancer)  # fails before a model is loaded
-    takes = plan_takes(videos, output, wav, range(seed, seed + seeds))
+    takes = plan_takes(videos, output, wav, range(seed, seed + seeds), midi=midi, stems=stems)
     there = {take: skip_existing and all(file.is_file() for file in take.files) for take in takes}
     warnings, failed = _check_videos({take.video for take in takes if not there[take]}, compatible)
     for warning in warnings:
@@ -111,7 +126,7 @@ def generate(
 
         model = PNDiffusion.get_pretrained(checkpoint, device)
         model.set_generation_params(**params)
-        edit = Edit(start, end, keep_audio_db, compatible, master=not raw)
+        edit = Edit(start, end, keep_audio_db, compatible, not raw, soundfont)
         number = {video: n for n, video in enumerate(dict.fromkeys(take.video for take in todo), 1)}
         with progress_bar() as bar:
 

@@ -37,6 +37,10 @@ OPTIONS: dict[str, Any] = {
     "channels_last": _option(bool, "Memory format of convolutions: faster on some processors."),
     "vocoder": _option(str, "From mel to sound: auto (the model's own), vocos or griffin_lim."),
     "compile": _option(bool, "torch.compile of the U-Net: minutes at the start, faster steps after."),
+    "style": _option(str, "Style of the music, one of those the model was trained with, or any."),
+    "key": _option(str, "Of models that write notes: 'A minor', 'F# major', … or any."),
+    "pulse": _option(float, "Of models that write notes: how far they move to a steady pulse, 0 to 1."),
+    "guidance_style": _option(float, "Classifier-free guidance of the style; 1: off."),
 }
 
 

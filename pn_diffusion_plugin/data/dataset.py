@@ -6,7 +6,7 @@ import random
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,9 +26,14 @@ from .dance_attributes import DanceAttributes
 from .features.feature_file import Features, load_features
 from .manifest import CorpusPaths, DanceInfo, corpus_root, load_manifest
 from .negatives import TrainingSegment, get_cue
+from .score.files import read_scores
+from .score.image import encode_score
+from .score.notes import Score
 
 if TYPE_CHECKING:
     from .features.feature_file import FeatureSpec
+
+_SCORE_FILES = 512  # kept in memory, a third of a megabyte each
 
 
 @dataclass(eq=False)
@@ -66,6 +71,49 @@ class DanceSegmentInfo(AudioInfo):
         """Attributes for conditioners: the dance, and genre and bpm as text."""
         bpm = None if self.bpm is None else f"{self.bpm:g}"
         return DanceAttributes(text={"genre": self.genre, "bpm": bpm}, dance=dict(self.dance))
+
+
+class ScoreReader:
+    """Images of the scores of segments, in the place of their sound: `reader(meta, start)`.
+
+    A clip has several scores of different styles (`score.files`). Segments that start at successive multiples of
+    `start_every` take them in turn, so that each start has one score, and one style.
+
+    Args:
+        sample_rate, hop_length: Hz, and samples of a frame.
+        samples: length of a segment.
+        start_every: seconds; None: always the first score.
+    """
+
+    def __init__(self, sample_rate: int, hop_length: int, samples: int, start_every: float | None) -> None:
+        self.sample_rate, self.hop_length, self.samples = sample_rate, hop_length, samples
+        self.start_every = start_every
+        self._read = lru_cache(maxsize=_SCORE_FILES)(read_scores)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_read"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._read = lru_cache(maxsize=_SCORE_FILES)(read_scores)
+
+    @staticmethod
+    def file(meta: AudioMeta) -> Path:
+        """File of the scores of a clip."""
+        return CorpusPaths(corpus_root(meta.path)).scores(Path(meta.path).stem)
+
+    def score(self, meta: AudioMeta, start: float) -> Score:
+        """The score of the segment that starts at `start` (s). Raises CorpusError, see `read_scores`."""
+        scores = self._read(self.file(meta))
+        number = 0 if self.start_every is None else round(start / self.start_every)
+        return scores[number % len(scores)].between(start, self.samples / self.sample_rate)
+
+    def __call__(self, meta: AudioMeta, start: float) -> tuple[torch.Tensor, int]:
+        """Image (1, ROWS, L) of a segment, and its number of unpadded samples."""
+        frames = -(-self.samples // self.hop_length)
+        image = encode_score(self.score(meta, start), frames, self.hop_length / self.sample_rate)
+        available = round((meta.duration - start) * self.sample_rate)
+        return torch.from_numpy(image)[None], min(self.samples, available)
 
 
 class FeatureCache:
@@ -122,6 +170,8 @@ class DanceDataset(InfoAudioDataset):
         augment: augmentation of the keypoints, drawn from `seed`, epoch and index only; None: none.
         seed: of the augmentation.
         start_every: random segments begin at multiples of this (s); None: anywhere.
+        score_hop: return the image of a segment's score (`ScoreReader`) instead of its sound, a column every so many
+            samples, and the score's style as the genre; None: its sound.
         cache_bytes: size of the cache of memory-mapped feature files, which loader processes share.
         kwargs: of `audiocraft.data.audio_dataset.AudioDataset`; the defaults here are mono, 22 050 Hz and
             `return_info=True`.
@@ -139,6 +189,7 @@ class DanceDataset(InfoAudioDataset):
         augment: Augmentation | None = None,
         seed: int = 0,
         start_every: float | None = None,
+        score_hop: int | None = None,
         cache_bytes: int = 1 << 30,
         **kwargs: Any,
     ):
@@ -154,6 +205,11 @@ class DanceDataset(InfoAudioDataset):
         self.start_every = start_every
         #: Replaces the sound of a segment, e.g. by its latent; returns it with the number of unpadded samples.
         self.latents: Callable[[AudioMeta, float], tuple[torch.Tensor, int]] | None = None
+        self.scores: ScoreReader | None = None
+        if score_hop is not None and segment_duration is not None:
+            samples = round(segment_duration * self.sample_rate)
+            turn = start_every if self.shuffle else None
+            self.scores = ScoreReader(self.sample_rate, score_hop, samples, turn)
         self.negative_cue = get_cue(negative_cue)
         self.augment, self.seed = augment, seed
         self._features = FeatureCache(cache_bytes, expect)
@@ -253,8 +309,10 @@ class DanceDataset(InfoAudioDataset):
         return max(0.0, meta.duration - self.segment_duration * self.min_segment_ratio)
 
     def read(self, meta: AudioMeta, start: float) -> tuple[torch.Tensor, int]:
-        """Sound (1, N) of a segment, padded with silence, and the number of unpadded samples."""
+        """Sound (1, N) of a segment, padded with silence, or its score's image; and the number of unpadded samples."""
         assert self.segment_duration is not None
+        if self.scores is not None:
+            return self.scores(meta, start)
         if Path(meta.path).suffix in (".wav", ".flac"):  # audiocraft's FFmpeg is ten times slower
             rate = soundfile.info(meta.path).samplerate
             samples, rate = soundfile.read(
@@ -293,7 +351,7 @@ class DanceDataset(InfoAudioDataset):
             song=clip.song,
             choreography=clip.choreography,
             dancer=clip.dancer,
-            genre=clip.genre,
+            genre=clip.genre if self.scores is None else self.scores.score(info.meta, info.seek_time).style,
             bpm=clip.bpm,
             split=clip.split,
             video=clip.video,

@@ -3,6 +3,7 @@
     DST/corpus.json                        settings used for all clips
     DST/splits.json                        the split of each clip, and whether it was labelled or chosen
     DST/clips/<id>.wav, DST/clips/<id>.json    sound (mono, 16 bit) and `DanceInfo`
+    DST/scores/<id>.json                   notes of the music, where it was made by code (`score.files`)
     DST/features/<id>.safetensors          features of the dance
     DST/fingerprints/<id>.npy              fingerprint of the sound
     DST/egs/{train,valid,test}/data.jsonl  audiocraft's manifests (`AudioMeta`, one a line)
@@ -54,6 +55,10 @@ class CorpusPaths:
     def info(self, name: str) -> Path:
         """`DanceInfo` of clip `name`."""
         return self.root / "clips" / f"{name}.json"
+
+    def scores(self, name: str) -> Path:
+        """Scores of clip `name`, for music that was made by code."""
+        return self.root / "scores" / f"{name}.json"
 
     def features(self, name: str) -> Path:
         """Features of clip `name`."""

@@ -8,6 +8,7 @@ import torch
 
 from ..data.condition import NEGATIVE, POSITIVE
 from ..modules.guidance import Branch
+from ..modules.style import STYLE
 from .latent_diffusion import Condition, LatentDiffusion
 
 Prepared = dict[str, torch.Tensor]  # see `LatentDiffusion.prepare`
@@ -19,16 +20,22 @@ def prepare_branches(
     """Prepare the conditions of every branch, each with as many rows as `conditions`.
 
     Args:
-        conditions: by name of the dance.
+        conditions: by name of the dance, and the style of the clips, which all branches but `unstyled` have.
         columns: latent columns.
     """
     of_branch: dict[Branch, Callable[[], Condition]] = {
         "positive": lambda: conditions[POSITIVE],
         "negative": lambda: conditions[NEGATIVE],
         "none": lambda: denoiser.null_condition(conditions[POSITIVE]),
+        "unstyled": lambda: conditions[POSITIVE],
     }
     return [
-        denoiser.prepare(of_branch[name](), columns, branch=1 if name == "negative" else 0)
+        denoiser.prepare(
+            of_branch[name](),
+            columns,
+            branch=1 if name == "negative" else 0,
+            style=None if name == "unstyled" else conditions.get(STYLE),
+        )
         for name in branches
     ]
 

@@ -15,17 +15,20 @@ from ..data.features.feature_file import FeatureSpec
 from ..data.features.streams import stream_dim
 from ..data.features.visual import visual_dim
 from ..data.negatives import NEGATIVE_MUSIC, NegativeCue, get_cue
+from ..data.score.image import ROWS
 from ..errors import UserError
-from ..modules.conditioners import DanceConditioner, DanceConditioningProvider, audiocraft_classes
+from ..modules.conditioners import ConditionerClasses, DanceConditioner, audiocraft_classes
 from ..modules.dance_encoder import DanceEncoder
 from ..modules.mel import MelSpectrogram
 from ..modules.objective import Objective
 from ..modules.readings import get_reading
 from ..modules.schedule import NoiseSchedule
+from ..modules.style import ANY
 from ..sequence import SequenceConfig
 from .dual import DualDiffusion, FixedNegative
 from .latent_diffusion import LatentDiffusion
 from .mel_vae import MelVAE
+from .score_patches import ScorePatches
 from .vocoders import NETWORKS, VocoderNetwork, vocoder_names
 from .vocoders.griffin_lim import GriffinLim
 
@@ -35,7 +38,7 @@ Config = Mapping[str, Any]
 VAE_KEYS = ("sample_rate", "segment_seconds", "mel", "mel_vae")
 MODEL_KEYS = (*VAE_KEYS, "features", "conditioning", "unet", "diffusion", "negative", "sampling", "vocoder")
 #: Sections that are exported where present.
-OPTIONAL_KEYS = ("distill",)
+OPTIONAL_KEYS = ("distill", "music")
 #: Keys of the section `vocoder` that are arguments of Griffin-Lim.
 GRIFFIN_LIM_KEYS = ("iterations", "inversion_steps", "momentum", "seed", "peak", "chunk_frames")
 
@@ -46,9 +49,36 @@ def distilled_steps(config: Config) -> int | None:
     return rounds[-1] if rounds else None
 
 
+def uses_scores(config: Config) -> bool:
+    """Whether the images are scores (`music.representation: score`) and not mel spectrograms.
+
+    Raises:
+        UserError: for an unknown representation, or other rows than a score's.
+    """
+    name = (config.get("music") or {}).get("representation", "mel")
+    if name not in ("mel", "score"):
+        raise UserError(f"music.representation={name!r}: give mel or score")
+    if name == "score" and config["mel"]["n_mels"] != ROWS:
+        raise UserError(f"mel.n_mels={config['mel']['n_mels']}: a score has {ROWS} rows, give that")
+    return bool(name == "score")
+
+
 def build_mel(config: Config) -> MelSpectrogram:
     """Mel front end."""
     return MelSpectrogram(sample_rate=config["sample_rate"], **config["mel"])
+
+
+Autoencoder = MelVAE | ScorePatches
+
+
+def build_autoencoder(config: Config) -> Autoencoder:
+    """From images to latents and back: a network for mel spectrograms, patches for scores."""
+    return ScorePatches(_latent_factor(config)) if uses_scores(config) else build_vae(config)
+
+
+def _latent_factor(config: Config) -> int:
+    """Frames of a latent column."""
+    return int(2 ** (len(config["mel_vae"]["channels"]) - 1))
 
 
 def build_vae(config: Config) -> MelVAE:
@@ -69,7 +99,7 @@ def build_sequence(config: Config) -> SequenceConfig:
         seconds=config["segment_seconds"],
         sample_rate=config["sample_rate"],
         hop_length=config["mel"]["hop_length"],
-        latent_factor=2 ** (len(config["mel_vae"]["channels"]) - 1),
+        latent_factor=_latent_factor(config),
         column_multiple=2 ** (len(config["unet"]["channels"]) - 1),
         pose_fps=spec.pose_fps,
         visual_hop=spec.visual_hop / spec.visual_fps,
@@ -126,6 +156,22 @@ def negative_in_words(config: Config) -> str | None:
     return get_reading(config["negative"]["latent"]).effect.format(dance=build_cue(config).words)
 
 
+def style_names(config: Config) -> tuple[str, ...]:
+    """Styles that `conditioning.styles` names; empty: the model has no such condition.
+
+    Raises:
+        UserError: not a list of different names, or one of them is `any`.
+    """
+    names = config["conditioning"].get("styles") or ()
+    if isinstance(names, str) or not all(isinstance(name, str) and name for name in names):
+        raise UserError(f"conditioning.styles={names!r}: give a list of names, or []")
+    if len(set(names)) < len(names) or ANY in names:
+        raise UserError(
+            f"conditioning.styles={list(names)}: give each name once, without {ANY!r}, which is added by itself"
+        )
+    return tuple(names)
+
+
 def build_conditioner(
     config: Config, device: torch.device | str = "cpu", audiocraft: bool = False
 ) -> DanceConditioner:
@@ -148,8 +194,8 @@ def build_conditioner(
         streams={name: stream_dim(name) for name in spec.streams},
         stream_out=conditioning.get("stream_out", 16),
     )
-    conditioner = audiocraft_classes()[0] if audiocraft else DanceConditioner
-    return conditioner(encoder, conditioning["output_dim"], device=device)
+    classes = audiocraft_classes() if audiocraft else ConditionerClasses()
+    return classes.dance(encoder, conditioning["output_dim"], device=device)
 
 
 def build_dual_diffusion(
@@ -161,11 +207,15 @@ def build_dual_diffusion(
         audiocraft: build the provider as audiocraft's `ConditioningProvider`, for training.
     """
     spec, sequence = build_feature_spec(config), build_sequence(config)
-    conditioning, unet, vae = config["conditioning"], dict(config["unet"]), config["mel_vae"]
-    conditioner = build_conditioner(config, device, audiocraft)
+    conditioning, unet = config["conditioning"], dict(config["unet"])
+    conditioner, styles = build_conditioner(config, device, audiocraft), style_names(config)
+    channels, rows = config["mel_vae"]["latent_channels"], config["mel"]["n_mels"] // sequence.latent_factor
+    if uses_scores(config):
+        patches = ScorePatches(sequence.latent_factor)
+        channels, rows = patches.latent_channels, patches.latent_rows
     denoiser = LatentDiffusion(
-        latent_channels=vae["latent_channels"],
-        latent_rows=config["mel"]["n_mels"] // sequence.latent_factor,
+        latent_channels=channels,
+        latent_rows=rows,
         condition_dim=conditioner.output_dim,
         temporal=conditioning["temporal"],
         token_rate=spec.pose_fps,
@@ -176,6 +226,7 @@ def build_dual_diffusion(
         channels=tuple(unet.pop("channels")),
         attention=tuple(unet.pop("attention")),
         branch_flag=config["negative"].get("branch_flag", False),
+        styled=bool(styles),
         **unet,
     )
     other_dance = None
@@ -192,8 +243,9 @@ def build_dual_diffusion(
             motion_rate=spec.pose_fps,
             seconds=sequence.seconds,
         )
-    provider_class = audiocraft_classes()[1] if audiocraft else DanceConditioningProvider
-    provider = provider_class(conditioner, device=device)
+    classes = audiocraft_classes() if audiocraft else ConditionerClasses()
+    style = classes.style(styles, denoiser.time_dim, device) if styles else None
+    provider = classes.provider(conditioner, device=device, style=style)
     return DualDiffusion(provider, denoiser, other_dance).to(device)
 
 

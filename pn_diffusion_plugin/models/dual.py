@@ -10,6 +10,7 @@ from torch import nn
 from ..data.condition import NEGATIVE, POSITIVE, DanceCondition
 from ..modules.conditioners import DanceConditioningProvider
 from ..modules.objective import DualSample
+from ..modules.style import STYLE
 from .latent_diffusion import LatentDiffusion
 
 
@@ -92,8 +93,9 @@ class DualDiffusion(nn.Module):
 
         Args:
             sample: noisy latents of B clips.
-            tokenized: dances from the provider, of the streams that `sample` uses.
-            dropped: clips whose condition is left out, (B,) bool by stream.
+            tokenized: dances from the provider, of the streams that `sample` uses, and the styles of the clips, which
+                hold for both streams.
+            dropped: clips whose condition is left out, (B,) bool by stream, and under `style`.
 
         Returns:
             f(z⁺, t, c⁺), and f(z⁻, t, c⁻) or None where the negative has no row of its own, (B, C, F, L) each. Where
@@ -102,11 +104,15 @@ class DualDiffusion(nn.Module):
         conditions = self.provider(tokenized)
         for name, clips in (dropped or {}).items():
             conditions[name] = self.denoiser.drop(conditions[name], clips)
+        style = conditions.pop(STYLE, None)
         one_length = all(
-            len(set(zip(d.seconds, d.motion_rate, strict=True))) == 1 for d in tokenized.values()
+            len(set(zip(tokenized[name].seconds, tokenized[name].motion_rate, strict=True))) == 1
+            for name in conditions
         )
         if sample.z_negative is None:
-            positive = self.denoiser(sample.z_positive, sample.t, conditions[POSITIVE], one_length=one_length)
+            positive = self.denoiser(
+                sample.z_positive, sample.t, conditions[POSITIVE], one_length=one_length, style=style
+            )
             return positive, None
         if sample.negative_rows is not None:
             rows = sample.negative_rows
@@ -115,7 +121,7 @@ class DualDiffusion(nn.Module):
                 torch.where(rows.reshape(-1, *[1] * (negative.dim() - 1)), negative, positive)
                 for positive, negative in zip(conditions[POSITIVE], conditions[NEGATIVE], strict=True)
             )
-            return self.denoiser(z, sample.t, (embedding, mask), rows.long(), one_length), None
+            return self.denoiser(z, sample.t, (embedding, mask), rows.long(), one_length, style), None
         embedding, mask = (
             torch.cat(pair) for pair in zip(conditions[POSITIVE], conditions[NEGATIVE], strict=True)
         )
@@ -126,6 +132,7 @@ class DualDiffusion(nn.Module):
             (embedding, mask),
             branch,
             one_length,
+            None if style is None else (torch.cat([style[0]] * 2), torch.cat([style[1]] * 2)),
         )
         positive, negative = both.chunk(2)
         return positive, negative

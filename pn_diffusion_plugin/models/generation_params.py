@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..data.score.keys import parse_key
 from ..errors import UserError
 from ..modules.guidance import Guidance
 from ..modules.sampling import SAMPLERS, SPACINGS
+from ..modules.style import ANY
 from .inference import PRECISIONS
 from .validation import check_ranges
 from .vocoders import vocoder_names
@@ -28,10 +30,11 @@ def upgrade_sampling(sampling: Mapping[str, Any]) -> dict[str, Any]:
 class GenerationParams:
     """Sampling parameters.
 
-    With P, N' and O the network's estimates under the dance, the negative dance and no dance (see
-    `modules.guidance`), g = `guidance`, h = `negative_cfg` and w = `negative_guidance`, the guided estimate is
+    With P, N' and O the network's estimates under the dance, the negative dance and no dance, U that under the dance
+    without its style (see `modules.guidance`), g = `guidance`, h = `negative_cfg`, w = `negative_guidance` and
+    s = `guidance_style`, the guided estimate is
 
-        O + g (P - O) - h (N' - O) + w (P - N')
+        O + g (P - O) - h (N' - O) + w (P - N') + (s - 1) (P - U)
 
     Attributes:
         sampler: `ddim`, `ddpm`, `dpm++` or `unipc`.
@@ -52,6 +55,10 @@ class GenerationParams:
         channels_last: memory format of their convolutions; which one is faster depends on the hardware.
         vocoder: `auto` (the model's own, else Griffin-Lim), `griffin_lim`, or the name of the model's own.
         compile: `torch.compile` of the U-Net; the first call of each batch size takes minutes.
+        style: of the music, one of the model's `styles`; `any`: not specified.
+        key: of models that generate scores, e.g. `A minor`; `any`: another one for each seed.
+        pulse: of models that generate scores, 0 to 1: how far notes are moved to the steady pulse of the whole piece.
+        guidance_style: weight s of the style in classifier-free guidance; 1: off. Without effect for `any`.
     """
 
     sampler: str = "ddim"
@@ -71,6 +78,10 @@ class GenerationParams:
     channels_last: bool = False
     vocoder: str = "auto"
     compile: bool = False
+    style: str = ANY
+    key: str = ANY
+    pulse: float = 1.0
+    guidance_style: float = 1.0
 
     def guidance_rule(self, negative_latent: str, timesteps: int) -> Guidance:
         """Weights of the branches for a model.
@@ -87,7 +98,37 @@ class GenerationParams:
             negative_latent=negative_latent,
             rescale=self.guidance_rescale,
             timesteps=None if interval == (0, timesteps) else interval,
+            s=1.0 if self.style == ANY else self.guidance_style,  # with `any`, U is P
         )
+
+    def check_score(self, writes_scores: bool) -> None:
+        """Raise UserError for a key that cannot be, or for settings of scores of a model that generates none."""
+        parse_key(self.key)
+        for name, off in (("key", ANY), ("pulse", 1.0)):
+            if getattr(self, name) != off and not writes_scores:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}, and this model generates sound and no notes: leave it at {off}"
+                )
+
+    def check_style(self, styles: Sequence[str], dropout: float) -> None:
+        """Raise UserError for a style that a model does not have, or guidance that it was not trained for.
+
+        Args:
+            styles: names of the model's styles; empty: it was trained without.
+            dropout: share of its training clips without their style.
+        """
+        for name, off in (("style", ANY), ("guidance_style", 1.0)):
+            if getattr(self, name) != off and not styles:
+                raise UserError(
+                    f"{name} is {getattr(self, name)}, and this model was trained without styles: leave it at {off}"
+                )
+        if self.style not in (ANY, *styles):
+            raise UserError(f"style is {self.style}: give one of {ANY}, {', '.join(styles)}")
+        if self.guidance_style != 1 and not dropout:
+            raise UserError(
+                "guidance_style needs a model trained with conditioning.style_dropout, and this one was trained "
+                "without: leave it at 1"
+            )
 
     def check(self, most_steps: int) -> None:
         """Raise UserError for a value outside its range.
@@ -100,6 +141,8 @@ class GenerationParams:
             ("steps", 1 <= self.steps <= most_steps, f"1 to {most_steps}"),
             ("negative_guidance", self.negative_guidance >= 0, "at least 0"),
             ("negative_cfg", self.negative_cfg >= 0, "at least 0"),
+            ("guidance_style", self.guidance_style >= 0, "at least 0"),
+            ("pulse", 0 <= self.pulse <= 1, "0 to 1"),
             ("guidance_rescale", 0 <= self.guidance_rescale <= 1, "0 to 1"),
             ("guidance_from", 0 <= self.guidance_from <= 1, "0 to 1"),
             (

@@ -38,6 +38,7 @@ class LatentDiffusion(nn.Module):
         aligned_channels: `aligned`: width of the extra input channels.
         attention_stride: number of tokens that are averaged for cross attention.
         branch_flag: add a learned vector for the stream of a row to the timestep's embedding.
+        styled: add the embedding of a style, which is part of the condition, to the timestep's embedding.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class LatentDiffusion(nn.Module):
         attention_stride: int = 1,
         position_dim: int = 16,
         branch_flag: bool = False,
+        styled: bool = False,
     ) -> None:
         super().__init__()
         if temporal not in TEMPORAL:
@@ -95,11 +97,15 @@ class LatentDiffusion(nn.Module):
             cross_attention_dim=condition_dim,
             attention_head_dim=head_dim,
             norm_num_groups=norm_num_groups,
-            num_class_embeds=2 if branch_flag else None,
+            class_embed_type="identity" if styled else None,
+            num_class_embeds=2 if branch_flag and not styled else None,
         )
         cross_attention.install(self.unet)
-        self.branch_flag = branch_flag
-        if branch_flag:  # the branches are equal before training
+        self.branch_flag, self.styled = branch_flag, styled
+        self.time_dim: int = self.unet.time_embedding.linear_2.out_features
+        if branch_flag and styled:  # diffusers has one class embedding: the sum is computed in `prepare`
+            self.branch_embedding = nn.Embedding.from_pretrained(torch.zeros(2, self.time_dim), freeze=False)
+        elif branch_flag:  # the branches are equal before training
             nn.init.zeros_(self.unet.class_embedding.weight)
 
     @property
@@ -126,6 +132,7 @@ class LatentDiffusion(nn.Module):
         columns: int,
         branch: int | torch.Tensor = 0,
         one_length: bool = False,
+        style: Condition | None = None,
     ) -> dict[str, torch.Tensor]:
         """Compute what is constant over the denoising steps, once per clip.
 
@@ -138,6 +145,8 @@ class LatentDiffusion(nn.Module):
             branch: 0 for the positive stream and "no dance", 1 for the negative; an int or (B,). Without
                 `branch_flag` it has no effect.
             one_length: all segments have one length, so that none is padded; avoids a synchronisation with the device.
+            style: embedding (B, 1, `time_dim`) and mask (B, 1), which is False where the style is `any`; None: `any`
+                in all rows.
 
         Returns:
             Tensors of B rows each, which can be concatenated and split along the batch.
@@ -150,6 +159,10 @@ class LatentDiffusion(nn.Module):
         if self.branch_flag:
             labels = torch.as_tensor(branch, dtype=torch.long, device=embedding.device)
             prepared["branch"] = labels.expand(len(embedding))
+        if self.styled:
+            prepared["style"] = self._class_vector(style, embedding, prepared.pop("branch", None))
+        elif style is not None:
+            raise ValueError("a style for a denoiser without styles: give None")
         tokens = embedding
         if self.temporal == "tokens":
             assert self.token_position is not None
@@ -182,6 +195,16 @@ class LatentDiffusion(nn.Module):
                 prepared["attended"] = attended
         return prepared
 
+    def _class_vector(
+        self, style: Condition | None, like: torch.Tensor, branch: torch.Tensor | None
+    ) -> torch.Tensor:
+        """Sum of the embeddings of style and branch (B, `time_dim`), one row for each of `like`."""
+        vector = like.new_zeros(len(like), self.time_dim)
+        if style is not None:
+            embedding, mask = style
+            vector = torch.where(mask, embedding[:, 0], vector)
+        return vector if branch is None else vector + self.branch_embedding(branch)
+
     def prepare_for_sampling(self, prepared: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Replace the tokens of `prepare` by cross attention's keys and values, for many denoising steps.
 
@@ -206,7 +229,7 @@ class LatentDiffusion(nn.Module):
             t,
             encoder_hidden_states=prepared["tokens"],
             encoder_attention_mask=prepared.get("attended"),
-            class_labels=prepared.get("branch"),
+            class_labels=prepared.get("style", prepared.get("branch")),
             return_dict=False,
         )[0]
 
@@ -217,8 +240,9 @@ class LatentDiffusion(nn.Module):
         condition: Condition,
         branch: int | torch.Tensor = 0,
         one_length: bool = False,
+        style: Condition | None = None,
     ) -> torch.Tensor:
-        return self.denoise(z, t, self.prepare(condition, z.shape[-1], branch, one_length))
+        return self.denoise(z, t, self.prepare(condition, z.shape[-1], branch, one_length, style))
 
 
 def _weights(seen: torch.Tensor, real: torch.Tensor, stride: int) -> torch.Tensor:

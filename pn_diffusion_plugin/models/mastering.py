@@ -35,33 +35,51 @@ def prepare(wave: Wave, sample_rate: int) -> Wave:
 
 
 def master(wave: Wave) -> Wave:
-    """Stereo (2, N) of a waveform (N,) at `RATE`: at `LOUDNESS`, no true peak above `CEILING`. Silence stays silence.
+    """Stereo (2, N) of a waveform (N,) or (2, N) at `RATE`: at `LOUDNESS`, no true peak above `CEILING`.
 
-    A waveform that would need more than 12 dB of limiting stays quieter.
+    Silence stays silence. A waveform that would need more than 12 dB of limiting stays quieter. Both channels get the
+    same gain.
     """
-    level = _played_twice(wave)
+    gain, limiting = _gains(wave)
+    wave = (wave * gain * limiting).astype(np.float32)
+    return np.stack([wave, wave]) if wave.ndim == 1 else wave
+
+
+def master_gain(wave: Wave) -> Wave:
+    """The gain (N,) of `master` for a waveform (N,) or (2, N): `master(wave)` is `wave * master_gain(wave)`.
+
+    Stems that sum to `wave`, each times this gain, sum to its master.
+    """
+    gain, limiting = _gains(wave)
+    return (gain * limiting).astype(np.float32)
+
+
+def _gains(wave: Wave) -> tuple[float, Wave]:
+    """Constant gain, and the limiter's (N,), for a waveform (N,) or (2, N)."""
+    limiting = np.ones(wave.shape[-1], np.float32)
+    level = _level(wave)
     if not np.isfinite(level):
-        return np.stack([wave, wave])
-    peaks = true_peaks(wave, RATE)
+        return 1.0, limiting
+    peaks = np.max([true_peaks(channel, RATE) for channel in np.atleast_2d(wave)], axis=0)
     ceiling = 10 ** ((CEILING - _HEADROOM) / 20)
     highest = float(np.log10(ceiling / peaks.max())) * 20 + _GREATEST
-    gain, limited = min(LOUDNESS - level, highest), wave
-    for _ in range(_ROUNDS):
-        limited = _limit(wave, peaks, 10 ** (gain / 20), ceiling)
-        missing = LOUDNESS - _played_twice(limited)
-        if abs(missing) < 0.05 or gain == highest and missing > 0:
+    gain = min(LOUDNESS - level, highest)
+    for number in range(_ROUNDS):
+        limiting = _limiter(peaks, 10 ** (gain / 20), ceiling)
+        missing = LOUDNESS - _level((wave * 10 ** (gain / 20) * limiting).astype(np.float32))
+        if abs(missing) < 0.05 or gain == highest and missing > 0 or number == _ROUNDS - 1:
             break
         gain = min(gain + missing, highest)
-    return np.stack([limited, limited])
+    return 10 ** (gain / 20), limiting
 
 
-def _played_twice(wave: Wave) -> float:
-    """Loudness of (N,) on two equal channels: twice the power."""
-    return loudness(np.float32(2**0.5) * wave, RATE)
+def _level(wave: Wave) -> float:
+    """Loudness of (2, N), or of (N,) on two equal channels: twice the power."""
+    return loudness(wave if wave.ndim == 2 else np.float32(2**0.5) * wave, RATE)
 
 
-def _limit(wave: Wave, peaks: Wave, gain: float, ceiling: float) -> Wave:
-    """The waveform times `gain`, turned down smoothly around peaks above `ceiling`."""
+def _limiter(peaks: Wave, gain: float, ceiling: float) -> Wave:
+    """Gain (N,) that turns a waveform times `gain` down smoothly around peaks above `ceiling`."""
     reach = round(_LIMITER * RATE)
     needed = np.minimum(1.0, ceiling / np.maximum(gain * peaks, 1e-9)).astype(np.float32)
     if (
@@ -69,4 +87,4 @@ def _limit(wave: Wave, peaks: Wave, gain: float, ceiling: float) -> Wave:
     ):  # averages, over `reach` to both sides, of minima over as much: nowhere above what is needed
         size = reach // 2 * 2 + 1
         needed = uniform_filter1d(uniform_filter1d(minimum_filter1d(needed, 2 * reach + 1), size), size)
-    return (wave * gain * needed).astype(np.float32)
+    return needed

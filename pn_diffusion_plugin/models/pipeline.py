@@ -12,12 +12,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .. import __version__
+from ..data.score.midi import write_midi
+from ..data.score.notes import Score
 from ..data.video.cut import cut_video, part_seconds
 from ..data.video.mux import mux
 from ..data.video.probe import VideoInfo, probe
@@ -26,6 +28,8 @@ from ..errors import AudioError, UserError
 from ..utils.files import sha256_file
 from ..utils.sound import write_sound_file
 from . import mastering
+from .band.ending import ending
+from .band.render import STEMS, Stems, mix_of, render, to_mono
 from .validation import check_length
 
 if TYPE_CHECKING:
@@ -57,6 +61,9 @@ class FeatureModel(Protocol):
         """Whether the current parameters need the dance played backward."""
         ...
 
+    writes_scores: bool
+    """Whether it generates notes, and has `compose_from_features`."""
+
     def generate_from_features(
         self,
         features: Sequence[Features],
@@ -75,17 +82,22 @@ class Take:
         seed: of the noise.
         output: the video with the music (mp4).
         wav: the music alone (wav, flac); None: not written.
+        stems: folder for the parts of the music, `STEM.wav` each; None: not written.
+        midi: the notes (mid); None: not written.
     """
 
     video: Path
     seed: int
     output: Path
     wav: Path | None = None
+    stems: Path | None = None
+    midi: Path | None = None
 
     @property
     def files(self) -> list[Path]:
         """Every file that is written."""
-        return [self.output] if self.wav is None else [self.output, self.wav]
+        stems = [] if self.stems is None else [self.stems / f"{name}.wav" for name in STEMS]
+        return [self.output, *(file for file in (self.wav, self.midi) if file is not None), *stems]
 
 
 @dataclass(frozen=True)
@@ -97,6 +109,7 @@ class Edit:
         keep_audio_db: mean power of the original sound, mixed with the music, relative to the music; None: left out.
         compatible: re-encode frames that some common players do not show as H.264.
         master: bring the music to 44.1 kHz stereo, an ending and the usual loudness (`mastering`); False: as generated.
+        soundfont: a SoundFont file that plays the notes of models that generate scores.
     """
 
     start: float | None = None
@@ -104,6 +117,7 @@ class Edit:
     keep_audio_db: float | None = None
     compatible: bool = False
     master: bool = True
+    soundfont: Path | None = None
 
     @property
     def cuts(self) -> bool:
@@ -214,6 +228,28 @@ class Video2Wave:
             VideoError: the video cannot be used, or is shorter than the model's window.
             UserError: there is no such dancer.
         """
+        features, waves = self._generate("generate_from_features", video, seeds, dancer, progress)
+        return features, [wave[0].numpy() for wave in waves]
+
+    def scores(
+        self,
+        video: Path,
+        seeds: Sequence[int],
+        dancer: str | int = "prominent",
+        progress: StageCallback | None = None,
+    ) -> tuple[Features, list[Score]]:
+        """The features of a video and a score per seed, by a model that `writes_scores`; see `waves`."""
+        return self._generate("compose_from_features", video, seeds, dancer, progress)
+
+    def _generate(
+        self,
+        method: str,
+        video: Path,
+        seeds: Sequence[int],
+        dancer: str | int,
+        progress: StageCallback | None,
+    ) -> tuple[Features, list[Any]]:
+        """The features of a video, and what a method of the model generates from them, once per seed."""
         report = progress or (lambda *_: None)
 
         def step(done: int, total: int) -> None:
@@ -225,8 +261,7 @@ class Video2Wave:
             video, dancer, lambda done, total: report(EXTRACT, done, total), self.model.reads_backward
         )
         names = [str(video)] * len(seeds)
-        waves = self.model.generate_from_features([features] * len(seeds), seeds, step, names)
-        return features, [wave[0].numpy() for wave in waves]
+        return features, getattr(self.model, method)([features] * len(seeds), seeds, step, names)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +273,7 @@ class Music:
         features: of the dance.
         sound: what was written, the original sound of the video left out: (N,) or (2, N).
         sound_rate: of `sound`, Hz.
+        score: its notes; None: the model generates none.
     """
 
     take: Take
@@ -245,6 +281,7 @@ class Music:
     features: Features
     sound: NDArray[np.float32]
     sound_rate: int
+    score: Score | None = None
 
 
 class Video2Video(Video2Wave):
@@ -261,31 +298,70 @@ class Video2Video(Video2Wave):
 
         Raises:
             VideoError, AudioError: the video cannot be used.
-            UserError: there is no such part or dancer.
+            UserError: there is no such part or dancer, or the model generates no notes and files of them are wanted.
         """
         edit, report, video = edit or Edit(), progress or (lambda *_: None), takes[0].video
+        self._check(takes, edit)
         edit.check(video, probe(video), self.model.sequence.seconds)
-        rate = mastering.RATE if edit.master else self.model.sample_rate
-        finish = mastering.master if edit.master else (lambda sound: sound)
         old = None
         with _part(video, edit, takes[0].output.parent) as source:
-            features, waves = self.waves(source, [take.seed for take in takes], dancer, progress)
+            seeds = [take.seed for take in takes]
+            make: Any = self.scores if self.model.writes_scores else self.waves
+            features, pieces = make(source, seeds, dancer, progress)
             frames = source
-            if edit.keep_audio_db is not None:
-                old = read_audio(source, rate)
-            for number, (take, wave) in enumerate(zip(takes, waves, strict=True)):
+            for number, (take, piece) in enumerate(zip(takes, pieces, strict=True)):
                 report(WRITE, number, len(takes))
-                music = mastering.prepare(wave, self.model.sample_rate) if edit.master else wave
-                sound = finish(music)
+                music, stems = self._music(take, piece, features, edit)
                 comment = f"AI-generated music (pn_diffusion_plugin {__version__}, seed {take.seed})"
                 if take.wav is not None:
-                    write_sound_file(take.wav, sound.T, rate, comment=comment)
-                mixed = sound
-                if old is not None and edit.keep_audio_db is not None:
-                    mixed = finish(mix_beneath(music, fit_length(old, len(music)), edit.keep_audio_db))
-                mux(frames, mixed, rate, take.output, compatible=edit.compatible, comment=comment)
+                    write_sound_file(take.wav, music.sound.T, music.sound_rate, comment=comment)
+                for name, stem in stems.items():
+                    if take.stems is not None:
+                        write_sound_file(
+                            take.stems / f"{name}.wav", stem.T, music.sound_rate, comment=comment
+                        )
+                if take.midi is not None and music.score is not None:
+                    write_midi(music.score, take.midi)
+                mixed = music.sound
+                if edit.keep_audio_db is not None:
+                    old = read_audio(source, music.sound_rate) if old is None else old
+                    mixed = self._beneath(music, old, edit)
+                mux(frames, mixed, music.sound_rate, take.output, compatible=edit.compatible, comment=comment)
                 frames = take.output  # what had to be re-encoded is re-encoded once
-                yield Music(take, wave, features, sound, rate)
+                yield music
+
+    def _check(self, takes: Sequence[Take], edit: Edit) -> None:
+        """Raise UserError if notes are wanted of a model that generates none."""
+        wanted = {
+            "--stems": any(take.stems for take in takes),
+            "--midi": any(take.midi for take in takes),
+            "--soundfont": edit.soundfont,
+        }
+        for option, given in wanted.items():
+            if given and not self.model.writes_scores:
+                raise UserError(f"{option} needs a model that writes notes, such as band: choose it with -c")
+
+    def _music(self, take: Take, piece: Any, features: Features, edit: Edit) -> tuple[Music, Stems]:
+        """The music of a take, and its stems where it has any, from its score or its waveform (N,)."""
+        rate = self.model.sample_rate
+        if not isinstance(piece, Score):
+            if not edit.master:
+                return Music(take, piece, features, piece, rate), {}
+            sound = mastering.master(mastering.prepare(piece, rate))
+            return Music(take, piece, features, sound, mastering.RATE), {}
+        score = ending(piece) if edit.master else piece
+        stems = render(score, take.seed, edit.soundfont)
+        wave = to_mono(stems, rate)
+        if edit.master:
+            gain = mastering.master_gain(mix_of(stems))
+            stems = {name: stem * gain for name, stem in stems.items()}
+        return Music(take, wave, features, mix_of(stems), mastering.RATE, score), stems
+
+    def _beneath(self, music: Music, old: NDArray[np.float32], edit: Edit) -> NDArray[np.float32]:
+        """The music mixed with the original sound (N,), mastered together."""
+        assert edit.keep_audio_db is not None
+        mixed = mix_beneath(music.sound, fit_length(old, music.sound.shape[-1]), edit.keep_audio_db)
+        return mastering.master(mixed) if edit.master else mixed
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Inference class of PN-Diffusion: music for dance videos.
 
-Each method calls the next one: `generate` (videos) → `generate_from_features` (clips of any length) → `_latents` →
-`_to_wave`.
+Each method calls the next one: `generate` (videos) → `generate_from_features` (clips of any length) → `_images` →
+`_latents`; the images become sound by `_to_wave`, or a score by `_to_score`.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch import nn
 
 from ..data.condition import NEGATIVE, POSITIVE, DanceCondition, positive_condition
 from ..data.features.feature_file import Features
+from ..data.score.notes import Score
 from ..data.video.probe import probe
 from ..errors import CheckpointError, PNDiffusionWarning, UserError
 from ..modules.guidance import Guidance, guided
@@ -25,13 +26,14 @@ from ..modules.sampling import clip_generators, sample
 from ..modules.windows import window_starts, windowed
 from ..utils.progress import ProgressCallback
 from . import builders
+from .band.compose import compose
+from .band.render import render, to_mono
 from .branches import ConditionCache, prepare_branches
 from .dual import DualDiffusion
 from .generation_params import GenerationParams, upgrade_sampling
 from .inference import PRECISIONS, for_inference, weight_bytes
 from .io.checkpoint import Weights, build_with_state, config_errors, load_weights, save_exported
 from .latent_diffusion import Condition, LatentDiffusion
-from .mel_vae import MelVAE
 from .pipeline import Edit, Video2Features
 from .validation import batches_by_length, check_features, check_length, replace_params, seeds_and_names
 from .vocoders import GRIFFIN_LIM
@@ -62,13 +64,14 @@ class PNDiffusion:
         self,
         config: builders.Config,
         dual: DualDiffusion,
-        vae: MelVAE,
+        vae: builders.Autoencoder,
         device: torch.device | str = "cpu",
         vocoder: TrainedVocoder | None = None,
     ) -> None:
         self.config = config
         self.device = torch.device(device)
         self.dual, self.vae = dual, vae
+        self.writes_scores = builders.uses_scores(config)
         self.mel = builders.build_mel(config).to(self.device)
         self.params = GenerationParams()
         self._griffin_lim = builders.build_griffin_lim(config, self.mel)
@@ -79,7 +82,7 @@ class PNDiffusion:
         self.negative_latent: str = config["negative"]["latent"]
         self.negative_cue = builders.build_cue(config)
         self.trained_negative: bool = config["negative"]["alpha"] < 1
-        self._fast: tuple[tuple[str, bool, bool], LatentDiffusion, MelVAE] | None = None
+        self._fast: tuple[tuple[str, bool, bool], LatentDiffusion, builders.Autoencoder] | None = None
         self.set_generation_params(**upgrade_sampling(config["sampling"]))
 
     @classmethod
@@ -106,7 +109,10 @@ class PNDiffusion:
                 partial(builders.build_dual_diffusion, config), weights.model, name, device
             )
             vae = build_with_state(
-                lambda _: builders.build_vae(config), weights.vae, f"the autoencoder of {name}", device
+                lambda _: builders.build_autoencoder(config),
+                weights.vae,
+                f"the autoencoder of {name}",
+                device,
             )
             vocoder = None if weights.vocoder is None else load_vocoder(weights.vocoder)
             refinement = config["vocoder"].get("refinement")
@@ -144,6 +150,12 @@ class PNDiffusion:
         """Sample rate of the music (Hz)."""
         return self.sequence.sample_rate
 
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Styles that `GenerationParams.style` can name beside `any`; empty: trained without styles."""
+        conditioner = self.dual.provider.style
+        return () if conditioner is None else conditioner.names
+
     def set_generation_params(self, **params: Any) -> None:
         """Set some of `GenerationParams`.
 
@@ -169,6 +181,8 @@ class PNDiffusion:
                 "guidance needs a model trained with conditioning.dropout, and this one was trained without: leave it "
                 "at 1"
             )
+        wanted.check_score(self.writes_scores)
+        wanted.check_style(self.styles, self.config["conditioning"].get("style_dropout", 0.0))
         own = None if self.trained_vocoder is None else self.trained_vocoder.network
         if wanted.vocoder not in ("auto", GRIFFIN_LIM, own):
             raise UserError(
@@ -235,6 +249,41 @@ class PNDiffusion:
             UserError: the numbers of seeds and clips differ.
         """
         seeds, names = seeds_and_names(len(features), seeds, names)
+        images = self._images(features, seeds, progress, names)
+        samples = [round(f.header.seconds * self.sample_rate) for f in features]
+        return [self._to_wave(*clip)[0] for clip in zip(images, samples, seeds, strict=True)]
+
+    @torch.no_grad()
+    def compose_from_features(
+        self,
+        features: Sequence[Features],
+        seeds: Sequence[int] | None = None,
+        progress: ProgressCallback | None = None,
+        names: Sequence[str] | None = None,
+    ) -> list[Score]:
+        """Generate the scores of clips, for `models.band`; arguments as of `generate_from_features`.
+
+        Raises:
+            UserError: the model generates mel spectrograms.
+        """
+        if not self.writes_scores:
+            raise UserError(
+                "this model generates sound and no notes: give one with music.representation=score"
+            )
+        seeds, names = seeds_and_names(len(features), seeds, names)
+        images = self._images(features, seeds, progress, names)
+        clips = zip(images, features, seeds, strict=True)
+        return [self._to_score(image, f.header.seconds, seed) for image, f, seed in clips]
+
+    def _images(
+        self,
+        features: Sequence[Features],
+        seeds: Sequence[int],
+        progress: ProgressCallback | None,
+        names: Sequence[str],
+    ) -> list[torch.Tensor]:
+        """Images (1, 1, F, L) of clips, at least as long as each; see `generate_from_features`."""
+        seeds, names = seeds_and_names(len(features), seeds, names)
         for name, f in zip(names, features, strict=True):
             check_length(name, f.header.seconds, self.sequence.seconds)
             check_features(name, f, self.feature_spec)
@@ -242,7 +291,7 @@ class PNDiffusion:
         columns_of = [max(self.sequence.columns_for(n), self.sequence.latent_columns) for n in samples]
         batches = batches_by_length(columns_of, self._clips_at_once())
         total, done = self.params.steps * len(batches), 0
-        waves: dict[int, torch.Tensor] = {}
+        images: dict[int, torch.Tensor] = {}
         for columns, members in batches:
             clips = [features[i] for i in members]
             base = done
@@ -256,9 +305,9 @@ class PNDiffusion:
 
             z = self._latents(conditions, columns, [seeds[i] for i in members], step)
             for i, latent in zip(members, z, strict=True):
-                waves[i] = self._to_wave(latent[None], samples[i])[0]
+                images[i] = self.networks()[1].decode(latent[None])
             done += self.params.steps
-        return [waves[i] for i in range(len(features))]
+        return [images[i] for i in range(len(features))]
 
     @torch.no_grad()
     def generate_from_conditions(
@@ -269,13 +318,16 @@ class PNDiffusion:
         waves: list[torch.Tensor] = []
         for at in range(0, len(dances), size):
             group = dances[at : at + size]
-            conditions = self.dual.provider(self.dual.provider.collate(group, streams))
+            conditions = self._conditions(group, streams)
 
             def of_all(_: list[int], conditions: dict[str, Condition] = conditions) -> dict[str, Condition]:
                 return conditions
 
-            z = self._latents(of_all, self.sequence.latent_columns, seeds[at : at + size], None)
-            waves += [self._to_wave(latent[None], self.sequence.samples)[0] for latent in z]
+            own = seeds[at : at + size]
+            z = self._latents(of_all, self.sequence.latent_columns, own, None)
+            for latent, seed in zip(z, own, strict=True):
+                image = self.networks()[1].decode(latent[None])
+                waves.append(self._to_wave(image, self.sequence.samples, seed)[0])
         return waves
 
     def parts(self) -> tuple[nn.Module, ...]:
@@ -283,7 +335,7 @@ class PNDiffusion:
         own = () if self._neural is None else (self._neural,)
         return (self.dual, self.vae, *own)
 
-    def networks(self) -> tuple[LatentDiffusion, MelVAE]:
+    def networks(self) -> tuple[LatentDiffusion, builders.Autoencoder]:
         """Denoiser and autoencoder in the precision and memory format of the parameters.
 
         They are copied at the first use, with the weights of that time.
@@ -327,7 +379,14 @@ class PNDiffusion:
                 if NEGATIVE in streams:
                     dance[NEGATIVE] = self.negative_cue.for_sampling(f, at, seconds, stored)
                 dances.append(dance)
-        return self.dual.provider(self.dual.provider.collate(dances, streams))
+        return self._conditions(dances, streams)
+
+    def _conditions(
+        self, dances: Sequence[dict[str, DanceCondition]], streams: tuple[str, ...]
+    ) -> dict[str, Condition]:
+        """Conditions of dances, and of the style that the parameters name for all of them."""
+        styles = [self.params.style] * len(dances)
+        return self.dual.provider(self.dual.provider.collate(dances, streams, styles))
 
     def _latents(
         self,
@@ -393,22 +452,38 @@ class PNDiffusion:
             spacing=params.spacing,
         )
 
-    def _to_wave(self, z: torch.Tensor, samples: int) -> torch.Tensor:
-        """Convert latents (B, C, F, L) to waveforms (B, 1, samples) on the CPU."""
-        mel = self.networks()[1].decode(z)
-        mel = mel[..., : self.mel.frames(samples)]
-        return self.vocoder(mel, samples).cpu()
+    def _to_wave(self, image: torch.Tensor, samples: int, seed: int = 0) -> torch.Tensor:
+        """Convert an image (1, 1, F, L) to a waveform (1, 1, samples) on the CPU; that of a score is played."""
+        if self.writes_scores:
+            score = self._to_score(image, samples / self.sample_rate, seed)
+            wave = to_mono(render(score, seed), self.sample_rate)
+            return torch.from_numpy(wave)[None, None, :samples]
+        return self.vocoder(image[..., : self.mel.frames(samples)], samples).cpu()
+
+    def _to_score(self, image: torch.Tensor, seconds: float, seed: int) -> Score:
+        """Convert an image (1, 1, F, L) to the score of a piece."""
+        frame = self.mel.hop_length / self.sample_rate
+        style, key, pulse = self.params.style, self.params.key, self.params.pulse
+        return compose(
+            image[0, 0].float().cpu().numpy(), frame, seconds, seed=seed, style=style, key=key, pulse=pulse
+        )
 
     @torch.no_grad()
     def reconstruct(self, wav: torch.Tensor) -> torch.Tensor:
-        """Pass music (N,) through mel, autoencoder and vocoder: the upper bound of the model's quality."""
+        """Pass music (N,) through mel, autoencoder and vocoder: the upper bound of the model's quality.
+
+        Music cannot be written as a score: a model that generates scores returns it as it is.
+        """
         samples = wav.shape[-1]
+        if self.writes_scores:
+            return wav
         columns = self.sequence.columns_for(samples)
         padded = torch.nn.functional.pad(
             wav[None, None], (0, columns * self.sequence.latent_factor * self.sequence.hop_length - samples)
         )
         mel = self.mel(padded.to(self.device))
-        return self._to_wave(self.vae.encode(mel, sample=False), samples)[0, 0]
+        decoded = self.networks()[1].decode(self.vae.encode(mel, sample=False))
+        return self._to_wave(decoded, samples)[0, 0]
 
 
 def _check_device(device: torch.device | str) -> None:

@@ -1,13 +1,15 @@
 """Guidance, as a wrapper around the denoiser.
 
-With P, N and O the network's outputs under the dance, the negative dance and no dance, and N' the negative output
-converted to an estimate for the same latent (`Objective.as_estimate`), the guided output is
+With P, N and O the network's outputs under the dance, the negative dance and no dance, all of the same style, U that
+under the dance without a style, and N' the negative output converted to an estimate for the same latent
+(`Objective.as_estimate`), the guided output is
 
-    O + g (P - O) - h (N' - O) + w (P - N')
+    O + g (P - O) - h (N' - O) + w (P - N') + (s - 1) (P - U)
 
 g: classifier-free guidance (arXiv 2207.12598); h: the negative dance inside of it, as a negative prompt (h = g - 1
-puts it in the place of O); w: negative guidance without O. g = 1, w = h = 0 is P alone: the paper. The weights of P,
-N' and O sum to 1, so the formula holds for noise, v and clean latents alike.
+puts it in the place of O); w: negative guidance without O; s: classifier-free guidance of the style. g = s = 1,
+w = h = 0 is P alone: the paper. The weights of P, N', O and U sum to 1, so the formula holds for noise, v and clean
+latents alike.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ import torch
 from .readings import get_reading
 from .windows import Denoiser
 
-Branch = tp.Literal["positive", "negative", "none"]
+Branch = tp.Literal["positive", "negative", "none", "unstyled"]
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Guidance:
             guidance raises the contrast (arXiv 2305.08891, section 3.4).
         timesteps: (first, end) of the timesteps with guidance, P alone at the others (arXiv 2404.07724: at high noise
             guidance costs variety, at low noise it changes little); None: all timesteps.
+        s: weight of the style's guidance, >= 0; 1: off.
 
     Raises:
         ValueError: a weight outside its range, or an unknown reading.
@@ -50,9 +53,10 @@ class Guidance:
     negative_latent: str = "mirrored"
     rescale: float = 0.0
     timesteps: tuple[float, float] | None = None
+    s: float = 1.0
 
     def __post_init__(self) -> None:
-        for name in ("w", "h"):
+        for name in ("w", "h", "s"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: give a weight of at least 0")
         if not 0 <= self.rescale <= 1:
@@ -61,10 +65,11 @@ class Guidance:
 
     @property
     def branches(self) -> tuple[Branch, ...]:
-        """Branches with a weight other than 0, P always."""
+        """Branches with a weight other than 0, P always and first."""
         negative: tuple[Branch, ...] = ("negative",) if self.w or self.h else ()
         none: tuple[Branch, ...] = ("none",) if 1.0 - self.g + self.h != 0.0 else ()
-        return ("positive", *negative, *none)
+        unstyled: tuple[Branch, ...] = ("unstyled",) if self.s != 1.0 else ()
+        return ("positive", *negative, *none, *unstyled)
 
     def applies(self, t: torch.Tensor) -> torch.Tensor:
         """Whether there is guidance at timesteps t (B,), as (B,) bool."""
@@ -91,6 +96,8 @@ class Guidance:
                 out = out - self.h * negative
         if self.w and negative is not None:
             out = out + self.w * (p - negative)
+        if self.s != 1.0:
+            out = out + (self.s - 1.0) * (p - outputs["unstyled"])
         if self.rescale and out is not p:
             axes = tuple(range(1, out.dim()))
             ratio = p.std(axes, keepdim=True) / out.std(axes, keepdim=True).clamp(min=1e-8)

@@ -134,7 +134,7 @@ def _stepper(
     # A schedule of the visited timesteps only. diffusers' DDIM computes the next timestep as t - T // steps, which
     # is not the next visited one (nor, at the end, z0) where steps does not divide T. Set as abar and not as betas:
     # 1 - beta has no digits left where abar falls from 1e-2 to 1e-9 in one step.
-    prediction_type = {"epsilon": "epsilon", "v": "v_prediction"}[schedule.prediction]
+    prediction_type = "v_prediction" if schedule.prediction == "v" else schedule.prediction
     kind = DDIMScheduler if sampler == "ddim" else DDPMScheduler
     solver: tp.Any = kind(
         num_train_timesteps=len(timesteps), prediction_type=prediction_type, clip_sample=False

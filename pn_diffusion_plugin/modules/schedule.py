@@ -4,8 +4,9 @@ Symbols: z0 clean latent, eps ~ N(0, I), abar_t cumulative product of the schedu
 
     z_t = sqrt(abar_t) * z0 + sqrt(1 - abar_t) * eps
 
-and the network's output is eps ("epsilon") or v = sqrt(abar_t) * eps - sqrt(1 - abar_t) * z0 ("v",
-arXiv 2202.00512). Latents are (B, C, F, L); t is (B,) of integers.
+and the network's output is eps ("epsilon"), v = sqrt(abar_t) * eps - sqrt(1 - abar_t) * z0 ("v",
+arXiv 2202.00512) or z0 ("sample": for latents with as many channels as the network, which cannot carry their noise
+through, arXiv 2511.13720). Latents are (B, C, F, L); t is (B,) of integers.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import typing as tp
 import torch
 from diffusers.schedulers.scheduling_ddpm import DDPMScheduler
 
-PREDICTIONS = ("epsilon", "v")
+PREDICTIONS = ("epsilon", "v", "sample")
 BETA_SCHEDULES = {"linear": "linear", "scaled_linear": "scaled_linear", "cosine": "squaredcos_cap_v2"}
 
 
@@ -27,7 +28,7 @@ class NoiseSchedule:
         beta_schedule: ``"linear"`` (the paper), ``"scaled_linear"`` or ``"cosine"`` (arXiv 2102.09672).
         beta_start, beta_end: ends of the linear schedules.
         zero_terminal_snr: make the last timestep pure noise (arXiv 2305.08891, algorithm 1).
-        prediction: ``"epsilon"`` (the paper) or ``"v"``.
+        prediction: ``"epsilon"`` (the paper), ``"v"`` or ``"sample"``.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class NoiseSchedule:
         if zero_terminal_snr and prediction == "epsilon":
             raise ValueError(
                 "zero_terminal_snr with prediction='epsilon': z_t is pure noise at the last timestep, so z0 cannot "
-                "be computed from it and eps; give prediction='v'"
+                "be computed from it and eps; give prediction='v' or 'sample'"
             )
         self.num_train_timesteps = num_train_timesteps
         self.beta_schedule = beta_schedule
@@ -114,9 +115,11 @@ class NoiseSchedule:
         return signal * z0 + noise * eps
 
     def target(self, z0: torch.Tensor, eps: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
-        """Return the target for ``add_noise(z0, eps, t)``: eps, or v."""
+        """Return the target for ``add_noise(z0, eps, t)``: eps, v or z0."""
         if self.prediction == "epsilon":
             return eps
+        if self.prediction == "sample":
+            return z0
         signal, noise = self.signal_and_noise(t, z0)
         return signal * eps - noise * z0
 
@@ -125,10 +128,14 @@ class NoiseSchedule:
         if self.prediction == "epsilon":
             return out
         signal, noise = self.signal_and_noise(t, z_t)
+        if self.prediction == "sample":
+            return (z_t - signal * out) / noise
         return signal * out + noise * z_t
 
     def to_z0(self, out: torch.Tensor, z_t: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
         """Convert a network output at z_t to z0."""
+        if self.prediction == "sample":
+            return out
         signal, noise = self.signal_and_noise(t, z_t)
         if self.prediction == "epsilon":
             return (z_t - noise * out) / signal

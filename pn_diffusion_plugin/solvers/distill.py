@@ -9,6 +9,7 @@ one). The dance encoder is the teacher's and is not trained.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -23,6 +24,7 @@ from ..models.pn_diffusion import PNDiffusion
 from ..modules.distillation import ProgressiveDistillation
 from ..modules.guidance import Guidance
 from ..modules.objective import masked_mse
+from ..modules.style import STYLE
 from ..modules.windows import Denoiser
 from .pn_diffusion import PNDiffusionSolver, update_by_timestep
 
@@ -39,7 +41,14 @@ SHARED_KEYS = (
     "negative",
 )
 #: … except for keys that concern the teacher's training only.
-OWN_KEYS = ("conditioning.dropout", "negative.alpha", "negative.latent", "negative.music", "negative.tau")
+OWN_KEYS = (
+    "conditioning.dropout",
+    "conditioning.style_dropout",
+    "negative.alpha",
+    "negative.latent",
+    "negative.music",
+    "negative.tau",
+)
 
 
 def differences(
@@ -65,7 +74,7 @@ class DistillSolver(PNDiffusionSolver):
         self.rounds: list[int] = list(self.config["distill"]["rounds"])
         sampling = self.config["sampling"]
         needed = {"sampler": "ddim", "steps": self.rounds[-1], "guidance": 1.0}
-        needed |= {"negative_guidance": 0.0, "negative_cfg": 0.0}
+        needed |= {"negative_guidance": 0.0, "negative_cfg": 0.0, "guidance_style": 1.0}
         for key, value in needed.items():
             if sampling[key] != value:
                 raise UserError(f"sampling.{key}={sampling[key]}: a distilled student needs {key}={value}")
@@ -98,7 +107,8 @@ class DistillSolver(PNDiffusionSolver):
                 f"the teacher {name} was trained with {key}={value} and this experiment has {own}: use the same value"
             )
         self.vae, self.vae_source = teacher.vae.requires_grad_(False), vae_source(name)
-        self.guidance = teacher.guidance_rule()
+        # Here the clips have their own styles, and not the one of `sampling.style`.
+        self.guidance = replace(teacher.guidance_rule(), s=teacher.params.guidance_style)
         self.teacher = teacher.dual.denoiser.requires_grad_(False)
         self.model = builders.build_dual_diffusion(self.config, self.device, audiocraft=True)
         self.model.load_state_dict(teacher.dual.state_dict())
@@ -142,6 +152,9 @@ class DistillSolver(PNDiffusionSolver):
             attributes = [info.to_condition_attributes() for info in infos]
             conditions = provider(provider.tokenize(attributes, streams))
         noise = self._step_noise(self.epoch if self.is_training else 0, idx, self.share(len(infos)))
+        style = conditions.get(STYLE)
+        if style is not None and self.is_training:  # the student learns from the teacher without a style too
+            style = conditions[STYLE] = self.model.denoiser.drop(style, noise.style_dropped)
         z0, mask = self.encode(segments, noise.posterior), self._mask(infos)
         timesteps = task.teacher_timesteps(noise.t)
         z = self.schedule.add_noise(z0, noise.eps, timesteps[:, 0])
@@ -149,7 +162,7 @@ class DistillSolver(PNDiffusionSolver):
             with torch.no_grad():
                 teacher = self._teacher_of(conditions, guidance, z.shape[-1])
             target = task.target(teacher, z, timesteps)
-            out = self.model.denoiser(z, timesteps[:, 0], conditions[POSITIVE])
+            out = self.model.denoiser(z, timesteps[:, 0], conditions[POSITIVE], style=style)
         losses = masked_mse(out, target, mask)
         metrics["loss"] = losses.detach().mean()
         update_by_timestep(

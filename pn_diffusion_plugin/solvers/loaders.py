@@ -19,7 +19,7 @@ from ..data.dataset import DanceDataset
 from ..data.features.feature_file import Features, FeatureSpec, load_features
 from ..data.latents import LatentStore
 from ..data.manifest import CorpusPaths, corpus_root
-from ..models.builders import Config, build_feature_spec
+from ..models.builders import Config, build_feature_spec, uses_scores
 from ..modules.dance_encoder import DanceEncoder
 from ..modules.normalizer import Normalizer
 from .distributed import ShareSampler, on_rank_zero, wait_for_all
@@ -27,6 +27,10 @@ from .distributed import ShareSampler, on_rank_zero, wait_for_all
 logger = logging.getLogger(__name__)
 
 STAGES = ("train", "valid", "evaluate", "generate")
+SCORED = (
+    "train",
+    "valid",
+)  # stages that read images of scores, in experiments with scores; the others read sound
 
 _STATISTICS_CLIPS = 256  # training clips that input statistics are computed on
 _ENCODED_SEGMENTS = 16  # per call of the autoencoder
@@ -63,6 +67,7 @@ def build_dance_loaders(config: Config, load_features: bool = True) -> dict[str,
             negative_cue=config.get("negative", {}).get("cue", "reversed"),
             augment=augment,
             seed=int(config.get("seed", 0)),
+            score_hop=config["mel"]["hop_length"] if uses_scores(config) and stage in SCORED else None,
             **options,
         )
         order = RandomSampler(dataset) if options["shuffle"] else SequentialSampler(dataset)

@@ -29,6 +29,7 @@ from ..models.pn_diffusion import PNDiffusion
 from ..models.vocoders import GRIFFIN_LIM
 from ..models.vocoders.trained import TrainedVocoder, load_vocoder
 from ..modules.objective import DualSample, masked_mse
+from ..modules.style import STYLE
 from ..paths import resolve
 from .base import PluginSolver
 from .distributed import ClipAverages, Share
@@ -53,6 +54,7 @@ class StepNoise(NamedTuple):
     posterior: torch.Tensor  # Gaussian noise of the autoencoder's posterior (B, C, F, L)
     dropped: torch.Tensor  # clips trained without their dance (B,) of bool
     cue: torch.Tensor  # uniform in [0, 1), for the negative cue (B,)
+    style_dropped: torch.Tensor  # clips trained without their style (B,) of bool; False without styles
     objective: dict[str, torch.Tensor]  # further numbers of the objective, B rows each
 
 
@@ -105,7 +107,12 @@ class PNDiffusionSolver(PluginSolver):
 
     def build_networks(self) -> None:
         """Set the frozen autoencoder `vae`, its `vae_source`, and `model` with its input statistics."""
-        self.vae, self.vae_source = load_frozen_vae(self.config, self.device)
+        self.vae: builders.Autoencoder
+        self.vae_source: str | None = None
+        if builders.uses_scores(self.config):
+            self.vae = builders.build_autoencoder(self.config).to(self.device)  # has no weights
+        else:
+            self.vae, self.vae_source = load_frozen_vae(self.config, self.device)
         self.model = builders.build_dual_diffusion(self.config, self.device, audiocraft=True)
         dataset = self.dataloaders["train"].dataset
         assert isinstance(dataset, DanceDataset)
@@ -137,6 +144,8 @@ class PNDiffusionSolver(PluginSolver):
         mode = self.cfg.latents.cache
         if mode not in ("auto", True, False):
             raise UserError(f"latents.cache={mode}: give auto, true or false")
+        if builders.uses_scores(self.config):  # faster made than read
+            return
         recipe = {
             **{key: drop_null_keys(self.config[key]) for key in ("sample_rate", "mel", "mel_vae")},
             "weights": weights_hash(self.vae),
@@ -152,20 +161,26 @@ class PNDiffusionSolver(PluginSolver):
                 use_latents(dataset, store, self.posterior_params, self.device)
 
     @torch.no_grad()
-    def posterior_params(self, wav: torch.Tensor) -> torch.Tensor:
-        """Means and log-variances (B, 2C, F, L) of the latents of segments (B, 1, N)."""
-        wav = F.pad(wav, (0, self.sequence.padded_samples - wav.shape[-1]))
-        return self.vae.posterior(self.mel(self._to_device(wav))).parameters
+    def posterior_params(self, segments: torch.Tensor) -> torch.Tensor:
+        """Means and log-variances (B, 2C, F, L) of the latents of segments: audio (B, 1, N), or images (B, 1, F, L)."""
+        if segments.dim() == 3:
+            segments = F.pad(segments, (0, self.sequence.padded_samples - segments.shape[-1]))
+            image = self.mel(self._to_device(segments))
+        else:
+            padding = self.sequence.mel_frames - segments.shape[-1]
+            image = F.pad(self._to_device(segments), (0, padding), value=-1.0)
+        return self.vae.posterior(image).parameters
 
     @torch.no_grad()
     def encode(self, segments: torch.Tensor, noise: torch.Tensor | None = None) -> torch.Tensor:
         """Clean latents z0 (B, C, F, L) of a batch.
 
         Args:
-            segments: audio (B, 1, N), or its `posterior_params` (B, 2C, F, L).
+            segments: audio (B, 1, N), images (B, 1, F, L), or their `posterior_params` (B, 2C, F, L).
             noise: (B, C, F, L) of N(0, 1) to sample the posterior with; None: its mode.
         """
-        params = self.posterior_params(segments) if segments.dim() == 3 else self._to_device(segments)
+        encoded = segments.shape[1] > 1
+        params = self._to_device(segments) if encoded else self.posterior_params(segments)
         posterior = DiagonalGaussianDistribution(params)
         z = posterior.mean if noise is None else posterior.mean + posterior.std * noise.to(posterior.mean)
         return self.vae.scale(z)
@@ -191,7 +206,19 @@ class PNDiffusionSolver(PluginSolver):
             dropped=mine(torch.rand(clips, generator=generator) < self.cfg.conditioning.dropout),
             cue=mine(torch.rand(clips, generator=generator)),
             objective={name: mine(values) for name, values in self.objective.draw(shape, generator).items()},
+            style_dropped=mine(self._style_dropped(clips, generator)),
         )
+
+    def _style_dropped(self, clips: int, generator: torch.Generator) -> torch.Tensor:
+        """(B,) bool; draws random numbers only in a model with styles."""
+        if self.model.provider.style is None:
+            return torch.zeros(clips, dtype=torch.bool)
+        return torch.rand(clips, generator=generator) < self.cfg.conditioning.get("style_dropout", 0.0)
+
+    def _dropped_conditions(self, noise: StepNoise) -> dict[str, torch.Tensor]:
+        """Clips whose conditions are left out in training, (B,) bool by name of the condition."""
+        dropped = self.objective.dropped_streams(noise.dropped)
+        return dropped if self.model.provider.style is None else dropped | {STYLE: noise.style_dropped}
 
     def _negative_latent(
         self, z0: torch.Tensor, mask: torch.Tensor | None, u: torch.Tensor
@@ -221,7 +248,7 @@ class PNDiffusionSolver(PluginSolver):
         dropped = noise.dropped if self.is_training else None
         with self.autocast:
             positive, negative = self.model(
-                sample, tokenized, None if dropped is None else self.objective.dropped_streams(dropped)
+                sample, tokenized, self._dropped_conditions(noise) if self.is_training else None
             )
         losses = self.objective.loss(positive, negative, sample, mask, dropped)
         metrics.update(losses.means())
@@ -230,16 +257,21 @@ class PNDiffusionSolver(PluginSolver):
         if self.is_training:
             self.optimize(losses.total, metrics)
         else:
-            self._condition_sensitivity(sample.positive_only(), tokenized[POSITIVE], positive, mask)
+            self._condition_sensitivity(sample.positive_only(), tokenized, positive, mask)
         return metrics
 
     def _condition_sensitivity(
-        self, sample: DualSample, dance: Any, positive: torch.Tensor, mask: torch.Tensor | None
+        self,
+        sample: DualSample,
+        tokenized: Mapping[str, Any],
+        positive: torch.Tensor,
+        mask: torch.Tensor | None,
     ) -> None:
         """Add how much the output, and its loss, change with the dance of the next clip of the batch."""
         if len(positive) < 2:
             return
-        others = {POSITIVE: dance.rolled(1)}
+        others = {name: tokenized[name] for name in (STYLE,) if name in tokenized}
+        others[POSITIVE] = tokenized[POSITIVE].rolled(1)
         with self.autocast:
             output, _ = self.model(sample, others)
         change = (positive - output).float().flatten(1).norm(dim=1)

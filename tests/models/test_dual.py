@@ -11,6 +11,7 @@ from pn_diffusion_plugin.data.dance_attributes import DanceAttributes
 from pn_diffusion_plugin.models import builders
 from pn_diffusion_plugin.models.dual import DualDiffusion
 from pn_diffusion_plugin.modules.objective import DualSample
+from pn_diffusion_plugin.modules.style import STYLE
 
 Make = Callable[..., Any]
 
@@ -101,3 +102,31 @@ def test_clips_are_dropped_stream_by_stream(
     assert torch.allclose(some_positive[1], positive[1], atol=1e-5)
     assert not torch.allclose(some_positive[0], positive[0], atol=1e-4)
     assert torch.allclose(some_negative, negative, atol=1e-5)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("latent, alpha", [("mirrored", 0.6), ("drawn", 0.6), ("mirrored", 1.0)])
+def test_all_rows_of_a_clip_have_its_style(
+    make_model: Make, make_features: Make, make_config: Make, latent: str, alpha: float
+) -> None:
+    model = make_model({"conditioning.styles": ["house", "waltz"]}).dual
+    torch.nn.init.normal_(model.provider.style.embedding.weight)
+    weight = model.provider.style.embedding.weight
+    streams = (POSITIVE, NEGATIVE) if alpha < 1 else (POSITIVE,)
+    tokenized = batch(model, make_features, streams) | {STYLE: torch.tensor([2, 1])}
+    sample, rows = corrupt(make_config, alpha, latent), 1
+    if latent == "drawn":
+        config = make_config({"negative.latent": latent, "negative.alpha": alpha})
+        objective = builders.build_objective(config, builders.build_schedule(config))
+        z = torch.randn(2, 2, 8, 40)
+        sample = objective.corrupt(z, z, torch.tensor([200, 800]), negative_rows=torch.tensor([True, False]))
+    elif alpha < 1:
+        rows = 2
+    seen: list[torch.Tensor] = []
+    model.denoiser.unet.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(kwargs["class_labels"]), with_kwargs=True
+    )
+    model(sample, tokenized)
+    model(sample, tokenized, {STYLE: torch.tensor([False, True])})
+    assert torch.equal(seen[0], torch.cat([weight[[2, 1]]] * rows))
+    assert torch.equal(seen[1], torch.cat([torch.stack([weight[2], torch.zeros_like(weight[2])])] * rows))

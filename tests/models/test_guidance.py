@@ -12,11 +12,13 @@ from torch import nn
 from pn_diffusion_plugin.data.condition import NEGATIVE, POSITIVE
 from pn_diffusion_plugin.data.features.feature_file import Features
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
+from pn_diffusion_plugin.modules.guidance import Guidance
 from pn_diffusion_plugin.modules.sampling import clip_generators
 
 Make = Callable[..., Any]
 Answer = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # (z (1, C, F, L), t (1,)) → the same shape
 SHAPE = (1, 2, 8, 40)  # of a window's latent
+STYLED = {"conditioning.styles": ["house", "waltz"], "conditioning.style_dropout": 0.2}
 
 READINGS = [("mirrored", 1.0), ("shared", -1.0)]
 WEIGHTS = [
@@ -179,3 +181,81 @@ def test_guidance_does_not_jump_at_one(make_model: Make, make_features: Make) ->
             model.set_generation_params(guidance=g)
             found.append(latent(model, features))
         assert torch.allclose(*found, atol=1e-3)
+
+
+class StyledUNet(nn.Module):
+    """Answers with one number for rows with a style and another one for rows without, for dance and no dance each."""
+
+    def __init__(self, null: torch.Tensor, answers: dict[tuple[bool, bool], float]) -> None:
+        super().__init__()
+        self.null, self.answers = null, answers
+        self.rows: list[int] = []
+
+    def forward(
+        self,
+        z: torch.Tensor,
+        t: torch.Tensor,
+        *,
+        encoder_hidden_states: torch.Tensor,
+        class_labels: torch.Tensor,
+        **_: Any,
+    ) -> tuple[torch.Tensor]:
+        self.rows.append(len(z))
+        dance = [not torch.allclose(row, self.null, atol=1e-4) for row in encoder_hidden_states[:, 0]]
+        values = [
+            self.answers[known, bool(style.any())] for known, style in zip(dance, class_labels, strict=True)
+        ]
+        return (torch.ones_like(z) * torch.tensor(values)[:, None, None, None],)
+
+
+def test_guidance_of_the_style(make_model: Make, make_features: Make) -> None:
+    """(s - 1) (P - U) is added, and U is computed only if it counts."""
+    model = make_model({"conditioning.temporal": "pooled", **STYLED})
+    torch.nn.init.normal_(model.dual.provider.style.embedding.weight)
+    p, u, o = 0.7, 0.2, -0.4
+    unet = StyledUNet(
+        model.dual.denoiser.null_token.detach(), {(True, True): p, (True, False): u, (False, True): o}
+    )
+    model.dual.denoiser.unet = unet
+    features, t = make_features(2.56), torch.tensor([999])
+    z = torch.randn(SHAPE, generator=clip_generators([5])[0])
+    for weights, estimate, rows in [
+        ({"style": "any"}, u, 1),
+        ({"style": "any", "guidance_style": 3.0}, u, 1),
+        ({"style": "waltz", "guidance_style": 1.0}, p, 1),
+        ({"guidance_style": 3.0}, p + 2 * (p - u), 2),
+        ({"guidance_style": 0.0}, u, 2),
+        ({"guidance_style": 3.0, "guidance": 2.0}, o + 2 * (p - o) + 2 * (p - u), 3),
+        ({"guidance_style": 1.0, "guidance": 2.0}, o + 2 * (p - o), 2),
+    ]:
+        unet.rows.clear()
+        model.set_generation_params(steps=1, **weights)
+        expected = model.schedule.to_z0(torch.full(SHAPE, estimate), z, t)
+        assert torch.allclose(latent(model, features), expected, rtol=1e-3, atol=1e-3)
+        assert unet.rows == [rows]
+
+
+def test_guidance_of_the_style_in_numbers() -> None:
+    guidance = Guidance(s=2.5, w=0.5)
+    assert guidance.branches == ("positive", "negative", "unstyled")
+    p, n, u = (torch.full((1, 1, 2, 2), value) for value in (3.0, 1.0, 2.0))
+    combined = guidance.combine({"positive": p, "negative": n, "unstyled": u})
+    assert torch.allclose(combined, p + 0.5 * (p - n) + 1.5 * (p - u))
+    assert Guidance(s=1.0).branches == ("positive",)
+    assert Guidance(s=2.0, timesteps=(0, 10)).at(torch.tensor([10])).branches == ("positive",)
+    with pytest.raises(ValueError, match="s=-1"):
+        Guidance(s=-1)
+
+
+def test_the_negative_branch_has_the_style(make_model: Make, make_features: Make) -> None:
+    model = make_model({**STYLED, "negative.branch_flag": True})
+    weight = model.dual.provider.style.embedding.weight
+    torch.nn.init.normal_(weight)
+    model.set_generation_params(guidance=2.0, negative_cfg=0.5, guidance_style=2.0, steps=1, style="house")
+    seen: list[torch.Tensor] = []
+    model.dual.denoiser.unet.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(kwargs["class_labels"]), with_kwargs=True
+    )
+    model.generate_from_features([make_features(2.56)])
+    (rows,) = seen  # dance, negative, none, unstyled
+    assert torch.equal(rows[:3], weight[1].expand(3, -1)) and not rows[3].any()

@@ -247,3 +247,83 @@ def test_the_same_second_is_the_same_at_twice_the_length(
     torch.testing.assert_close(short["tokens"][:, :61], long["tokens"][:, :61])
     torch.testing.assert_close(short["extra"][..., :36], long["extra"][..., :36])
     assert not torch.allclose(long["tokens"][:, 64:125], long["tokens"][:, :61], atol=1e-3)
+
+
+STYLED = {"conditioning.styles": ["house", "waltz"]}
+
+
+def style(model: PNDiffusion, *names: str | None) -> Condition:
+    """Embedding and mask of the style of each clip."""
+    conditioner = model.dual.provider.style
+    assert conditioner is not None
+    return conditioner(conditioner.tokenize(names))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("flag", [False, True])
+def test_styles_are_equal_before_training(make_model: Make, make_features: Make, flag: bool) -> None:
+    """And a model with styles has the numbers of a model without them."""
+    model, plain = make_model({**STYLED, "negative.branch_flag": flag}), make_model()
+    dance, z, t = condition(model, make_features(2.56)), noise(), torch.tensor([500])
+    expected = plain.dual.denoiser(z, t, condition(plain, make_features(2.56)))
+    for name in ("any", "house", "waltz"):
+        assert torch.equal(model.dual.denoiser(z, t, dance, style=style(model, name)), expected)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("temporal", ["pooled", "tokens", "aligned"])
+def test_a_style_that_changes_changes_its_rows_only(
+    make_model: Make, make_features: Make, temporal: str
+) -> None:
+    model = make_model({**STYLED, "conditioning.temporal": temporal})
+    denoiser, names = model.dual.denoiser, ("house", "waltz", None, "waltz")
+    dance = tuple(torch.cat([part] * 4) for part in condition(model, make_features(2.56)))
+    z, t = noise(clips=4), torch.tensor([500] * 4)
+    before = denoiser(z, t, dance, style=style(model, *names))
+    model.dual.provider.style.embedding.weight[2] += 1
+    after = denoiser(z, t, dance, style=style(model, *names))
+    changed = [not torch.allclose(a, b, atol=1e-3) for a, b in zip(before, after, strict=True)]
+    assert changed == [False, True, False, True]
+    assert torch.equal(after[[0, 2]], before[[0, 2]])
+    any_style = denoiser(z, t, dance)  # none is `any`
+    assert torch.equal(any_style, denoiser(z, t, dance, style=style(model, *["any"] * 4)))
+    dropped = denoiser.drop(style(model, *names), torch.tensor([False, True, False, False]))
+    some = denoiser(z, t, dance, style=dropped)
+    assert torch.equal(some[1], any_style[1]) and torch.equal(some[3], after[3])
+
+
+@torch.no_grad()
+def test_style_and_branch_flag_are_added(make_model: Make, make_features: Make) -> None:
+    model = make_model({**STYLED, "negative.branch_flag": True})
+    denoiser, styles = model.dual.denoiser, model.dual.provider.style
+    torch.nn.init.normal_(denoiser.branch_embedding.weight)
+    torch.nn.init.normal_(styles.embedding.weight)
+    dance = tuple(torch.cat([part] * 2) for part in condition(model, make_features(2.56)))
+    branch = torch.tensor([0, 1])
+    prepared = denoiser.prepare(dance, COLUMNS, branch, style=style(model, "waltz", None))
+    of_style = torch.stack([styles.embedding.weight[2], torch.zeros(denoiser.time_dim)])
+    assert torch.equal(prepared["style"], of_style + denoiser.branch_embedding.weight)
+    assert "branch" not in prepared
+    out = denoiser.denoise(noise(clips=2), torch.tensor([500, 500]), prepared)
+    plain = denoiser.unet.time_embedding.forward
+    denoiser.unet.time_embedding.forward = lambda *args: plain(*args) + prepared["style"]
+    same = denoiser.denoise(
+        noise(clips=2), torch.tensor([500, 500]), {**prepared, "style": torch.zeros(2, 1)}
+    )
+    assert torch.allclose(out, same, atol=1e-5)
+
+
+def test_without_styles_a_denoiser_is_as_before(make_model: Make, make_features: Make) -> None:
+    for flag, name in ((False, None), (True, "unet.class_embedding.weight")):
+        model = make_model({"conditioning.styles": [], "negative.branch_flag": flag})
+        denoiser = model.dual.denoiser
+        special = [
+            key for key in denoiser.state_dict() if "class" in key or "branch" in key or "style" in key
+        ]
+        assert special == ([name] if name else [])
+        dance = condition(model, make_features(2.56))
+        assert "style" not in denoiser.prepare(dance, COLUMNS)
+        with pytest.raises(ValueError, match="a style for a denoiser without styles"):
+            denoiser.prepare(
+                dance, COLUMNS, style=(torch.zeros(1, 1, 32), torch.ones(1, 1, dtype=torch.bool))
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from pn_diffusion_plugin.models.mastering import CEILING, LOUDNESS, RATE, master, prepare
+from pn_diffusion_plugin.models.mastering import CEILING, LOUDNESS, RATE, master, master_gain, prepare
 from pn_diffusion_plugin.utils.loudness import loudness, true_peaks
 
 
@@ -61,3 +61,22 @@ def test_the_end_fades_and_the_rest_is_the_model_s() -> None:
     np.testing.assert_allclose(sound[2000 : 4 * RATE : 2], wave[1000 : 2 * RATE], atol=1e-3)
     tail = np.abs(sound[-round(1.2 * RATE) :]).reshape(-1, 441).max(axis=1)
     assert tail[0] > 0.95 and tail[-1] < 0.01 and (np.diff(tail) < 0.02).all()
+
+
+def test_stereo_gets_one_gain_with_which_stems_sum_to_the_master() -> None:
+    rng = np.random.default_rng(0)
+    hits = np.exp(-(np.arange(4 * RATE) % (RATE // 2)) / (0.12 * RATE))
+    stems = (rng.standard_normal((2, 2, 4 * RATE)) * hits * [[[0.5], [0.1]], [[0.1], [0.4]]]).astype(
+        np.float32
+    )
+    mix = stems.sum(axis=0)
+    sound, gain = master(mix), master_gain(mix)
+    assert gain.shape == (4 * RATE,) and sound.shape == mix.shape
+    np.testing.assert_allclose(sum(stem * gain for stem in stems), sound, atol=1e-5)
+    assert loudness(sound, RATE) == pytest.approx(LOUDNESS, abs=0.1)
+    assert max(decibels(true_peaks(channel, RATE).max()) for channel in sound) <= CEILING
+
+
+def test_mono_is_stereo_with_equal_channels() -> None:
+    wave = np.random.default_rng(0).standard_normal(2 * RATE).astype(np.float32)
+    np.testing.assert_allclose(master(wave), master(np.stack([wave, wave])), atol=1e-5)

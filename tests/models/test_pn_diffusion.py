@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -247,3 +248,90 @@ def test_a_wrong_parameter_is_refused_at_once_and_changes_nothing(
 def test_the_ceiling_is_as_long_as_its_reference(model: PNDiffusion) -> None:
     for samples in (20480, 24001):
         assert model.reconstruct(torch.randn(samples) * 0.1).shape == (samples,)
+
+
+STYLED = {"conditioning.styles": ["house", "waltz"], "conditioning.style_dropout": 0.2}
+
+
+@pytest.mark.parametrize("params", [{}, {"guidance_style": 2.0}])
+def test_a_style_changes_the_music_once_it_has_learned(
+    make_model: Make, make_features: Make, params: dict[str, Any]
+) -> None:
+    model, features = make_model(STYLED), make_features(5.12)
+    assert model.styles == ("house", "waltz") and model.params.style == "any"
+    torch.nn.init.normal_(model.dual.provider.style.embedding.weight[2])
+    found = {}
+    for name in ("any", "house", "waltz"):
+        model.set_generation_params(style=name, **params)
+        found[name] = latents(model, [features], [3])
+    assert torch.allclose(found["any"], found["house"], atol=1e-5)  # is zero
+    assert not torch.allclose(found["any"], found["waltz"], atol=1e-2)
+    assert torch.allclose(found["any"], latents(make_model(), [features], [3]), atol=1e-5)
+
+
+@pytest.mark.parametrize("params, rows", [({}, 1), ({"guidance_style": 2.0}, 2)])
+def test_guidance_of_the_style_takes_a_row(
+    make_model: Make, make_features: Make, params: dict[str, Any], rows: int
+) -> None:
+    model = make_model(STYLED)
+    model.set_generation_params(steps=2, style="house", **params)
+    assert rows_seen(model, make_features(2.56)) == [rows] * 2
+    model.set_generation_params(style="any")
+    assert rows_seen(model, make_features(2.56)) == [1] * 2
+
+
+def test_a_segment_has_the_style_of_the_parameters(make_model: Make, make_features: Make) -> None:
+    model, features = make_model(STYLED), make_features(2.56)
+    torch.nn.init.normal_(model.dual.provider.style.embedding.weight)
+    dance = dict(zip((POSITIVE, NEGATIVE), dance_conditions(features), strict=True))
+    waves = {}
+    for name in ("any", "waltz"):
+        model.set_generation_params(style=name)
+        (waves[name],) = model.generate_from_conditions([dance], [3])
+        assert torch.allclose(waves[name], model.generate_from_features([features], [3])[0], atol=1e-4)
+    assert not torch.allclose(waves["any"], waves["waltz"], atol=1e-2)
+
+
+def test_styles_are_kept_with_the_model(make_model: Make, make_features: Make, tmp_path: Path) -> None:
+    model = make_model({**STYLED, "sampling.style": "waltz", "sampling.guidance_style": 1.5})
+    torch.nn.init.normal_(model.dual.provider.style.embedding.weight)
+    model.save_pretrained(tmp_path / "export")
+    loaded = PNDiffusion.get_pretrained(tmp_path / "export")
+    assert loaded.styles == model.styles
+    assert (loaded.params.style, loaded.params.guidance_style) == ("waltz", 1.5)
+    features = make_features(2.56)
+    assert torch.allclose(latents(loaded, [features], [3]), latents(model, [features], [3]), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "changes, params, message",
+    [
+        (STYLED, {"style": "polka"}, "style is polka: give one of any, house, waltz"),
+        (STYLED, {"guidance_style": -1.0}, "guidance_style is -1.0: give at least 0"),
+        (
+            {**STYLED, "conditioning.style_dropout": 0.0},
+            {"style": "house", "guidance_style": 2.0},
+            "guidance_style needs a model trained with conditioning.style_dropout",
+        ),
+        (
+            {},
+            {"style": "house"},
+            "style is house, and this model was trained without styles: leave it at any",
+        ),
+        ({}, {"guidance_style": 2.0}, "guidance_style is 2.0, and this model was trained without styles"),
+    ],
+)
+def test_a_style_that_a_model_does_not_have_is_named(
+    make_model: Make, changes: dict[str, Any], params: dict[str, Any], message: str
+) -> None:
+    model = make_model(changes)
+    before = model.params
+    with pytest.raises(UserError, match=message):
+        model.set_generation_params(**params)
+    assert model.params == before
+
+
+@pytest.mark.parametrize("styles", ["house", ["house", "house"], ["any"], [3], [""]])
+def test_wrong_names_of_styles_are_named(make_model: Make, styles: Any) -> None:
+    with pytest.raises(UserError, match="conditioning.styles="):
+        make_model({"conditioning.styles": styles})

@@ -39,7 +39,7 @@ def a_dance() -> DanceCondition:
 @pytest.mark.parametrize("output_dim", [None, 5])
 def test_audiocraft_s_classes_do_the_same_with_the_same_weights(output_dim: int | None) -> None:
     providers = []
-    for conditioner, provider in ((DanceConditioner, DanceConditioningProvider), audiocraft_classes()):
+    for conditioner, provider in ((DanceConditioner, DanceConditioningProvider), audiocraft_classes()[:2]):
         torch.manual_seed(0)
         encoder = DanceEncoder(visual_dim=6, visual_out=4, motion_dim=8, channels=4, layers=1)
         providers.append(provider(conditioner(encoder, output_dim)).eval())

@@ -161,3 +161,28 @@ def test_what_cannot_be_distilled_is_said(
 ) -> None:
     with pytest.raises(error, match=message):
         make_student(*small(override))
+
+
+def test_a_student_learns_the_styles_of_its_teacher(make_solver: MakeSolver, tmp_path: Path) -> None:
+    """Of clips with their styles, and with the guidance of the style that the teacher is used with."""
+    styles = 'conditioning.styles=["house","disco","hiphop","pop","robot","latin"]'
+    guidance = ["sampling.guidance=1.0", "sampling.guidance_style=2.0"]
+    solver = make_solver("pn_diffusion", styles, *guidance, "negative.alpha=1.0")
+    torch.nn.init.normal_(solver.model.provider.style.embedding.weight)
+    teacher = solver.inference().save_pretrained(tmp_path / "teacher")
+    student = make_solver(
+        "pn_diffusion/distill",
+        f"distill.teacher={teacher}",
+        *small(styles, "conditioning.style_dropout=0.0"),
+    )
+    assert student.guidance.branches == ("positive", "unstyled")
+    seen: dict[str, torch.Tensor] = {}
+    for name, unet in (("teacher", student.teacher.unet), ("student", student.model.denoiser.unet)):
+        unet.register_forward_pre_hook(
+            lambda _, args, kwargs, name=name: seen.update({name: kwargs["class_labels"].detach()}),
+            with_kwargs=True,
+        )
+    losses = stage(student, first_batch(student), 2)
+    assert len(losses) == 2
+    assert torch.equal(seen["teacher"][:2], seen["student"]) and seen["student"].any(dim=1).all()
+    assert not seen["teacher"][2:].any()

@@ -323,3 +323,103 @@ def test_losses_stand_under_the_quarter_of_their_timestep() -> None:
         "loss_quarter4": 12.0,
     }
     assert ClipAverages().compute() == {}
+
+
+STYLES = 'conditioning.styles=["house","disco","hiphop"]'
+
+
+def test_styles_change_no_other_random_number(make_solver: MakeSolver) -> None:
+    """Their dropout is drawn last, so that a resumed run of an earlier version goes on with the same numbers."""
+    share = Share(0, 1, 4)
+    for latent in ("contrast", "drawn"):
+        plain = make_solver("pn_diffusion", f"negative.latent={latent}")
+        before, weights = plain._step_noise(2, 7, share), plain.model.state_dict()
+        assert not before.style_dropped.any()
+        solver = make_solver("pn_diffusion", f"negative.latent={latent}", STYLES)
+        after = solver._step_noise(2, 7, share)
+        for name in ("t", "eps", "posterior", "dropped", "cue"):
+            assert torch.equal(getattr(before, name), getattr(after, name))
+        assert all(torch.equal(value, after.objective[name]) for name, value in before.objective.items())
+        own = solver.model.state_dict()
+        assert own.keys() - weights.keys() == {"provider.conditioners.style.embedding.weight"}
+        assert all(torch.equal(own[name], value) for name, value in weights.items())
+
+
+def test_styles_are_dropped_clip_by_clip(make_solver: MakeSolver) -> None:
+    solver = make_solver("pn_diffusion", STYLES, "conditioning.style_dropout=0.3", "conditioning.dropout=0.3")
+    draws = solver._step_noise(1, 0, Share(0, 1, 4000))
+    assert 0.27 < draws.style_dropped.float().mean() < 0.33
+    both = (draws.style_dropped & draws.dropped).float().mean()
+    assert 0.07 < both < 0.11  # independent of the dance's
+    assert torch.equal(draws.style_dropped, solver._step_noise(1, 0, Share(0, 1, 4000)).style_dropped)
+    assert torch.equal(draws.style_dropped[1::2], solver._step_noise(1, 0, Share(1, 2, 4000)).style_dropped)
+
+
+@pytest.mark.parametrize("latent", ["mirrored", "contrast", "drawn"])
+def test_styles_are_learned_and_dropped_in_training_only(make_solver: MakeSolver, latent: str) -> None:
+    solver = make_solver(
+        "pn_diffusion", f"negative.latent={latent}", STYLES, "conditioning.style_dropout=1.0", "optim.lr=1e-2"
+    )
+    style = solver.model.provider.style
+    assert isinstance(style, BaseConditioner) and style.names == ("house", "disco", "hiphop")
+    seen: list[torch.Tensor] = []
+    solver.model.denoiser.unet.register_forward_pre_hook(
+        lambda _, args, kwargs: seen.append(kwargs["class_labels"].detach().clone()), with_kwargs=True
+    )
+    with torch.no_grad():
+        style.embedding.weight[1:] = 1.0
+    train_on(solver, first_batch(solver))
+    assert not seen[-1].any()
+    seen.clear()
+    with torch.no_grad():
+        solver._start_epoch()
+        solver.run_stage(
+            "valid", solver.valid
+        )  # disco and hiphop; their dances are exchanged, not their styles
+    assert all(rows.any(dim=1).all() for rows in seen)
+
+
+def test_a_style_learns_from_its_clips(make_solver: MakeSolver) -> None:
+    solver = make_solver("pn_diffusion", STYLES, "conditioning.style_dropout=0", "schedule.lr_scheduler=null")
+    batch = first_batch(solver)
+    names = solver.model.provider.style.names
+    labels = {names.index(info.genre) + 1 for info in batch[1] if info.genre in names}
+    train_on(solver, batch)
+    changed = solver.model.provider.style.embedding.weight.detach().any(dim=1)
+    assert {int(label) for label in changed.nonzero()} == labels
+
+
+def test_a_run_with_styles_resumes(make_solver: MakeSolver) -> None:
+    settings = (
+        "optim.epochs=2",
+        "optim.updates_per_epoch=3",
+        STYLES,
+        "sampling.style=disco",
+        "sampling.guidance_style=2",
+    )
+    first = make_solver("pn_diffusion", *settings)
+    first.evaluate = first.generate = lambda: {}
+    first.run_epoch()
+    first.commit()
+    first.run_epoch()  # without an interruption
+    kept = load_weights(first.folder)
+    assert kept.config["conditioning"]["styles"] == ["house", "disco", "hiphop"]
+    again = make_solver("pn_diffusion", *settings)
+    again.evaluate = lambda: {}
+    generate, again.generate = again.generate, lambda: {}
+    again.restore()
+    assert again.epoch == 2
+    again.run_epoch()
+    assert again.model.provider.style.embedding.weight.any()
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(again.model.state_dict()[name], value), name
+    model = again.inference()
+    assert model.styles == ("house", "disco", "hiphop") and model.guidance_rule().s == 2
+    again.commit()
+    again.run_stage("generate", generate)
+    assert list((again.folder / "samples").rglob("*.wav"))
+
+
+def test_an_unknown_style_is_named_before_the_training(make_solver: MakeSolver) -> None:
+    with pytest.raises(UserError, match="style is polka: give one of any, house, disco, hiphop"):
+        make_solver("pn_diffusion", STYLES, "sampling.style=polka")

@@ -97,12 +97,12 @@ def mix_beneath(music: np.ndarray, sound: np.ndarray, level_db: float) -> np.nda
     """Music with another sound beneath it.
 
     Args:
-        music: (N,) float.
-        sound: (N,) float; silence adds nothing.
+        music: (N,) or (C, N) float.
+        sound: (N,) float, the same in every channel; silence adds nothing.
         level_db: mean power of the sound relative to the music's, dB.
 
     Returns:
-        (N,) float32, turned down as a whole where it would clip.
+        As `music`, float32, turned down as a whole where it would clip.
     """
     power, beneath = float(np.mean(music**2)), float(np.mean(sound**2))
     gain = 10 ** (level_db / 20) * (power / beneath) ** 0.5 if beneath else 0.0

@@ -179,12 +179,13 @@ def load_weights(name: str | Path) -> Weights:
     if (folder / _CONFIG).is_file():
         return _load_exported(folder)
     state = load_experiment(folder, "pn_diffusion")
-    vae = load_vae_weights(state["vae_source"])
-    return Weights(state["xp.cfg"], state["best_state"]["model"], vae.vae, state.get("vocoder_source"))
+    source = state["vae_source"]
+    vae = {} if source is None else load_vae_weights(source).vae
+    return Weights(state["xp.cfg"], state["best_state"]["model"], vae, state.get("vocoder_source"))
 
 
-def vae_source(name: str | Path) -> str:
-    """Source of the autoencoder of a PN-Diffusion model, for `load_vae_weights`.
+def vae_source(name: str | Path) -> str | None:
+    """Source of the autoencoder of a PN-Diffusion model, for `load_vae_weights`; None: it has no weights.
 
     Raises:
         CheckpointError: see `load_weights`.
@@ -192,7 +193,8 @@ def vae_source(name: str | Path) -> str:
     folder = resolve_checkpoint(name)
     if (folder / _CONFIG).is_file():
         return str(name)
-    return str(load_experiment(folder, "pn_diffusion")["vae_source"])
+    source: str | None = load_experiment(folder, "pn_diffusion")["vae_source"]
+    return source
 
 
 def load_vae_weights(name: str | Path) -> Weights:

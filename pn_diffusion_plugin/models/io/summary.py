@@ -15,9 +15,10 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from ...modules.guidance import Guidance
+from ...modules.style import ANY
 from .. import builders
 from ..generation_params import upgrade_sampling
-from ..mel_vae import MelVAE
+from ..score_patches import ScorePatches
 
 #: Cost of a training sample in forward passes: forward, and two backward (gradients of inputs and of weights).
 TRAINING = 3
@@ -59,7 +60,9 @@ def autoencoder_parts(config: builders.Config) -> list[Part]:
     return [*parts, Part("a training sample", None, TRAINING * parts[-1].flops)]
 
 
-def _autoencoder(vae: MelVAE, n_mels: int, columns: int) -> list[Part]:
+def _autoencoder(vae: builders.Autoencoder, n_mels: int, columns: int) -> list[Part]:
+    if isinstance(vae, ScorePatches):
+        return [Part(f"autoencoder{part}", 0, 0) for part in (", encoding", ", decoding", "")]
     model = vae.autoencoder
     mel = torch.empty(1, 1, n_mels, columns * vae.factor, device="meta")
     latent = torch.empty(1, vae.latent_channels, n_mels // vae.factor, columns, device="meta")
@@ -87,7 +90,7 @@ def diffusion_parts(config: builders.Config) -> list[Part]:
     Without the visual encoder (its windows are encoded once, in preparation), the mel front end and the vocoder.
     """
     with torch.device("meta"):
-        dual, vae = builders.build_dual_diffusion(config, "meta"), builders.build_vae(config)
+        dual, vae = builders.build_dual_diffusion(config, "meta"), builders.build_autoencoder(config)
     sequence = builders.build_sequence(config)
     conditioner, denoiser = dual.provider.dance, dual.denoiser
     own, unet_and_own = parameters_of(conditioner), parameters_of(denoiser)
@@ -120,7 +123,10 @@ def diffusion_parts(config: builders.Config) -> list[Part]:
     dances, rows = len(objective.streams), objective.rows if objective.uses_negative else 1
     sampling = upgrade_sampling(config["sampling"])
     guidance = Guidance(
-        w=sampling["negative_guidance"], g=sampling["guidance"], h=sampling.get("negative_cfg", 0.0)
+        w=sampling["negative_guidance"],
+        g=sampling["guidance"],
+        h=sampling.get("negative_cfg", 0.0),
+        s=sampling.get("guidance_style", 1.0) if sampling.get("style", ANY) != ANY else 1.0,
     )
     branches = len(guidance.branches)
     conditions = 2 if "negative" in guidance.branches else 1

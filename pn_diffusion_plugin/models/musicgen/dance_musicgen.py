@@ -69,6 +69,9 @@ class DanceMusicGen:
     It can be evaluated like `PNDiffusion`: `generate_from_features`, `reconstruct`, `sequence`, `sample_rate`.
     """
 
+    #: It generates codes of sound, no notes.
+    writes_scores = False
+
     def __init__(self, config: Config, lm: DanceLM, codec: Codec, device: torch.device | str = "cpu") -> None:
         self.config, self.lm, self.codec = config, lm, codec
         self.device = torch.device(device)

@@ -2,6 +2,8 @@
 
 Families: `analogue` (long sines, filtered noise), `tight` (short, hard), `acoustic` (several modes a drum, softer
 noise), `lofi` (dull, saturated). Envelopes are exponential; times are seconds, frequencies Hz.
+
+The upper limits of noise and metal are for 22 050 Hz, the rate of the corpora; at higher rates they rise, see `_limit`.
 """
 
 from __future__ import annotations
@@ -55,6 +57,15 @@ def _band(x: np.ndarray, low: float, high: float, rate: int, order: int = 2) -> 
     return out
 
 
+def _limit(frequency: float, rate: int) -> float:
+    """Upper limit (Hz) at `rate` of a sound that reaches to `frequency` at 22 050 Hz: proportional, up to 1.55 times.
+
+    >>> _limit(10500, 22050), _limit(10500, 44100)
+    (10500.0, 16275.0)
+    """
+    return frequency * min(max(rate / 22050, 1.0), 1.55)
+
+
 def _sweep(t: np.ndarray, low: float, high: float, tau: float) -> np.ndarray:
     """Sine whose frequency falls as low + (high − low)·exp(−t/τ)."""
     return np.sin(2 * np.pi * (low * t + (high - low) * tau * (1.0 - np.exp(-t / tau))))
@@ -97,7 +108,7 @@ class Kit:
         sound = sound * np.minimum(
             np.arange(sound.size)[::-1] / (0.01 * self.rate), 1.0
         )  # no click at the end
-        low_pass = butter(1, family.ceiling, fs=self.rate, output="sos")
+        low_pass = butter(1, _limit(family.ceiling, self.rate), fs=self.rate, output="sos")
         return _normal(np.asarray(sosfilt(low_pass, sound)))
 
     def _noise(self, t: np.ndarray) -> np.ndarray:
@@ -122,7 +133,8 @@ class Kit:
             g * np.sin(2 * np.pi * tone * k * t) * np.exp(-t / d)
             for k, g, d in ((1.0, 0.7, 0.06), (1.59, 0.45, 0.045), (2.14, 0.2, 0.03))
         )
-        rattle = _normal(_band(self._noise(t), rng.uniform(700, 1800), 9500, self.rate)) * np.exp(-t / decay)
+        high = _limit(9500, self.rate)
+        rattle = _normal(_band(self._noise(t), rng.uniform(700, 1800), high, self.rate)) * np.exp(-t / decay)
         return np.asarray(modes + rng.uniform(0.6, 1.1) * rattle)
 
     def _clap(self) -> np.ndarray:
@@ -144,7 +156,7 @@ class Kit:
         t = time_axis(min(4 * decay + 0.02, 1.6), self.rate)
         metal = _metal(rng, t, rng.uniform(260, 420)) * 2.0
         mixed = family.metallic * metal + (1 - family.metallic) * self._noise(t)
-        return _band(mixed, low, 10500, self.rate) * np.exp(-t / decay)
+        return _band(mixed, low, _limit(10500, self.rate), self.rate) * np.exp(-t / decay)
 
     def _tom(self, pitch: float) -> np.ndarray:
         t = time_axis(0.45, self.rate)
@@ -160,7 +172,7 @@ class Kit:
     def _shaker(self) -> np.ndarray:
         t = time_axis(0.12, self.rate)
         swell = np.minimum(t / 0.02, 1.0) * np.exp(-np.maximum(t - 0.02, 0) / 0.02)
-        return _band(self._noise(t), 4500, 10000, self.rate) * swell
+        return _band(self._noise(t), 4500, _limit(10000, self.rate), self.rate) * swell
 
     def _cowbell(self) -> np.ndarray:
         t = time_axis(0.3, self.rate)
@@ -171,4 +183,4 @@ class Kit:
     def _tambourine(self) -> np.ndarray:
         t = time_axis(0.2, self.rate)
         jingle = _metal(self._rng, t, 900.0) + 0.5 * self._noise(t)
-        return _band(jingle, 5000, 10500, self.rate) * np.exp(-t / 0.045)
+        return _band(jingle, 5000, _limit(10500, self.rate), self.rate) * np.exp(-t / 0.045)

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from ...score.notes import Note
+from ...score.notes import Score
 from .body import INDEX, Motion
 from .choreography import dance
 from .genres import GENRES, genre_for
 from .look import Look, room
-from .music import compose, synthesise
+from .music import Song, synthesise
 from .plan import SAMPLE_RATE, ClipPlan, SyntheticSpec, streams
 from .scene import OVERSAMPLING, Scene, Shot, film, ground
 from .timing import make_timing
@@ -75,8 +75,8 @@ class GeneratedPlan(ClipPlan):
     def description(self) -> dict[str, Any]:
         return {**super().description(), "swing": self.timing.swing}
 
-    def notes(self) -> list[Note]:
-        return compose(np.random.default_rng(self.music_seed), self.timing, self.genre, SAMPLE_RATE).notes
+    def score(self) -> Score:
+        return Song(np.random.default_rng(self.music_seed), self.timing, self.genre, SAMPLE_RATE).score
 
     def music(self) -> np.ndarray:
         return synthesise(self.music_seed, self.timing, self.genre, SAMPLE_RATE)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+from ...score.notes import Note, Score
+from .timing import Timing
 
 SCALES: dict[str, tuple[int, ...]] = {
     "major": (0, 2, 4, 5, 7, 9, 11),
@@ -52,6 +56,12 @@ class Harmony:
             inversion=int(rng.integers(3)),
             octave=int(rng.choice([12, 24, 24])),
         )
+
+    def score(self, notes: Sequence[Note], timing: Timing, style: str) -> Score:
+        """The notes of a song in this key."""
+        scale = next(name for name, steps in SCALES.items() if steps == self.scale)
+        beats = tuple(float(beat) for beat in timing.beats())
+        return Score(tuple(notes), timing.seconds, self.key % 12, scale, style, beats)
 
     def degree(self, bar: int, step: int) -> int:
         """MIDI number of the note `step` steps of the scale above the root of the bar's chord."""

@@ -8,13 +8,14 @@ section, whose first beat has a crash. Every beat on which the dancer arrives is
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import numpy as np
 
-from ...score.notes import DRUM_KEYS, DRUM_NAMES, Note
+from ...score.notes import DRUM_KEYS, DRUM_NAMES, Note, Score
 from .drums import Kit
-from .genres import GENRES, Genre
+from .genres import GENRES
 from .harmony import Harmony
 from .mixing import Track, compress, ducking, hush, master, reverberation
 from .timing import BEATS_PER_BAR, DENSE_FILLS, Bar, Mode, Section, Timing
@@ -44,8 +45,8 @@ class Song:
     Args:
         rng: source of everything random.
         timing: of the clip.
-        genre: source of patterns and sounds.
-        rate: Hz.
+        name: one of `GENRES`, the source of patterns and sounds.
+        rate: Hz; 0: the song is not going to sound, and has no drums (which takes less time).
 
     Attributes:
         notes: the score.
@@ -53,9 +54,10 @@ class Song:
         levels: voice → level in the mix.
     """
 
-    def __init__(self, rng: np.random.Generator, timing: Timing, genre: Genre, rate: int) -> None:
-        self._rng, self._timing, self.genre = rng, timing, genre
-        self._kit = Kit(_one(rng, genre.kits), rng, rate).sounds
+    def __init__(self, rng: np.random.Generator, timing: Timing, name: str, rate: int) -> None:
+        self._rng, self._timing, self.name = rng, timing, name
+        genre = self.genre = GENRES[name]
+        self._kit = Kit(_one(rng, genre.kits), rng, rate).sounds if rate else {}
         self._kick, self._snare, self._hat = (_one(rng, p) for p in (genre.kicks, genre.snares, genre.hats))
         self._snare_drum = _one(rng, genre.snare)
         names = list(genre.extras)
@@ -86,6 +88,11 @@ class Song:
             if bar.start <= timing.seconds and bar.start + 2 * BEATS_PER_BAR * timing.period >= 0:
                 self._drums(bar)
                 self._tuned(bar)
+
+    @property
+    def score(self) -> Score:
+        """The notes, with key and beats."""
+        return self._harmony.score(self.notes, self._timing, self.name)
 
     def sound(self, note: Note) -> np.ndarray:
         """Waveform (n,) of a note at velocity 1."""
@@ -174,9 +181,19 @@ class Song:
                 self._add(self._timing.time(bar, step / 4), 0.5 * period, pitch, velocity, "lead")
 
 
-def compose(rng: np.random.Generator, timing: Timing, genre: str, rate: int) -> Song:
-    """Compose a song of a genre of `GENRES`; arguments as of `Song`."""
-    return Song(rng, timing, GENRES[genre], rate)
+def other_scores(seed: np.random.SeedSequence, timing: Timing, count: int) -> list[Score]:
+    """Scores of `count` different genres, each with its own swing, for a dance of that timing.
+
+    One dance goes with music of any genre: a network that is trained on all of them takes the genre from its label, and
+    the timing from the dance.
+    """
+    rng = np.random.default_rng(seed)
+    scores = []
+    for name in rng.permutation(list(GENRES))[:count]:
+        genre = GENRES[name]
+        own = replace(timing, swing=round(float(rng.uniform(*genre.swing)), 3), parts=genre.parts)
+        scores.append(Song(rng, own, str(name), 0).score)
+    return scores
 
 
 def synthesise(seed: np.random.SeedSequence, timing: Timing, genre: str, rate: int = 22050) -> np.ndarray:
@@ -189,7 +206,7 @@ def synthesise(seed: np.random.SeedSequence, timing: Timing, genre: str, rate: i
         rate: Hz.
     """
     rng = np.random.default_rng(seed)
-    song = compose(rng, timing, genre, rate)
+    song = Song(rng, timing, genre, rate)
     tracks = {voice: Track(timing.seconds, rate) for voice in song.levels}
     for note in song.notes:
         tracks[note.voice].add(song.sound(note), note.onset, note.velocity)

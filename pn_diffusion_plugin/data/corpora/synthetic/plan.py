@@ -10,12 +10,14 @@ import numpy as np
 
 from ....errors import CorpusError
 from ...manifest import SPLITS
-from ...score.notes import Note
+from ...score.notes import Score
 from .body import Motion
+from .music import other_scores
 from .scene import Scene
 from .timing import Timing
 
 SAMPLE_RATE = 22050  # Hz
+OTHER_SONGS = 4
 _GOLDEN = 0.6180339887498949
 
 
@@ -119,8 +121,13 @@ class ClipPlan(ABC):
     music_seed: np.random.SeedSequence
 
     @abstractmethod
-    def notes(self) -> list[Note]:
+    def score(self) -> Score:
         """Score of the clip's music."""
+
+    def scores(self) -> list[Score]:
+        """The clip's score, and `OTHER_SONGS` others of different genres for the same dance."""
+        (seed,) = streams(self.music_seed, 1)
+        return [self.score(), *other_scores(seed, self.timing, OTHER_SONGS)]
 
     @abstractmethod
     def music(self) -> np.ndarray:

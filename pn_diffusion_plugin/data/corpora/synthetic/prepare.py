@@ -21,6 +21,7 @@ from ....utils.progress import progress_bar
 from ...features.feature_file import FeatureSpec
 from ...features.visual import VisualEncoder, build_visual_encoder
 from ...manifest import SPLITS, CorpusPaths
+from ...score.files import write_scores
 from ..clips import start_worker
 from ..locking import Run, Shard, lock_corpus, lock_settings, worker_lock
 from ..prepare import PrepareReport, finish_corpus, prepare_folder, write_or_check_settings
@@ -120,6 +121,7 @@ def _prepare(
         root, [plan for plan in plans if plan.split in without_video], work, jobs, shard, progress
     )
     report = PrepareReport()
+    _write_scores(root, plans, jobs, progress)
     if rendered:
         videos = write_videos(rendered, root / "videos", jobs, progress)
         report = prepare_folder(
@@ -159,6 +161,17 @@ def _is_made(plan: ClipPlan, root: Path) -> bool:
     if isinstance(plan, GeneratedPlan):
         return has_features(plan, root, FeatureSpec())
     return CorpusPaths(root).info(plan.id).is_file()
+
+
+def _write_scores(root: Path, plans: Sequence[ClipPlan], jobs: int, progress: bool) -> None:
+    """Write the scores of clips that have none, e.g. of an earlier version."""
+    missing = [plan for plan in plans if not CorpusPaths(root).scores(plan.id).is_file()]
+    CorpusPaths(root).scores("").parent.mkdir(parents=True, exist_ok=True)
+    _in_processes(partial(_write_score, root), missing, jobs, "scores", progress)
+
+
+def _write_score(root: Path, plan: ClipPlan) -> None:
+    write_scores(CorpusPaths(root).scores(plan.id), plan.scores())
 
 
 _encoder: VisualEncoder | None = None  # of this worker process

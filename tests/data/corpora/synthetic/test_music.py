@@ -159,7 +159,7 @@ def test_every_beat_sounds(genre: str, preset: str) -> None:
 def test_a_score_has_a_note_on_every_beat_and_none_in_pauses(spec: SyntheticSpec) -> None:
     for index in range(20):
         plan = spec.plan("train", index)
-        notes = plan.notes()
+        notes = plan.score().notes
         onsets = np.array([note.onset for note in notes])
         for beat in plan.timing.beats():
             assert np.abs(onsets - beat).min() < 0.02

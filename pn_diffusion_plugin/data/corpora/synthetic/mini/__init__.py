@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ....manifest import SPLITS
-from ....score.notes import Note
+from ....score.notes import Score
 from ..body import Motion
 from ..look import Look, room
 from ..plan import SAMPLE_RATE, ClipPlan, SyntheticSpec
@@ -62,8 +62,8 @@ class MiniSpec(SyntheticSpec):
 class MiniPlan(ClipPlan):
     """Plan of one clip."""
 
-    def notes(self) -> list[Note]:
-        return Song(np.random.default_rng(self.music_seed), self.timing, self.genre, SAMPLE_RATE).notes
+    def score(self) -> Score:
+        return Song(np.random.default_rng(self.music_seed), self.timing, self.genre, SAMPLE_RATE).score
 
     def music(self) -> np.ndarray:
         return synthesise(self.music_seed, self.timing, self.genre, SAMPLE_RATE)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ....score.notes import DRUM_KEYS, DRUM_NAMES, Note
+from ....score.notes import DRUM_KEYS, DRUM_NAMES, Note, Score
 from ..harmony import SCALES, Harmony
 from ..mixing import Track, hush, time_axis
 from ..timing import BEATS_PER_BAR, Hit, Mode, Timing
@@ -154,6 +154,11 @@ class Song:
             if not hit.still:
                 self._drums(hit)
                 self._tuned(hit)
+
+    @property
+    def score(self) -> Score:
+        """The notes, with key and beats. Its patterns are too simple for one of `genres.GENRES`: the style is `any`."""
+        return self._harmony.score(self.notes, self._timing, "any")
 
     def sound(self, note: Note) -> np.ndarray:
         """Waveform (n,) of a note at velocity 1."""
