@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
 from pn_diffusion_plugin.models import builders
+from pn_diffusion_plugin.models.mel_vae import MelVAE
 from pn_diffusion_plugin.models.pn_diffusion import PNDiffusion
 
 from .accelerator_rows import noise_dances
@@ -75,6 +76,7 @@ class ProductClip:
 
     def count(self) -> Counts:
         """Calls and FLOPs of a clip."""
+        assert isinstance(self.vae, MelVAE)
         with counting(parts_of(self.model.dual.provider, self.denoiser, self.vae)) as counts:
             self.make()
         return counts
@@ -91,6 +93,7 @@ class ReferenceClip:
     def __init__(self, overrides: list[str], sampler: str, steps: int) -> None:
         self.sampler, self.steps = sampler, steps
         model = random_model(overrides)
+        assert isinstance(model.vae, MelVAE)
         self.reference = ReferenceSampling(model.config, model.dual, model.vae)
         sequence = model.sequence
         self.dances = noise_dances(model.config, 1, model.device)

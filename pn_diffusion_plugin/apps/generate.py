@@ -13,9 +13,13 @@ from pathlib import Path
 
 from ..data.corpora.folder import find_videos
 from ..data.features.dancers import parse_dancer
+from ..data.video.markers import SUFFIXES as MARKERS
+from ..data.video.markers import marker_text
+from ..data.video.probe import probe
 from ..errors import UserError, is_about_the_disk
+from ..models.band.ending import first_of_bar
 from ..models.pipeline import Edit, FeatureModel, Music, Take, Video2Features, Video2Video
-from ..utils.files import check_writable, fit_name
+from ..utils.files import atomic_path, check_writable, fit_name
 
 VIDEO, WAV, MIDI = (".mp4",), (".wav", ".flac"), (".mid", ".midi")
 
@@ -28,17 +32,19 @@ def plan_takes(
     *,
     midi: Path | None = None,
     stems: Path | None = None,
+    markers: Path | None = None,
 ) -> list[Take]:
     """The takes of videos, and of the videos in folders, ordered by video.
 
-    `output`, `wav` and `midi` are files for one take of one video. For several videos they are folders, in which each
-    video keeps its name (and its path below the folder given). Several takes of a video add `_seed3` to the name.
+    `output`, `wav`, `midi` and `markers` are files for one take of one video. For several videos they are folders, in
+    which each video keeps its name (and its path below the folder given). Several takes of a video add `_seed3` to the
+    name.
     `stems` is the folder of the stems of one take of one video; otherwise each take has a folder in it.
 
     Raises:
         UserError: a name that cannot be written, two videos of one name, or a take that would replace its video.
     """
-    for target in (output, wav, midi, stems):
+    for target in (output, wav, midi, stems, markers):
         if target == Path("-"):
             raise UserError("'-' (standard output) is not supported: give the name of a file or folder")
     named: dict[Path, Path] = {}  # video → its place in an output folder
@@ -54,6 +60,7 @@ def plan_takes(
     mp4_of = _placer(output, VIDEO, many)
     wav_of = _nowhere if wav is None else _placer(wav, WAV, many)
     midi_of = _nowhere if midi is None else _placer(midi, MIDI, many)
+    markers_of = _nowhere if markers is None else _placer(markers, MARKERS, many)
     takes: list[Take] = []
     for video, name in named.items():
         for seed in seeds:
@@ -61,9 +68,8 @@ def plan_takes(
             parts = stems
             if stems is not None and (many or len(seeds) > 1):
                 parts = stems / name.parent / fit_name(name.stem, more)
-            takes.append(
-                Take(video, seed, mp4_of(name, more), wav_of(name, more), parts, midi_of(name, more))
-            )
+            files = mp4_of(name, more), wav_of(name, more), parts, midi_of(name, more), markers_of(name, more)
+            takes.append(Take(video, seed, *files))
     _check_files(takes)
     return takes
 
@@ -110,6 +116,7 @@ def generate_takes(
     visual_weights: Path | None = None,
     progress: Callable[[Path, str, float, float], None] | None = None,
     dancer: str | int = "prominent",
+    name: str | None = None,
 ) -> Iterator[tuple[Path, dict[Take, float | None], Exception | None]]:
     """Generate takes; yields each video with the takes that were written and, where one failed, the error.
 
@@ -120,12 +127,14 @@ def generate_takes(
         visual_weights: file with the visual encoder's weights, where it needs one.
         progress: called with the video, and as `models.pipeline.StageCallback`.
         dancer: whom to follow where there are several (see `data.features.dancers`).
+        name: of the model, as a user gives it, for the metadata of the files.
 
     Raises:
         UserError: there is no such choice of a dancer.
     """
     dancer = parse_dancer(dancer)
-    pipeline = Video2Video(model, Video2Features(model.feature_spec, visual_weights, device=model.device))
+    extract = Video2Features(model.feature_spec, visual_weights, device=model.device)
+    pipeline = Video2Video(model, extract, None if name is None else public_name(name))
     by_video: dict[Path, list[Take]] = {}
     for take in takes:
         by_video.setdefault(take.video, []).append(take)
@@ -136,12 +145,49 @@ def generate_takes(
         failed: Exception | None = None
         try:
             for music in pipeline(takes_of_video, edit, dancer, report):
+                if music.take.markers is not None:
+                    write_markers(music, model.sample_rate, music.take.markers)
                 written[music.take] = alignment(music, model.sample_rate) if many else None
         except Exception as error:  # whatever is wrong with one video, the others get their music
             if is_about_the_disk(error):
                 raise
             failed = error
         yield video, written, failed
+
+
+def public_name(name: str) -> str:
+    """The name of a model without the folders in which it lies on this machine.
+
+    >>> public_name("band"), public_name("OWNER/NAME@main")
+    ('band', 'OWNER/NAME@main')
+    """
+    path = Path(name).expanduser().resolve()
+    if path.is_file():  # a checkpoint: its folder is the model
+        path = path.parent
+    return path.name if path.exists() else name
+
+
+def write_markers(music: Music, sample_rate: int, path: Path) -> None:
+    """Write the beats of a take for a video editor; the suffix of `path` chooses the format (`data.video.markers`).
+
+    `sample_rate` of `music.wave`, Hz.
+    """
+    video, score = music.take.output, music.score
+    first = None if score is None else first_of_bar(score.notes, score.beats)
+    text = marker_text(path.suffix.lower(), music_beats(music, sample_rate), video, probe(video), first or 0)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def music_beats(music: Music, sample_rate: int) -> list[float]:
+    """Times (s) of the beats: those of the score where there is one, else those that are heard in the music.
+
+    `sample_rate` of `music.wave`, Hz.
+    """
+    from ..metrics.beats import track_beats
+
+    found = track_beats(music.wave, sample_rate) if music.score is None else music.score.beats
+    return [float(beat) for beat in found]
 
 
 def alignment(music: Music, sample_rate: int) -> float | None:

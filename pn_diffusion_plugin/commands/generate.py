@@ -52,6 +52,13 @@ def generate(
         Path | None,
         typer.Option(help="Of models that write notes: write them as MIDI, a file (mid) or a folder."),
     ] = None,
+    markers: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write the beats for a video editor: a file (csv: a table, edl: DaVinci Resolve, fcpxml: Final Cut) "
+            "or a folder."
+        ),
+    ] = None,
     soundfont: Annotated[
         Path | None,
         typer.Option(help="Of models that write notes: play them with this SoundFont (sf2)."),
@@ -107,6 +114,8 @@ def generate(
     In a style and a key, with the parts for a studio: `pn-diffusion generate dance.mp4 -o out.mp4 -c band
     --style funk --key "A minor" --stems stems --midi dance.mid`
 
+    With its beats as markers for DaVinci Resolve: `pn-diffusion generate dance.mp4 -o out.mp4 --markers beats.edl`
+
     A part, with its original sound: `pn-diffusion generate dance.mp4 -o out.mp4 --end 15 --keep-audio-db -12`
     """
     from ..apps.generate import generate_takes, plan_takes
@@ -114,7 +123,9 @@ def generate(
     from ..models.pipeline import Edit, Take
 
     parse_dancer(dancer)  # fails before a model is loaded
-    takes = plan_takes(videos, output, wav, range(seed, seed + seeds), midi=midi, stems=stems)
+    takes = plan_takes(
+        videos, output, wav, range(seed, seed + seeds), midi=midi, stems=stems, markers=markers
+    )
     there = {take: skip_existing and all(file.is_file() for file in take.files) for take in takes}
     warnings, failed = _check_videos({take.video for take in takes if not there[take]}, compatible)
     for warning in warnings:
@@ -142,7 +153,9 @@ def generate(
                     bar.add_task(name)
                 bar.update(bar.task_ids[-1], completed=done, total=total)
 
-            for video, written, error in generate_takes(model, todo, edit, visual_weights, report, dancer):
+            for video, written, error in generate_takes(
+                model, todo, edit, visual_weights, report, dancer, checkpoint
+            ):
                 made |= written
                 if error is not None:
                     failed[video] = error

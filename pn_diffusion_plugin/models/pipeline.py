@@ -84,6 +84,7 @@ class Take:
         wav: the music alone (wav, flac); None: not written.
         stems: folder for the parts of the music, `STEM.wav` each; None: not written.
         midi: the notes (mid); None: not written.
+        markers: the beats for a video editor, written by `apps.generate`; None: not written.
     """
 
     video: Path
@@ -92,12 +93,14 @@ class Take:
     wav: Path | None = None
     stems: Path | None = None
     midi: Path | None = None
+    markers: Path | None = None
 
     @property
     def files(self) -> list[Path]:
         """Every file that is written."""
         stems = [] if self.stems is None else [self.stems / f"{name}.wav" for name in STEMS]
-        return [self.output, *(file for file in (self.wav, self.midi) if file is not None), *stems]
+        single = (self.wav, self.midi, self.markers)
+        return [self.output, *(file for file in single if file is not None), *stems]
 
 
 @dataclass(frozen=True)
@@ -285,7 +288,17 @@ class Music:
 
 
 class Video2Video(Video2Wave):
-    """Video → videos with music, one per take."""
+    """Video → videos with music, one per take.
+
+    Args:
+        name: of the model, for the metadata of the files; None: left out.
+    """
+
+    def __init__(
+        self, model: FeatureModel, extract: Video2Features | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(model, extract)
+        self.name = name
 
     def __call__(
         self,
@@ -312,7 +325,7 @@ class Video2Video(Video2Wave):
             for number, (take, piece) in enumerate(zip(takes, pieces, strict=True)):
                 report(WRITE, number, len(takes))
                 music, stems = self._music(take, piece, features, edit)
-                comment = f"AI-generated music (pn_diffusion_plugin {__version__}, seed {take.seed})"
+                comment = self._comment(take)
                 if take.wav is not None:
                     write_sound_file(take.wav, music.sound.T, music.sound_rate, comment=comment)
                 for name, stem in stems.items():
@@ -329,6 +342,11 @@ class Video2Video(Video2Wave):
                 mux(frames, mixed, music.sound_rate, take.output, compatible=edit.compatible, comment=comment)
                 frames = take.output  # what had to be re-encoded is re-encoded once
                 yield music
+
+    def _comment(self, take: Take) -> str:
+        """What the metadata of the files say."""
+        model = "" if self.name is None else f"model {self.name}, "
+        return f"AI-generated music (pn_diffusion_plugin {__version__}, {model}seed {take.seed})"
 
     def _check(self, takes: Sequence[Take], edit: Edit) -> None:
         """Raise UserError if notes are wanted of a model that generates none."""

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from headers import make_header
 
-from pn_diffusion_plugin.apps.generate import alignment, plan_takes
+from pn_diffusion_plugin.apps.generate import alignment, plan_takes, public_name, write_markers
 from pn_diffusion_plugin.commands.generation_options import OPTIONS
 from pn_diffusion_plugin.data.features.feature_file import Features
+from pn_diffusion_plugin.data.score.notes import DRUM_KEYS, Note, Score
+from pn_diffusion_plugin.data.video.write import write_video
 from pn_diffusion_plugin.errors import UserError
 from pn_diffusion_plugin.models.pipeline import Music, Take
 from pn_diffusion_plugin.models.pn_diffusion import GenerationParams
@@ -46,6 +48,58 @@ def test_takes_are_told_apart_by_their_seeds(tmp_path: Path) -> None:
     takes = plan_takes([tmp_path / "a.mp4"], tmp_path / "o.mp4", tmp_path / "wavs", range(3, 5))
     assert [take.output.name for take in takes] == ["o_seed3.mp4", "o_seed4.mp4"]
     assert [take.wav for take in takes] == [tmp_path / "wavs" / f"a_seed{seed}.wav" for seed in (3, 4)]
+
+
+def test_markers_are_a_file_for_one_take_and_a_folder_for_several(tmp_path: Path, dances: Path) -> None:
+    for name in ("beats.edl", "beats.fcpxml", "beats.XML"):
+        (take,) = plan_takes([dances / "a.mp4"], tmp_path / "out.mp4", markers=tmp_path / name)
+        assert take.markers == tmp_path / name and take.files == [take.output, take.markers]
+    takes = plan_takes([dances], tmp_path / "out", seeds=(0, 1), markers=tmp_path / "beats")
+    assert [str(take.markers) for take in takes[2:]] == [
+        str(tmp_path / "beats" / "day 2" / f"b_seed{seed}.csv") for seed in (0, 1)
+    ]
+    with pytest.raises(
+        UserError, match=r"beats\.txt cannot be written: .* \.csv or \.edl or \.fcpxml or \.xml"
+    ):
+        plan_takes([dances / "a.mp4"], tmp_path / "out.mp4", markers=tmp_path / "beats.txt")
+
+
+def music_for_markers(folder: Path, score: Score | None) -> Music:
+    """Four seconds with clicks every half second from 0.5 s on, of a take whose video is written."""
+    rate, video = 22050, folder / "dance.mp4"
+    write_video(video, [np.zeros((32, 32, 3), np.uint8)] * 100, 25)
+    wave = np.zeros(4 * rate, np.float32)
+    for at in np.arange(0.5, 4, 0.5):
+        wave[round(at * rate) : round(at * rate) + 400] = np.random.default_rng(0).standard_normal(400)
+    keypoints = np.full((100, 33, 3), 0.5, np.float32)
+    dance = Features(
+        make_header(seconds=4.0), keypoints, np.ones(100, bool), np.zeros((3, 8), np.float32), None
+    )
+    return Music(Take(video, 0, video), wave, dance, wave, rate, score)
+
+
+def test_markers_are_the_beats_of_the_notes_or_of_the_sound(tmp_path: Path) -> None:
+    kicks = tuple(Note(beat, 0.0, DRUM_KEYS["kick"], 1.0, "kick") for beat in (1.3, 3.3))
+    score = Score(kicks, 4.0, 0, "major", "house", (0.3, 0.8, 1.3, 1.8, 2.3, 2.8, 3.3))
+    for notes, beats, bars in (
+        (score, score.beats, [0, 0, 1, 1, 1, 1, 2]),
+        (None, np.arange(0.5, 4, 0.5), None),
+        (Score((), 4.0, 0, "major", "house"), (), []),
+    ):
+        write_markers(music_for_markers(tmp_path, notes), 22050, tmp_path / "new" / "beats.csv")
+        rows = [line.split(",") for line in (tmp_path / "new" / "beats.csv").read_text().splitlines()[1:]]
+        found = [float(time) for time, _, _ in rows]
+        assert all(min(abs(time - beat) for time in found) < 0.03 for beat in beats)
+        if bars is not None:
+            assert [int(bar) for _, _, bar in rows] == bars
+
+
+def test_the_name_of_a_model_tells_nothing_of_its_place(tmp_path: Path) -> None:
+    (tmp_path / "secret" / "mine").mkdir(parents=True)
+    (tmp_path / "secret" / "mine" / "checkpoint.th").touch()
+    assert public_name(str(tmp_path / "secret" / "mine")) == "mine"
+    assert public_name(str(tmp_path / "secret" / "mine" / "checkpoint.th")) == "mine"
+    assert public_name("mini") == "mini" and public_name("OWNER/NAME") == "OWNER/NAME"
 
 
 def test_a_folder_keeps_its_order(tmp_path: Path, dances: Path) -> None:

@@ -25,6 +25,7 @@ from pn_diffusion_plugin.data.corpora.synthetic.plan import SAMPLE_RATE
 from pn_diffusion_plugin.data.features.feature_file import Features, FeatureSpec
 from pn_diffusion_plugin.data.features.visual import window_indices
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo
+from pn_diffusion_plugin.data.score.files import write_scores
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 MINI = MiniSpec(train=6, valid=2, test=2, seconds=6.0)
@@ -68,6 +69,7 @@ def build_corpus(root: Path) -> Path:
         sources = {"split_source": "label", "song_source": "label"}
         info = DanceInfo.from_dict({**info.to_dict(), **plan.labels, **sources})
         write_clip(root, info, wav, clip_features(split, index, seed))
+        write_scores(CorpusPaths(root).scores(plan.id), plan.scores())
     finish_corpus(root)
     return root
 

@@ -89,4 +89,4 @@ def tiny_model(changes: dict[str, Any] | None = None) -> PNDiffusion:
     torch.manual_seed(1)
     dual = builders.build_dual_diffusion(config).eval()
     torch.nn.init.normal_(dual.denoiser.null_token)  # zeros at first, as if never trained
-    return PNDiffusion(config, dual, builders.build_vae(config).eval())
+    return PNDiffusion(config, dual, builders.build_autoencoder(config).eval())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -11,11 +12,16 @@ import soundfile
 from tiny_model import tiny_model
 
 from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
+from pn_diffusion_plugin.data.corpora.synthetic.generated import GeneratedSpec
 from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
+from pn_diffusion_plugin.data.score.midi import read_midi
+from pn_diffusion_plugin.data.score.notes import Score
 from pn_diffusion_plugin.data.video.probe import probe
 from pn_diffusion_plugin.errors import FeatureFileError, UserError
 from pn_diffusion_plugin.models import mastering
+from pn_diffusion_plugin.models.band.render import STEMS
 from pn_diffusion_plugin.models.pipeline import STAGES, Edit, Take, Video2Features, Video2Video
+from pn_diffusion_plugin.utils.loudness import loudness
 
 
 @pytest.fixture(scope="module")
@@ -104,3 +110,65 @@ def test_parts_that_cannot_be_used(clip: Path, tmp_path: Path, edit: Edit, messa
     with pytest.raises(UserError, match=message):
         list(Video2Video(model)([Take(clip, 0, tmp_path / "out.mp4")], edit))
     assert list(tmp_path.iterdir()) == []
+
+
+SCORES = {
+    "music": {"representation": "score"},
+    "mel.n_mels": 64,
+    "diffusion.prediction": "sample",
+    "conditioning.styles": ["house", "funk"],
+}
+
+
+class Composer:
+    """A model that always composes one score of the corpus, as long as the clip."""
+
+    def __init__(self) -> None:
+        model = tiny_model(SCORES)
+        self.feature_spec, self.sequence, self.device = model.feature_spec, model.sequence, model.device
+        self.sample_rate, self.reads_backward, self.writes_scores = model.sample_rate, False, True
+        self.score = GeneratedSpec().plan("train", 2).score()
+
+    def compose_from_features(
+        self, features: Any, seeds: Any, progress: Any = None, names: Any = None
+    ) -> list[Score]:
+        return [self.score.between(0, f.header.seconds) for f in features]
+
+    def generate_from_features(self, *arguments: Any) -> Any:
+        raise AssertionError("its scores are played")
+
+
+def test_notes_become_a_mix_stems_and_midi(tmp_path: Path) -> None:
+    spec = MiniSpec(train=1, valid=1, test=1, seconds=6.0)
+    clip = write_clip_video(spec.plan("test", 0), tmp_path)
+    take = Take(clip, 3, tmp_path / "out.mp4", tmp_path / "out.wav", tmp_path / "stems", tmp_path / "out.mid")
+    (music,) = Video2Video(Composer())([take])  # type: ignore[arg-type]
+    assert all(file.is_file() for file in take.files) and len(take.files) == 7
+    mix, rate = soundfile.read(take.wav, dtype="float32")
+    assert rate == mastering.RATE and mix.shape == (6 * rate, 2)
+    stems = {name: soundfile.read(take.stems / f"{name}.wav", dtype="float32")[0] for name in STEMS}  # type: ignore[operator]
+    error = np.sqrt(np.mean((sum(stems.values()) - mix) ** 2)) / np.sqrt(np.mean(mix**2))
+    assert 20 * np.log10(error) < -60
+    assert loudness(mix.T.copy(), rate) == pytest.approx(mastering.LOUDNESS, abs=0.3)
+    assert np.abs(mix[:, 0] - mix[:, 1]).max() > 0.01
+    assert np.abs(mix[-100:]).max() < 1e-3, "it ends, and is not cut"
+    assert music.score is not None
+    read, wanted = read_midi(take.midi), [n for n in music.score.notes if 0 <= n.onset < 6]  # type: ignore[arg-type]
+    onsets = np.array([note.onset for note in read.notes])
+    assert max(np.abs(onsets - note.onset).min() for note in wanted) < 0.001
+    with av.open(str(take.output)) as video:
+        stream = video.streams.audio[0]
+        assert (stream.rate, stream.channels) == (44100, 2)
+    raw = Take(clip, 3, tmp_path / "raw.mp4", tmp_path / "raw.wav")
+    (music,) = Video2Video(Composer())([raw], Edit(master=False, keep_audio_db=-12))  # type: ignore[arg-type]
+    assert np.abs(music.sound).max() <= 1 and raw.output.is_file()
+
+
+def test_notes_of_a_model_without_any_are_refused(clip: Path, tmp_path: Path) -> None:
+    for take, edit in (
+        (Take(clip, 0, tmp_path / "a.mp4", midi=tmp_path / "a.mid"), Edit()),
+        (Take(clip, 0, tmp_path / "a.mp4", stems=tmp_path / "stems"), Edit()),
+        (Take(clip, 0, tmp_path / "a.mp4"), Edit(soundfont=tmp_path / "a.sf2")),
+    ):
+        with pytest.raises(UserError, match="needs a model that writes notes"):
+            list(Video2Video(tiny_model())([take], edit))

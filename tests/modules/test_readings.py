@@ -16,6 +16,7 @@ from pn_diffusion_plugin.modules.schedule import NoiseSchedule
 SCHEDULES = {
     "epsilon": NoiseSchedule(),
     "v": NoiseSchedule(prediction="v"),
+    "sample": NoiseSchedule(prediction="sample"),
     "zero-snr": NoiseSchedule(beta_schedule="cosine", zero_terminal_snr=True, prediction="v"),
 }
 TWO_STREAMS = ("mirrored", "shared")
@@ -54,12 +55,17 @@ def test_targets_of_both_streams(schedule: NoiseSchedule, reading: str) -> None:
     signal, noise = schedule.signal_and_noise(t, z0)
     sample = READINGS[reading](schedule, 0.6).corrupt(z0, eps, t)
     assert torch.allclose(sample.z_positive, signal * z0 + noise * eps)
-    v = schedule.prediction == "v"
-    assert torch.allclose(sample.target_positive, signal * eps - noise * z0 if v else eps)
+    targets = {  # under the noise eps and under -eps
+        "epsilon": (eps, -eps),
+        "v": (signal * eps - noise * z0, -signal * eps - noise * z0),
+        "sample": (z0, z0),
+    }
+    positive, mirrored = targets[schedule.prediction]
+    assert torch.allclose(sample.target_positive, positive)
     assert sample.z_negative is not None and sample.target_negative is not None
     if reading == "mirrored":
         assert torch.allclose(sample.z_negative, signal * z0 - noise * eps)
-        assert torch.allclose(sample.target_negative, -signal * eps - noise * z0 if v else -eps)
+        assert torch.allclose(sample.target_negative, mirrored)
     else:
         assert torch.equal(sample.z_negative, sample.z_positive)
         assert torch.equal(sample.target_negative, -sample.target_positive)

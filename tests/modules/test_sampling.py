@@ -23,6 +23,7 @@ from pn_diffusion_plugin.modules.windows import Denoiser, crossfade_weights, win
 SCHEDULES = {
     "linear-epsilon": NoiseSchedule(),
     "linear-v": NoiseSchedule(prediction="v"),
+    "cosine-zero-sample": NoiseSchedule(beta_schedule="cosine", zero_terminal_snr=True, prediction="sample"),
     "cosine-epsilon": NoiseSchedule(beta_schedule="cosine"),
     "cosine-zero-v": NoiseSchedule(beta_schedule="cosine", zero_terminal_snr=True, prediction="v"),
     "linear-zero-v": NoiseSchedule(zero_terminal_snr=True, prediction="v"),

@@ -12,6 +12,7 @@ from pn_diffusion_plugin.modules.schedule import NoiseSchedule
 SCHEDULES = {
     "epsilon": NoiseSchedule(),
     "v": NoiseSchedule(prediction="v"),
+    "sample": NoiseSchedule(prediction="sample"),
     "zero-snr": NoiseSchedule(beta_schedule="cosine", zero_terminal_snr=True, prediction="v"),
 }
 SHAPE = (8, 3, 4, 6)

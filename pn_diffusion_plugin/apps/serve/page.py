@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from concurrent.futures import CancelledError
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from ...data.features.dancers import MAX_PEOPLE
 from ...errors import UserError
 from ...models.builders import negative_in_words
 from ...modules.sampling import SAMPLERS
+from ...modules.style import ANY
 from . import render
 from .settings import MAX_TAKES, GenerationRequest
 from .studio import JobResult, MusicJob, Studio
@@ -31,6 +32,11 @@ DANCERS = (
     ("The one farthest to the left", "left"),
     ("The one farthest to the right", "right"),
     *((f"Number {number} from the left", str(number)) for number in range(1, MAX_PEOPLE + 1)),
+)
+ANY_STYLE, ANY_KEY = ("Any: the dance decides", ANY), ("Any: another for each seed", ANY)
+KEYS = (
+    *(f"{tonic} major" for tonic in ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")),
+    *(f"{tonic} minor" for tonic in ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")),
 )
 
 
@@ -62,6 +68,8 @@ def build_page(studio: Studio) -> gr.Blocks:
         start: float | None,
         end: float | None,
         dancer: str,
+        style: str,
+        key: str,
         request: gr.Request,
     ) -> AsyncIterator[tuple[Any, ...]]:
         """Generate takes of music for a video; the third value is the result for programs."""
@@ -70,6 +78,8 @@ def build_page(studio: Studio) -> gr.Blocks:
             "sampler": sampler,
             "guidance": guidance,
             "negative_cfg": negative_cfg,
+            "style": style,
+            "key": key,
         }
         session, began = str(request.session_hash), time.monotonic()
         running = gr.update(visible=False), gr.update(visible=True)
@@ -117,7 +127,8 @@ def build_page(studio: Studio) -> gr.Blocks:
 
     def of_model(model: str) -> tuple[Any, ...]:
         """Defaults and limits of a model."""
-        return tuple(gr.update(**properties) for properties in controls_of(studio, model))
+        properties = (*controls_of(studio, model), *sound_controls_of(studio, model))
+        return tuple(gr.update(**one) for one in properties)
 
     with gr.Blocks(title="Music for dance videos", analytics_enabled=False) as page:
         gr.HTML(render.top())
@@ -133,6 +144,23 @@ def build_page(studio: Studio) -> gr.Blocks:
                     elem_id="video",
                 )
                 about = gr.HTML("", elem_id="facts")
+                of_sound = sound_controls_of(studio, first)
+                with gr.Row(elem_id="sound", **of_sound[0]) as sound:
+                    # All styles, since programs may choose another model; a page shows those of its model.
+                    style = gr.Dropdown(
+                        style_choices({name for one in studio.models.values() for name in one.styles}),
+                        label="Style",
+                        elem_id="style",
+                        min_width=150,
+                        **{name: of_sound[1][name] for name in ("value", "visible")},
+                    )
+                    key = gr.Dropdown(
+                        [ANY_KEY, *((key.replace("#", "♯").replace("b ", "♭ "), key) for key in KEYS)],
+                        label="Key",
+                        elem_id="key",
+                        min_width=150,
+                        **of_sound[2],
+                    )
                 with gr.Row(elem_id="seeds"):
                     takes = gr.Radio(
                         list(range(1, MAX_TAKES + 1)),
@@ -184,13 +212,27 @@ def build_page(studio: Studio) -> gr.Blocks:
                     negative = gr.Slider(
                         0, 10, step=0.1, label="Negative guidance", elem_id="negative", **initial[3]
                     )
-                    controls = [steps, sampler, guidance, negative]
+                    controls = [steps, sampler, guidance, negative, sound, style, key]
             with gr.Column(scale=6, min_width=360):
                 status = gr.HTML(render.message("idle", render.IDLE), elem_id="status")
                 results = gr.HTML("", elem_id="results")
                 result = gr.JSON(visible=False)
         gr.HTML(render.bottom(settings, studio.models[first].sequence.seconds))
-        inputs = [video, model, takes, seed, steps, sampler, guidance, negative, start, end, dancer]
+        inputs = [
+            video,
+            model,
+            takes,
+            seed,
+            steps,
+            sampler,
+            guidance,
+            negative,
+            start,
+            end,
+            dancer,
+            style,
+            key,
+        ]
         outputs = [status, results, result, button, stopping]
         made = button.click(
             make,
@@ -205,7 +247,7 @@ def build_page(studio: Studio) -> gr.Blocks:
         stopping.click(stop, **quiet)
         dice.click(None, None, seed, js="() => Math.floor(Math.random() * 1e6)", **quiet)
         video.change(show_facts, [video], [about], **{**quiet, "queue": True, "concurrency_limit": 4})
-        model.change(of_model, [model], controls, **quiet)
+        gr.on([page.load, model.change], of_model, [model], controls, **quiet)
         page.unload(stop)
     return page
 
@@ -244,16 +286,42 @@ def controls_of(studio: Studio, name: str) -> tuple[dict[str, Any], ...]:
     )
 
 
+def sound_controls_of(studio: Studio, name: str) -> tuple[dict[str, Any], ...]:
+    """Properties of the row of style and key, and of these two, for a model."""
+    model, params = studio.models[name], studio.defaults[name]
+    styled, keyed = bool(model.styles), model.writes_scores
+    return (
+        {"visible": styled or keyed},
+        {"choices": style_choices(model.styles), "value": params["style"], "visible": styled},
+        {"value": params["key"], "visible": keyed},
+    )
+
+
+def style_choices(styles: Iterable[str]) -> list[tuple[str, str]]:
+    """Styles of a selector by their labels, the free choice first.
+
+    >>> style_choices(["drum_and_bass"])
+    [('Any: the dance decides', 'any'), ('Drum and bass', 'drum_and_bass')]
+    """
+    return [ANY_STYLE, *((name.replace("_", " ").capitalize(), name) for name in styles)]
+
+
 def for_programs(result: JobResult) -> dict[str, Any]:
-    """A result as JSON; paths are relative to the page."""
+    """A result as JSON; paths are relative to the page. Null: the model generates no such file."""
+
+    def address(name: str | None) -> str | None:
+        return None if name is None else render.address(result.token, name)
+
     return {
         "takes": [
             {
                 "seed": take.seed,
                 "seconds": take.seconds,
-                "video": render.address(result.token, take.video),
-                "wav": render.address(result.token, take.wav),
-                "chart": render.address(result.token, take.chart),
+                "video": address(take.video),
+                "wav": address(take.wav),
+                "midi": address(take.midi),
+                "stems": address(take.stems),
+                "chart": address(take.chart),
                 "command": take.command,
             }
             for take in result.takes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import shutil
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from ...metrics.dance import dance_beats
 from ...metrics.figures import clip_figure
 from ...models.pipeline import DECODE, DENOISE, EXTRACT, WRITE, Music, Take, Video2Features, Video2Video
 from ...models.pn_diffusion import PNDiffusion
+from ..generate import music_beats, public_name
 from .command import repeat_command, take_name
 from .jobs import Job, JobQueue
 from .progress import Progress, ProgressTracker, StageTimings
@@ -43,6 +46,8 @@ class TakeFiles:
         chart: waveform, mel spectrogram and beats, PNG.
         axis: where the chart's time axis begins and ends, as shares of its width.
         command: generates the take again.
+        midi: the notes; None: the model generates none.
+        stems: the parts of the music, a zip file; None: as `midi`.
     """
 
     seed: int
@@ -53,6 +58,8 @@ class TakeFiles:
     chart: str
     axis: tuple[float, float]
     command: str
+    midi: str | None = None
+    stems: str | None = None
 
 
 @dataclass(frozen=True)
@@ -151,11 +158,8 @@ class Studio:
         amount = seconds * len(request.seeds)
         units = {EXTRACT: seconds, DENOISE: amount * model.params.steps, DECODE: amount, WRITE: amount}
         tracker = ProgressTracker(self.timings, units, job.report)
-        takes = [
-            Take(video, seed, *(folder / take_name(video.name, seed, suffix) for suffix in ("mp4", "wav")))
-            for seed in request.seeds
-        ]
-        generate = Video2Video(model, self.extractors[model.feature_spec])
+        takes = [_take(video, seed, folder, model.writes_scores) for seed in request.seeds]
+        generate = Video2Video(model, self.extractors[model.feature_spec], public_name(request.model))
         files: list[TakeFiles] = []
         for music in generate(takes, request.edit, request.dancer, tracker.update):
             first = folder / files[0].preview if files else None
@@ -166,21 +170,42 @@ class Studio:
     def _take_files(
         self, music: Music, request: GenerationRequest, sample_rate: int, first_preview: Path | None
     ) -> TakeFiles:
-        """Write chart and preview of a take."""
-        video, name, seed = music.take.output, music.take.video.name, music.take.seed
+        """Write chart, preview and stems of a take."""
+        take, video, name, seed = music.take, music.take.output, music.take.video.name, music.take.seed
         chart = video.with_name(take_name(name, seed, "png"))
-        beats = dance_beats(music.features), track_beats(music.wave, sample_rate)
+        beats = dance_beats(music.features), np.asarray(music_beats(music, sample_rate))
         axis = clip_figure(chart, music.wave, sample_rate, None, *beats, transparent=True)
         return TakeFiles(
             seed=seed,
             seconds=music.features.header.seconds,
             video=video.name,
             preview=_preview(music, first_preview),
-            wav=music.take.files[1].name,
+            wav=take_name(name, seed, "wav"),
             chart=chart.name,
             axis=axis,
             command=repeat_command(name, request, seed, self.defaults[request.model], self.settings.device),
+            midi=None if take.midi is None else take.midi.name,
+            stems=None if take.stems is None else _zip(take.stems).name,
         )
+
+
+def _take(video: Path, seed: int, folder: Path, notes: bool) -> Take:
+    """A take and its files in a job's folder; `notes`: whether there are notes and stems."""
+    mp4, wav, midi = (folder / take_name(video.name, seed, suffix) for suffix in ("mp4", "wav", "mid"))
+    if not notes:
+        return Take(video, seed, mp4, wav)
+    stems = (folder / take_name(video.name, seed, "stems.zip")).with_suffix("")
+    return Take(video, seed, mp4, wav, stems, midi)
+
+
+def _zip(folder: Path) -> Path:
+    """A zip file in the place of a folder of files."""
+    file = folder.with_name(f"{folder.name}.zip")
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for part in sorted(folder.iterdir()):
+            archive.write(part, f"{folder.name}/{part.name}")
+    shutil.rmtree(folder)
+    return file
 
 
 def _preview(music: Music, first: Path | None) -> str:

@@ -13,8 +13,8 @@ from .notes import Note, Score
 _DIGITS = 5  # of times (s) and velocities: 10 µs
 
 
-def write_scores(path: str | Path, scores: Sequence[Score]) -> None:
-    """Write scores of one length as JSON, atomically."""
+def write_scores(path: str | Path, scores: Sequence[Score], source: str = "") -> None:
+    """Write scores of one length as JSON, atomically, with what determines them."""
     songs = [
         {
             "style": score.style,
@@ -36,7 +36,15 @@ def write_scores(path: str | Path, scores: Sequence[Score]) -> None:
         for score in scores
     ]
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({"songs": songs}, separators=(",", ":")), encoding="utf-8")
+        temporary.write_text(json.dumps({"source": source, "songs": songs}, separators=(",", ":")), encoding="utf-8")
+
+
+def scores_source(path: str | Path) -> str | None:
+    """What determines the scores of a file; None: it is missing or damaged."""
+    try:
+        return str(json.loads(Path(path).read_text(encoding="utf-8"))["source"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def read_scores(path: str | Path) -> list[Score]:

@@ -23,11 +23,13 @@ _HARMONICS = ((1, 1.0), (2, 0.6), (4, 0.5))  # k, a_k
 _SHORTEST, _LONGEST = 60 / 200, 60 / 60  # seconds of a beat
 _USUAL, _SPREAD = 0.5, 0.9  # of beats, seconds and octaves: the prior of the tempo (120 beats per minute)
 _WEIGHTS = {"kick": 1.0, "snare": 1.0, "bass": 0.6, "hat": 0.5, "chord": 0.2, "lead": 0.3, "extra": 0.3}
+_FAST = 60 / 150  # seconds of a beat below which every second one may be the beat …
+_STRONGER = 4.0  # … if it is so much stronger than the others
 _PHASES = 48  # per beat, that are tried
 _STEPS = 4  # of a beat, that notes are moved to
 _OWN_PLACE = 6  # notes that a step of the beat needs for a place of its own, e.g. swung
 _CHUNK = 6.0  # seconds, in each of which the pulse is compared with the notes
-_CLEAR = 0.45  # clarity from which on a chunk's notes follow the pulse
+_CLEAR = 0.3  # clarity from which on a chunk's notes follow the pulse
 
 
 @dataclass(frozen=True)
@@ -71,8 +73,10 @@ def find_pulse(notes: Sequence[Note]) -> Pulse | None:
     fit = sum(a * np.real(z[k][:, None] * np.exp(-2j * np.pi * k * turns)) for k, a in _HARMONICS)
     fit = np.asarray(fit) * np.exp(-0.5 * (np.log2(likely / _USUAL) / _SPREAD) ** 2)[:, None]
     best, turn = np.unravel_index(int(np.argmax(fit)), fit.shape)
-    period = float(likely[best])
-    phase = _refined_phase(times, weights, period, float(turns[turn]) * period)
+    period, phase = float(likely[best]), float(turns[turn] * likely[best])
+    if period < _FAST:
+        period, phase = _every_second(times, weights, period, phase)
+    phase = _refined_phase(times, weights, period, phase)
     return Pulse(period, phase, _clarity(times, weights, period, phase))
 
 
@@ -82,6 +86,19 @@ def _coefficients(
     """Z_k of each period (P,)."""
     blocks = np.array_split(periods, 1 + len(periods) // 512)
     return np.concatenate([np.exp(2j * np.pi * k * times / block[:, None]) @ weights for block in blocks])
+
+
+def _every_second(
+    times: NDArray[np.float64], weights: NDArray[np.float64], period: float, phase: float
+) -> tuple[float, float]:
+    """Period and phase of every second beat, if these are much stronger than the others; else as they were."""
+    places = (times - phase) / period
+    near = np.abs(places - np.round(places)) < 1 / 8
+    odd = np.round(places).astype(int) % 2 == 1
+    sums = weights[near & ~odd].sum(), weights[near & odd].sum()
+    if max(sums) < _STRONGER * min(sums):
+        return period, phase
+    return 2 * period, phase if sums[0] > sums[1] else phase + period
 
 
 def _refined_phase(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from pn_diffusion_plugin.apps.serve import render
 from pn_diffusion_plugin.apps.serve.command import repeat_command, take_name
 from pn_diffusion_plugin.apps.serve.progress import Progress
-from pn_diffusion_plugin.apps.serve.settings import GenerationRequest
+from pn_diffusion_plugin.apps.serve.settings import GenerationRequest, ServeSettings
 from pn_diffusion_plugin.apps.serve.studio import JobResult, TakeFiles
 from pn_diffusion_plugin.data.video.probe import VideoInfo
 
@@ -65,6 +66,24 @@ def test_players_addresses_and_commands() -> None:
     ]
     assert take(3).command in parsed.text and "Choose" in parsed.text
     assert "Choose" not in Tags(render.takes(JobResult("t", (take(3),)))).text
+
+
+def test_notes_and_stems_can_be_downloaded_where_there_are_any() -> None:
+    notes = replace(take(3), midi=take_name(HOSTILE, 3, "mid"), stems=take_name(HOSTILE, 3, "stems.zip"))
+    parsed = Tags(render.takes(JobResult("to-ken", (notes,)), "/music"))
+    links = [attributes for tag, attributes in parsed.tags if tag == "a"]
+    assert [link["download"] for link in links] == [
+        take_name(HOSTILE, 3, suffix) for suffix in ("mp4", "wav", "mid", "stems.zip")
+    ]
+    assert all((link["href"] or "").startswith("/music/takes/to-ken/") for link in links)
+    assert "MIDI" in parsed.text and "stems" in parsed.text
+    assert "MIDI" not in Tags(render.takes(JobResult("to-ken", (take(3),)))).text
+
+
+def test_the_foot_says_whether_the_music_may_be_used() -> None:
+    text = " ".join(Tags(render.bottom(ServeSettings(), 5.2)).text.split())
+    assert "May I use this music?" in text and "also commercially" in text and "no legal advice" in text
+    assert "Videos of 5.2 to 120 s" in text
 
 
 @pytest.mark.parametrize(
@@ -126,6 +145,15 @@ def test_only_what_differs_is_in_the_command() -> None:
         "pn-diffusion generate d.mp4 -o d_seed5.mp4 --seed 5 --checkpoint models/mine --steps 12 --guidance 2.5 "
         "--start 1 --end 9.25 --device cuda"
     )
+
+
+def test_style_and_key_are_in_the_command_where_they_are_chosen() -> None:
+    defaults = {"style": "any", "key": "any"}
+    request = GenerationRequest("band", params={"style": "drum_and_bass", "key": "F# minor"})
+    words = shlex.split(repeat_command("d.mp4", request, 0, defaults))
+    assert words[-6:] == ["--checkpoint", "band", "--style", "drum_and_bass", "--key", "F# minor"]
+    free = GenerationRequest("band", params=dict(defaults))
+    assert repeat_command("d.mp4", free, 0, defaults).endswith("--seed 0 --checkpoint band")
 
 
 def test_the_dancer_is_in_the_command() -> None:

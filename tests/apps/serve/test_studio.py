@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import shutil
 import threading
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import CancelledError
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 import pytest
 import soundfile
 from tiny_model import tiny_model
+from tiny_score_model import tiny_score_model
 
 from pn_diffusion_plugin.apps.serve.progress import Progress
 from pn_diffusion_plugin.apps.serve.settings import GenerationRequest, ServeSettings
@@ -21,6 +24,7 @@ from pn_diffusion_plugin.apps.serve.studio import JobResult, Studio
 from pn_diffusion_plugin.apps.serve.workspace import Workspace
 from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
 from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
+from pn_diffusion_plugin.data.score.midi import read_midi
 from pn_diffusion_plugin.data.video.probe import probe
 from pn_diffusion_plugin.data.video.read import read_frames
 from pn_diffusion_plugin.errors import UserError, VideoError
@@ -95,11 +99,14 @@ def test_takes_of_a_part_and_again_from_cached_features(studio: Studio, model: s
     (take,) = result.takes
     folder = studio.workspace.results / result.token
     assert {file.name for file in folder.iterdir()} == {take.video, take.wav, take.chart}
+    assert take.midi is None and take.stems is None
     assert take.preview == take.video == "dance_seed5.mp4" and take.seconds == pytest.approx(2.8)
     assert 0 < take.axis[0] < 0.2 and 0.8 < take.axis[1] < 1
     assert take.command.endswith("--seed 5 --checkpoint " + model + " --steps 2 --start 0.2")
     wav, rate = soundfile.read(folder / take.wav, dtype="float32")
     assert rate == mastering.RATE and wav.shape == (round(2.8 * rate), 2)
+    with soundfile.SoundFile(folder / take.wav) as file:
+        assert file.comment.endswith(f"model {Path(model).name}, seed 5)")  # not where it lies
     assert probe(folder / take.video).seconds == pytest.approx(2.8, abs=0.05)
 
     (features,) = cached(studio).values()
@@ -108,6 +115,33 @@ def test_takes_of_a_part_and_again_from_cached_features(studio: Studio, model: s
     (wanted,) = alone.generate_from_features([features], [5])
     mastered = mastering.master(mastering.prepare(wanted[0].numpy(), alone.sample_rate))
     assert np.abs(wav.T - mastered).max() < 1e-3
+
+
+def test_takes_of_a_model_that_writes_notes(tmp_path: Path, clip: Path) -> None:
+    band = str(tiny_score_model().save_pretrained(tmp_path / "band"))
+    studio = Studio(ServeSettings(models=(band,)), Workspace(600, 1e9, tmp_path))
+    with contextlib.closing(studio):
+        params = {"steps": 2, "style": "funk", "key": "A minor"}
+        job = studio.submit(send(studio, clip), GenerationRequest(band, (4, 5), params))
+        result = job.future.result(240)
+        folder = studio.workspace.results / result.token
+        files = {name for t in result.takes for name in (t.video, t.wav, t.chart, t.midi, t.stems)}
+        assert {file.name for file in folder.iterdir()} == files and len(files) == 10
+        take = result.takes[1]
+        assert take.midi == "dance_seed5.mid" and take.stems == "dance_seed5.stems.zip"
+        assert take.command.endswith("--steps 2 --style funk --key 'A minor'")
+        score = read_midi(folder / take.midi)
+        assert (score.tonic, score.style, score.seconds) == (9, "funk", pytest.approx(3.0))
+        with zipfile.ZipFile(folder / take.stems) as archive:
+            assert archive.testzip() is None
+            sounds = [soundfile.read(io.BytesIO(archive.read(name)))[0] for name in archive.namelist()]
+            names = [Path(name).name for name in archive.namelist()]
+        assert names == ["bass.wav", "chords.wav", "drums.wav", "lead.wav"]
+        whole, _ = soundfile.read(folder / take.wav)
+        assert np.abs(sum(sounds) - whole).max() < 1e-3
+        wrong = studio.submit(send(studio, clip), GenerationRequest(band, params={"style": "polka"}))
+        with pytest.raises(UserError, match="style is polka: give one of any, house, funk"):
+            wrong.future.result(60)
 
 
 def test_a_video_that_browsers_do_not_play_gets_a_preview(

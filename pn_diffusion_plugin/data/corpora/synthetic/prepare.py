@@ -7,6 +7,8 @@ clips are always rendered, and their joints are BlazePose's: no result depends o
 
 from __future__ import annotations
 
+import hashlib
+import json
 import multiprocessing
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +23,7 @@ from ....utils.progress import progress_bar
 from ...features.feature_file import FeatureSpec
 from ...features.visual import VisualEncoder, build_visual_encoder
 from ...manifest import SPLITS, CorpusPaths
-from ...score.files import write_scores
+from ...score.files import scores_source, write_scores
 from ..clips import start_worker
 from ..locking import Run, Shard, lock_corpus, lock_settings, worker_lock
 from ..prepare import PrepareReport, finish_corpus, prepare_folder, write_or_check_settings
@@ -164,14 +166,18 @@ def _is_made(plan: ClipPlan, root: Path) -> bool:
 
 
 def _write_scores(root: Path, plans: Sequence[ClipPlan], jobs: int, progress: bool) -> None:
-    """Write the scores of clips that have none, e.g. of an earlier version."""
-    missing = [plan for plan in plans if not CorpusPaths(root).scores(plan.id).is_file()]
-    CorpusPaths(root).scores("").parent.mkdir(parents=True, exist_ok=True)
+    """Write the scores of clips that have none, e.g. of an earlier version, or other ones."""
+    missing = [plan for plan in plans if scores_source(CorpusPaths(root).scores(plan.id)) != _source(plan)]
     _in_processes(partial(_write_score, root), missing, jobs, "scores", progress)
 
 
 def _write_score(root: Path, plan: ClipPlan) -> None:
-    write_scores(CorpusPaths(root).scores(plan.id), plan.scores())
+    write_scores(CorpusPaths(root).scores(plan.id), plan.scores(), _source(plan))
+
+
+def _source(plan: ClipPlan) -> str:
+    """Hash of what determines the scores of a plan."""
+    return hashlib.sha256(json.dumps(plan.description(), sort_keys=True).encode()).hexdigest()
 
 
 _encoder: VisualEncoder | None = None  # of this worker process

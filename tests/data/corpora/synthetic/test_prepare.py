@@ -16,10 +16,11 @@ from pn_diffusion_plugin.data.corpora.synthetic.files import has_video, write_cl
 from pn_diffusion_plugin.data.corpora.synthetic.generated import GeneratedSpec
 from pn_diffusion_plugin.data.corpora.synthetic.keypoint_errors import ESTIMATOR
 from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
-from pn_diffusion_plugin.data.corpora.synthetic.plan import SyntheticSpec
+from pn_diffusion_plugin.data.corpora.synthetic.plan import OTHER_SONGS, SyntheticSpec
 from pn_diffusion_plugin.data.corpora.synthetic.prepare import prepare_generated, write_videos
 from pn_diffusion_plugin.data.features.feature_file import FeatureSpec, load_features
 from pn_diffusion_plugin.data.manifest import CorpusPaths, DanceInfo, load_manifest
+from pn_diffusion_plugin.data.score.files import read_scores
 from pn_diffusion_plugin.data.video.probe import probe
 from pn_diffusion_plugin.data.video.read import read_frames
 from pn_diffusion_plugin.data.video.sound import read_audio
@@ -139,6 +140,37 @@ def test_another_seed_is_made_anew(tmp_path: Path) -> None:
         tmp_path, dataclasses.replace(spec, seed=5), keypoints=True, jobs=0, progress=False
     )
     assert len(report.done) == 1
+    (file,) = (tmp_path / "scores").iterdir()
+    assert read_scores(file)[0].tonic == dataclasses.replace(spec, seed=5).plan("train", 0).score().tonic
+
+
+def test_clips_have_the_scores_of_their_music_and_of_other_styles(rendered: Path) -> None:
+    paths = CorpusPaths(rendered)
+    for name in paths.clip_names():
+        first, *others = read_scores(paths.scores(name))
+        info = DanceInfo.load(paths.info(name))
+        assert first.style == info.genre and first.seconds == pytest.approx(info.seconds)
+        assert first.beats == pytest.approx(info.beats, abs=1e-4)
+        assert len({score.style for score in others}) == len(others) == OTHER_SONGS
+        for score in others:  # for the same dance: a note on every beat
+            onsets = np.array([note.onset for note in score.notes])
+            assert all(np.abs(onsets - beat).min() < 0.02 for beat in first.beats)
+
+
+def test_damaged_scores_are_made_again(rendered: Path) -> None:
+    name = CorpusPaths(rendered).clip_names()[0]
+    file = CorpusPaths(rendered).scores(name)
+    whole = file.read_text()
+    file.write_text(whole[:50])
+    with pytest.raises(CorpusError, match="prepare the corpus again"):
+        read_scores(file)
+    prepare_generated(rendered, TINY, jobs=0, progress=False)
+    assert file.read_text() == whole
+    file.unlink()
+    with pytest.raises(CorpusError, match="pn-diffusion prepare"):
+        read_scores(file)
+    prepare_generated(rendered, TINY, jobs=0, progress=False)
+    assert file.read_text() == whole
 
 
 def test_a_frame_rate_that_does_not_fit_raises(tmp_path: Path) -> None:
