@@ -28,6 +28,8 @@ os.environ.update(
 # Small tensors: more threads only get into each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+SHARE_AN_EXPERIMENT = {"test_commands", "test_distributed", "test_training", "test_vocoder"}  # files of integration/
+
 SEED = 2036
 
 
@@ -53,6 +55,19 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Remove everything the tests wrote."""
     _SCRATCH.cleanup()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A worker for each file, and one for all files that share a trained experiment, so that it is trained once."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.split("::", 1)[0]
+            return "experiment" if Path(file).stem in SHARE_AN_EXPERIMENT else file
+
+    return Scheduling(config, log)
 
 
 @pytest.fixture(autouse=True)

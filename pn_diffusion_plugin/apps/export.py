@@ -41,6 +41,7 @@ def export_model(
     refinement: int | None = None,
     reports: Sequence[Path] = (),
     card: CardText | None = None,
+    half: bool = False,
 ) -> Path:
     """Write a model as `PNDiffusion.get_pretrained` loads it, with `training.json` and the model card.
 
@@ -50,6 +51,7 @@ def export_model(
         vocoder: signature or folder of a `solver=vocoder` experiment, or an exported model: its vocoder is
             exported with this one.
         refinement: iterations of Griffin-Lim after the vocoder; None: as it was trained.
+        half: see `PNDiffusion.save_pretrained`.
         reports: evaluations whose tables the card shows; none: the experiment's own, if there is one.
 
     Returns:
@@ -72,7 +74,7 @@ def export_model(
     experiment = resolve_checkpoint(checkpoint)
     own = experiment / "evaluate" / REPORT
     read = [read_report(file) for file in reports or ([own] if own.is_file() else [])]
-    model.save_pretrained(folder)
+    model.save_pretrained(folder, half)
     training = _training(experiment, checkpoint, vocoder, card.hardware)
     if training is not None:
         write_card(folder, training)

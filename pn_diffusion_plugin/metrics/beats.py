@@ -148,6 +148,16 @@ def tempo_error(reference: object, generated: object) -> tuple[float, float]:
     return error, float(factor != 1 and error <= _OCTAVE_TOLERANCE)
 
 
+def beat_variation(beats: object) -> float:
+    """Coefficient of variation of the intervals between beats: 0 for a steady pulse; nan for fewer than three beats.
+
+    >>> beat_variation([0.0, 0.5, 1.0, 1.5])
+    0.0
+    """
+    intervals = np.diff(as_times(beats))
+    return float(intervals.std() / intervals.mean()) if intervals.size > 1 else math.nan
+
+
 # --- detectors ---
 
 

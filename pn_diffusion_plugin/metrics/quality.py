@@ -1,8 +1,9 @@
-"""Quality of the music, whatever the dance: audiocraft's metrics by its own classes, and two of ours.
+"""Quality of the music, whatever the dance: audiocraft's metrics by its own classes, and three of ours.
 
     fad, kld, chroma_cosine, rvm, visqol   audiocraft.metrics, built from the keys `metrics.*` as MusicGen's and
                                            EnCodec's solvers build them
     frechet_musicnn                        `frechet.py` in musicnn's embedding: not the VGGish-based FAD
+    kad_musicnn                            `kernel_distance.py` in the same embedding
     nearest_training                       `memorisation.py`: mean distance to the nearest training clip
 
 Every value is {"mean", "low", "high", "n"} over clips, or {"not_run": "needs …"}: a metric whose program, package or
@@ -13,15 +14,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from .frechet import frechet_clips
+from .kernel_distance import kernel_clips
 from .memorisation import Nearest, TrainingClips, summary
 from .scoring import REFERENCE, SHUFFLED, EvaluationClip, Sounds
 from .settings import QUALITY, Settings
 from .statistics import NotRun, Rows, interval
 
 logger = logging.getLogger(__name__)
+
+Windows = dict[str, list[NDArray[np.float32]]]
 
 
 def quality_metrics(
@@ -44,6 +52,7 @@ def quality_metrics(
         check found beside the means (`memorisation.summary`), or None.
     """
     rows: Rows = {row: {} for row in sounds}
+    embedded = cache(lambda: _embedded(clips, sounds))  # for two metrics
     found: dict[str, list[Nearest | None]] = {}
 
     def nearest() -> Rows:
@@ -59,9 +68,10 @@ def quality_metrics(
         }
 
     computed: dict[str, Callable[[], Rows]] = {
-        "frechet_musicnn": lambda: _frechet(clips, sounds, seed),
+        "frechet_musicnn": lambda: _distance(frechet_clips, "frechet_musicnn", embedded(), seed),
+        "kad_musicnn": lambda: _distance(kernel_clips, "kad_musicnn", embedded(), seed),
         "nearest_training": nearest,
-        **{name: _audiocraft(name, clips, sounds, settings, seed) for name in QUALITY[2:]},
+        **{name: _audiocraft(name, clips, sounds, settings, seed) for name in QUALITY[3:]},
     }
     for name in QUALITY:
         try:
@@ -78,21 +88,26 @@ def quality_metrics(
     return rows, summary([clip.name for clip in clips], made, len(training))
 
 
-def _frechet(clips: Sequence[EvaluationClip], sounds: Sounds, seed: int) -> Rows:
+def _embedded(clips: Sequence[EvaluationClip], sounds: Sounds) -> Windows:
+    """Row name → for each clip its windows (w, D) in musicnn's embedding."""
     from .embedding import Embedder  # torch takes seconds to import
 
     embed = Embedder()
-    embedded = {
+    return {
         row: [embed(wav, clip.sample_rate) for clip, wav in zip(clips, wavs, strict=True)]
         for row, wavs in sounds.items()
     }
+
+
+def _distance(measure: Callable[..., dict[str, Any]], name: str, embedded: Windows, seed: int) -> Rows:
+    """A distance of every row's music to the reference music."""
     rows: Rows = {}
     for row, windows in embedded.items():
         if row in (REFERENCE, SHUFFLED):
             value: dict[str, Any] = {"not_run": "needs other music than the reference clips themselves"}
         else:
-            value = frechet_clips(windows, embedded[REFERENCE], seed=seed)
-        rows[row] = {"frechet_musicnn": value}
+            value = measure(windows, embedded[REFERENCE], seed=seed)
+        rows[row] = {name: value}
     return rows
 
 

@@ -23,6 +23,7 @@ STRICT = {
     "tempo_octave": "octave errors",
     "bas_dance_to_music": "alignment dance→music",
     "bas_music_to_dance": "alignment music→dance",
+    "beat_variation": "variation of beats",
 }
 SATURATED = {
     "loris_bcs": "loris BCS",
@@ -36,6 +37,7 @@ SATURATED = {
 QUALITY = {
     "fad": "fad (VGGish)",
     "frechet_musicnn": "frechet_musicnn (not VGGish)",
+    "kad_musicnn": "kad_musicnn (x 100)",
     "kld": "kld (PaSST)",
 }
 """What the tables call the quality metrics; one that is not here goes by its own name."""

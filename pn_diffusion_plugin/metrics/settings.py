@@ -14,7 +14,16 @@ from .._compat import plain
 from ..errors import UserError
 from ..paths import config_dir
 
-QUALITY = ("frechet_musicnn", "nearest_training", "fad", "kld", "chroma_cosine", "rvm", "visqol")
+QUALITY = (
+    "frechet_musicnn",
+    "kad_musicnn",
+    "nearest_training",
+    "fad",
+    "kld",
+    "chroma_cosine",
+    "rvm",
+    "visqol",
+)
 """The metrics that `evaluate.metrics` switches on and off; the beat scores are always computed."""
 
 

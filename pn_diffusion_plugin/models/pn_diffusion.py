@@ -120,9 +120,16 @@ class PNDiffusion:
                 vocoder = replace(vocoder, refinement=refinement)
             return cls(config, dual.eval(), vae.to(device).eval(), device, vocoder)
 
-    def save_pretrained(self, folder: str | Path) -> Path:
-        """Write the model as safetensors and YAML for `get_pretrained`."""
-        weights = Weights(dict(self.config), self.dual.state_dict(), self.vae.state_dict())
+    def save_pretrained(self, folder: str | Path, half: bool = False) -> Path:
+        """Write the model as safetensors and YAML for `get_pretrained`.
+
+        Args:
+            half: store matrices and kernels of dance encoder and U-Net as float16; they are loaded as float32.
+        """
+        model = self.dual.state_dict()
+        if half:
+            model = {name: value.half() if value.dim() > 1 else value for name, value in model.items()}
+        weights = Weights(dict(self.config), model, self.vae.state_dict())
         optional = (key for key in builders.OPTIONAL_KEYS if key in self.config)
         keys = (*builders.MODEL_KEYS, *optional)
         trained = None if self.trained_vocoder is None else self.trained_vocoder.half()

@@ -10,6 +10,7 @@ import re
 import shlex
 import sys
 import tempfile
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,6 +30,7 @@ from tiny_experiment import program, run
 
 from pn_diffusion_plugin.data.corpora.synthetic.files import write_clip_video
 from pn_diffusion_plugin.data.corpora.synthetic.mini import MiniSpec
+from pn_diffusion_plugin.data.score.midi import read_midi
 from pn_diffusion_plugin.data.video.probe import probe
 from pn_diffusion_plugin.data.video.read import read_frames
 from pn_diffusion_plugin.data.video.sound import read_audio
@@ -47,6 +49,14 @@ def model(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
+def band(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    """An exported model of random weights that generates notes."""
+    from tiny_score_model import tiny_score_model
+
+    return tiny_score_model().save_pretrained(tmp_path_factory.mktemp("band") / "band")
+
+
+@pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return dance(tmp_path_factory.mktemp("dances")).rename(
         tmp_path_factory.mktemp("named") / "my <b>dance.mp4"
@@ -54,9 +64,9 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def served(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+def served(model: Path, band: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     options = ("--max-upload-mb", "5", "--max-seconds", "20", "--queue", "2", "--root-path", "/music")
-    with serving(model, tmp_path_factory.mktemp("served"), *options) as one:
+    with serving(model, tmp_path_factory.mktemp("served"), "--model", str(band), *options) as one:
         yield one
 
 
@@ -235,6 +245,72 @@ def test_an_unexpected_error_is_shown_and_a_phone_shows_everything(
     context.close()
 
 
+def choose(page: Page, control: str, label: str) -> None:
+    """An option of a selector."""
+    page.locator(f"{control} input").click()
+    page.get_by_role("option", name=label, exact=True).click()
+
+
+def test_style_and_key_are_chosen_on_a_phone_and_notes_and_stems_are_downloaded(
+    browser: Browser, served: Served, band: Path, clip: Path, tmp_path: Path
+) -> None:
+    context = browser.new_context(accept_downloads=True, viewport={"width": 390, "height": 844})
+    context.set_default_timeout(120_000)
+    page = context.new_page()
+    watch = Watch(page)
+    page.goto(f"{served.address}/music/")
+    drop(page, clip)
+    expect(page.locator("#facts")).to_contain_text("3.0 s")
+    expect(page.locator("#style")).to_be_hidden()
+    expect(page.locator("#key")).to_be_hidden()
+    page.get_by_text("More settings").click()
+    choose(page, "#model", str(band))
+    for control in ("#style", "#key"):
+        box = page.locator(control).bounding_box()
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
+    expect(page.locator("#style input")).to_have_value("Any: the dance decides")
+    choose(page, "#style", "Funk")
+    choose(page, "#key", "F♯ minor")
+    page.locator("#make").click()
+    expect(page.locator("#status")).to_contain_text("Made in")
+    about = page.locator(".pn-about")
+    command = about.locator("code").inner_text()
+    assert shlex.split(command)[-4:] == ["--style", "funk", "--key", "F# minor"]
+    for kind, suffix in (("MIDI", ".mid"), ("zip", ".stems.zip")):
+        with page.expect_download() as started:
+            about.get_by_role("link", name=kind).click()
+        started.value.save_as(tmp_path / f"take{suffix}")
+        assert started.value.suggested_filename.endswith(f"_seed0{suffix}")
+    assert read_midi(tmp_path / "take.mid").tonic == 6
+    with zipfile.ZipFile(tmp_path / "take.stems.zip") as archive:
+        assert len(archive.namelist()) == 4
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    page.locator("#model").scroll_into_view_if_needed()
+    page.locator("#model input").click()
+    page.get_by_role("option").first.click()
+    expect(page.locator("#style")).to_be_hidden()
+    page.locator("#make").click()
+    expect(about.get_by_role("link", name="MIDI")).to_have_count(0)
+    expect(page.locator("#status")).to_contain_text("Made in")
+    assert "--style" not in about.locator("code").inner_text()
+    assert watch.errors == []
+    context.close()
+
+
+def test_programs_choose_style_and_key(served: Served, model: Path, band: Path, clip: Path) -> None:
+    client = served.client()
+    (take,) = ask(client, clip, band, style="house", key="A minor")["takes"]
+    assert take["command"].endswith("--style house --key 'A minor'")
+    assert served.get(take["midi"]).content[:4] == b"MThd" and served.get(take["stems"]).content[:2] == b"PK"
+    (plain,) = ask(client, clip, model)["takes"]
+    assert plain["midi"] is plain["stems"] is None
+    assert "trained without styles" in ask(client, clip, model, style="house")["error"]
+    for changes in ({"style": "polka"}, {"style": "any", "key": "H minor"}):
+        with pytest.raises(AppError, match="is not in the list of choices"):
+            ask(client, clip, band, **changes)
+    client.close()
+
+
 @pytest.mark.slow
 def test_a_dance_is_recorded_with_the_camera(page: Page) -> None:
     page.get_by_label("Capture from camera").click()
@@ -303,7 +379,7 @@ def test_only_uploads_are_opened(served: Served, model: Path, clip: Path) -> Non
     before = uploaded(served)
     for path in ("/etc/hostname", str(clip), "../../etc/hostname", "http://127.0.0.1:9/dance.mp4"):
         given = {"path": path, "orig_name": "dance.mp4", "meta": {"_type": "gradio.FileData"}}
-        request = [given, str(model), 1, 0, 3, "ddim", 1.0, 0.0, 0, 0, "prominent"]
+        request = [given, str(model), 1, 0, 3, "ddim", 1.0, 0.0, 0, 0, "prominent", "any", "any"]
         call = f"{served.address}/gradio_api/call/make"
         event = httpx.post(call, json={"data": request}, timeout=60).json()["event_id"]
         answer = httpx.get(f"{call}/{event}", timeout=60).text

@@ -145,12 +145,13 @@ def test_another_rate_does_not_shorten_the_clip(clips, sounds) -> None:
     assert rows["model"]["chroma_cosine"]["mean"] < 0.9
 
 
-def test_frechet_musicnn_separates_the_rows() -> None:
+@pytest.mark.parametrize("name", ["frechet_musicnn", "kad_musicnn"])
+def test_distances_in_musicnns_embedding_separate_the_rows(name: str) -> None:
     clips = [EvaluationClip(f"c{i}", tune(i)[: 3 * RATE], RATE) for i in range(8)]
     like = {c.name: tune(100 + i)[: 3 * RATE] for i, c in enumerate(clips)}
-    settings = Settings(metrics=("frechet_musicnn",))
+    settings = Settings(metrics=(name,))
     rows = quality_metrics(clips, row_sounds(clips, {"like": like}), settings)[0]
-    values = {name: row["frechet_musicnn"] for name, row in rows.items()}
+    values = {key: row[name] for key, row in rows.items()}
     assert values["like"]["n"] == 8
     assert values["like"]["mean"] < 0.3 * values["silence"]["mean"]
     assert "reference clips themselves" in values["reference"]["not_run"]
@@ -161,7 +162,7 @@ def test_what_cannot_run_says_what_it_needs(clips, sounds, tmp_path: Path) -> No
     for row in rows.values():
         assert row.keys() >= set(QUALITY)
     told = {name: value["not_run"] for name, value in rows["noisy"].items() if "not_run" in value}
-    assert told.keys() == {"frechet_musicnn", "nearest_training", "fad", "kld", "visqol"}
+    assert told.keys() == {"frechet_musicnn", "kad_musicnn", "nearest_training", "fad", "kld", "visqol"}
     assert all(reason.startswith("needs ") for reason in told.values())
     assert "metrics.fad.tf.bin" in told["fad"] and "metrics.visqol.bin" in told["visqol"]
     assert "hear21passt" in told["kld"] and "clips" in told["frechet_musicnn"]

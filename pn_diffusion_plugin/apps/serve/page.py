@@ -33,7 +33,7 @@ DANCERS = (
     ("The one farthest to the right", "right"),
     *((f"Number {number} from the left", str(number)) for number in range(1, MAX_PEOPLE + 1)),
 )
-ANY_STYLE, ANY_KEY = ("Any: the dance decides", ANY), ("Any: another for each seed", ANY)
+ANY_STYLE, ANY_KEY = ("Any: the dance decides", ANY), ("Any", ANY)
 KEYS = (
     *(f"{tonic} major" for tonic in ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")),
     *(f"{tonic} minor" for tonic in ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "G#", "A", "Bb", "B")),
@@ -151,14 +151,16 @@ def build_page(studio: Studio) -> gr.Blocks:
                         style_choices({name for one in studio.models.values() for name in one.styles}),
                         label="Style",
                         elem_id="style",
-                        min_width=150,
+                        scale=3,
+                        min_width=230,
                         **{name: of_sound[1][name] for name in ("value", "visible")},
                     )
                     key = gr.Dropdown(
                         [ANY_KEY, *((key.replace("#", "♯").replace("b ", "♭ "), key) for key in KEYS)],
                         label="Key",
                         elem_id="key",
-                        min_width=150,
+                        scale=2,
+                        min_width=130,
                         **of_sound[2],
                     )
                 with gr.Row(elem_id="seeds"):

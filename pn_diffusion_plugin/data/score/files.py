@@ -36,7 +36,9 @@ def write_scores(path: str | Path, scores: Sequence[Score], source: str = "") ->
         for score in scores
     ]
     with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps({"source": source, "songs": songs}, separators=(",", ":")), encoding="utf-8")
+        temporary.write_text(
+            json.dumps({"source": source, "songs": songs}, separators=(",", ":")), encoding="utf-8"
+        )
 
 
 def scores_source(path: str | Path) -> str | None:
