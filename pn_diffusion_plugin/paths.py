@@ -36,6 +36,10 @@ def resolve(path: str | Path) -> Path:
     return base_dir() / path
 
 
+#: Bundled weights that are used where none are named: docs/findings.md.
+DEFAULT_WEIGHTS = "band"
+
+
 def weights_dir(name: str) -> Path:
     """Folder of the weights `name` in the package (it need not exist)."""
     return PACKAGE_DIR / "weights" / name

@@ -28,7 +28,12 @@ os.environ.update(
 # Small tensors: more threads only get into each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-SHARE_AN_EXPERIMENT = {"test_commands", "test_distributed", "test_training", "test_vocoder"}  # files of integration/
+SHARE_AN_EXPERIMENT = {
+    "test_commands",
+    "test_distributed",
+    "test_training",
+    "test_vocoder",
+}  # files of integration/
 
 SEED = 2036
 

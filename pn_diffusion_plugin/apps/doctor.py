@@ -17,7 +17,7 @@ from pathlib import Path
 from .. import paths
 from ..errors import TRAINING_PACKAGES, TRAINING_REMEDY, UserError
 
-MODEL = "mini"
+MODEL = paths.DEFAULT_WEIGHTS
 _DISK, _MEMORY = 2.0, 3.0  # GB that the default experiment and `generate` need
 _PYTHONS = ((3, 10), (3, 12))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ..metrics.report import STRICT, format_metric
-from ..models.builders import negative_in_words
+from ..models.builders import negative_in_words, uses_scores
 from ..utils.files import atomic_path
 
 CARD = "README.md"
@@ -134,15 +134,20 @@ def _kind(config: Mapping[str, Any]) -> str:
 
 def _facts(config: Mapping[str, Any], parameters: int) -> dict[str, str]:
     features, diffusion, sampling = config["features"], config["diffusion"], config["sampling"]
-    styles = config["conditioning"].get("styles")
+    styles, scores = config["conditioning"].get("styles"), uses_scores(config)
+    sound = (
+        "notes, played by synthesised instruments: 44 100 Hz, stereo"
+        if scores
+        else f"{config['sample_rate']} Hz, mono"
+    )
     return {
-        "parameters": f"{parameters / 1e6:.1f} M, autoencoder and vocoder included",
-        "sound": f"{config['sample_rate']} Hz, mono",
+        "parameters": f"{parameters / 1e6:.1f} M" + ("" if scores else ", autoencoder and vocoder included"),
+        "sound": sound,
         "window": f"{config['segment_seconds']:g} s; longer videos in overlapping windows",
         "condition": f"`{config['conditioning']['temporal']}`: BlazePose at {features['pose_fps']:g} Hz, "
         f"`{features['visual_encoder']}`" + (f"; style: {', '.join(styles)}" if styles else ""),
         "diffusion": f"{diffusion['prediction']}-prediction, {diffusion['beta_schedule']} schedule",
-        "vocoder": _vocoder(config["vocoder"]),
+        **({} if scores else {"vocoder": _vocoder(config["vocoder"])}),
         "sampling": f"{sampling['sampler']}, {sampling['steps']} steps, guidance {sampling['guidance']:g}",
     }
 

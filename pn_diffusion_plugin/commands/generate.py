@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from ..errors import failure_text
+from ..paths import DEFAULT_WEIGHTS
 from ..utils.progress import progress_bar
 from .common import Dancer, complain, finish, say, warn
 from .generation_options import with_generation_options
@@ -40,7 +41,7 @@ def generate(
             "-c",
             help="Folder of an exported model, Dora signature, bundled name, or OWNER/NAME on the hub.",
         ),
-    ] = "mini",
+    ] = DEFAULT_WEIGHTS,
     wav: Annotated[
         Path | None, typer.Option(help="Write the music alone, too: a file (wav, flac) or a folder.")
     ] = None,
@@ -111,7 +112,7 @@ def generate(
 
     The right one of two dancers: `pn-diffusion generate duet.mp4 -o out.mp4 --dancer right`
 
-    In a style and a key, with the parts for a studio: `pn-diffusion generate dance.mp4 -o out.mp4 -c band
+    In a style and a key, with the parts for a studio: `pn-diffusion generate dance.mp4 -o out.mp4
     --style funk --key "A minor" --stems stems --midi dance.mid`
 
     With its beats as markers for DaVinci Resolve: `pn-diffusion generate dance.mp4 -o out.mp4 --markers beats.edl`

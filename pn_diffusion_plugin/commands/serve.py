@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ..paths import DEFAULT_WEIGHTS
 from .common import say
 
 
@@ -41,7 +42,7 @@ def serve(
     from ..apps.serve.settings import ServeSettings
 
     settings = ServeSettings(
-        models=tuple(model or ["mini"]),
+        models=tuple(model or [DEFAULT_WEIGHTS, "mini"]),
         device=device,
         host=host,
         port=port,

@@ -5,8 +5,8 @@ The squared maximum mean discrepancy (Gretton et al. 2012) under a Gaussian kern
     MMD² = E k(x, x') + E k(y, y') − 2 E k(x, y),   k(x, y) = exp(−|x − y|² / 2σ²)
 
 with σ the median distance of the reference's windows. Unlike Fréchet's distance it assumes no Gaussians, and its
-estimate is unbiased however few clips there are. Windows of one clip are not independent, clips are: all pairs are of different
-clips, also in the third term, where clip i of both sets belongs to one dance.
+estimate is unbiased however few clips there are. Windows of one clip are not independent, clips are: all pairs are of
+different clips, also in the third term, where clip i of both sets belongs to one dance.
 """
 
 from __future__ import annotations

@@ -85,3 +85,9 @@ def test_every_report_has_its_table(tmp_path: Path) -> None:
     ).read_text()
     assert text.index("32 clips of mini/test") < text.index("24 clips of captured/test")
     assert text.count("| shuffled |") == 2 and text.rstrip().endswith("- Drawn dancers.")
+
+
+def test_a_model_of_scores_has_instruments_and_no_vocoder(tmp_path: Path) -> None:
+    changes = {"music": {"representation": "score"}, "mel.n_mels": 64, "conditioning.styles": ["house"]}
+    text = write_model_card(tmp_path, tiny_config(changes), 10).read_text()
+    assert "44 100 Hz, stereo" in text and "style: house" in text and "vocoder" not in text

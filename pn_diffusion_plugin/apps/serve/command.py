@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from ...paths import DEFAULT_WEIGHTS
 from ...utils.files import fit_name
 from .settings import GenerationRequest
 
@@ -21,16 +22,16 @@ def repeat_command(
         seed: of the take.
         defaults: parameters of the model.
 
-    >>> request = GenerationRequest("mini", params={"steps": 30, "guidance": 2.0})
+    >>> request = GenerationRequest("band", params={"steps": 30, "guidance": 2.0})
     >>> repeat_command("my dance.mp4", request, 3, {"steps": 24, "guidance": 2.0})
     "pn-diffusion generate 'my dance.mp4' -o 'my dance_seed3.mp4' --seed 3 --steps 30"
-    >>> request = GenerationRequest("mini", params={"compile": True})
+    >>> request = GenerationRequest("band", params={"compile": True})
     >>> repeat_command("dance.mp4", request, 0, {"compile": False})
     'pn-diffusion generate dance.mp4 -o dance_seed0.mp4 --seed 0 --compile'
     """
     source = f"./{video}" if video.startswith("-") else video
     words = ["pn-diffusion", "generate", source, "-o", take_name(source, seed, "mp4"), "--seed", str(seed)]
-    if request.model != "mini":
+    if request.model != DEFAULT_WEIGHTS:
         words += ["--checkpoint", request.model]
     for name, value in request.params.items():
         if value != defaults.get(name):

@@ -8,6 +8,7 @@ from typing import Any
 from ...data.features.dancers import parse_dancer
 from ...errors import UserError
 from ...models.pipeline import Edit
+from ...paths import DEFAULT_WEIGHTS
 
 MAX_TAKES = 4
 
@@ -29,7 +30,7 @@ class ServeSettings:
         keep_minutes: how long uploads and results are kept.
     """
 
-    models: tuple[str, ...] = ("mini",)
+    models: tuple[str, ...] = (DEFAULT_WEIGHTS, "mini")
     device: str = "cpu"
     host: str = "127.0.0.1"
     port: int = 7860

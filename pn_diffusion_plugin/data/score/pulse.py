@@ -25,6 +25,7 @@ _USUAL, _SPREAD = 0.5, 0.9  # of beats, seconds and octaves: the prior of the te
 _WEIGHTS = {"kick": 1.0, "snare": 1.0, "bass": 0.6, "hat": 0.5, "chord": 0.2, "lead": 0.3, "extra": 0.3}
 _FAST = 60 / 150  # seconds of a beat below which every second one may be the beat …
 _STRONGER = 4.0  # … if it is so much stronger than the others
+_SPAN = 30.0  # seconds on which all tempos are compared
 _PHASES = 48  # per beat, that are tried
 _STEPS = 4  # of a beat, that notes are moved to
 _OWN_PLACE = 6  # notes that a step of the beat needs for a place of its own, e.g. swung
@@ -57,33 +58,63 @@ class Pulse:
 
 
 def find_pulse(notes: Sequence[Note]) -> Pulse | None:
-    """The pulse of notes; None for fewer than four onsets within at least two seconds."""
+    """The pulse of notes; None for fewer than four onsets within at least two seconds.
+
+    All tempos are compared on the `_SPAN` seconds with the most notes. Then the part is doubled again and again, and
+    the period refined on it, so that the time grows with the length and not with its square.
+    """
+    notes = sorted(notes, key=lambda note: note.onset)
     times = np.array([note.onset for note in notes])
     weights = np.array([_WEIGHTS.get(note.voice, 0.3) * min(note.velocity / LOUDEST, 1) for note in notes])
     if times.size < 4 or np.ptp(times) < 2 or not weights.sum():
         return None
-    weights = weights / weights.sum()
-    step = 0.01 * _SHORTEST / np.ptp(times)  # a hundredth of a beat over the whole piece
+    until = np.searchsorted(times, times + _SPAN)
+    begin = int(np.argmax([weights[i:end].sum() for i, end in enumerate(until)]))
+    start, span = float(times[begin]), _SPAN
+    part = slice(begin, int(until[begin]))
+    if part.stop - part.start < 4 or np.ptp(times[part]) < 2:
+        part = slice(0, times.size)
+    step = 0.01 * _SHORTEST / np.ptp(times[part])  # a hundredth of a beat over the part
     periods = np.exp(np.arange(np.log(_SHORTEST), np.log(_LONGEST), step))
-    prior = np.exp(-0.5 * (np.log2(periods / _USUAL) / _SPREAD) ** 2)
-    coarse = sum(a * np.abs(_coefficients(times, weights, periods, k)) for k, a in _HARMONICS)
-    likely = periods[np.argsort(-np.asarray(coarse) * prior)[:400]]  # the phase is computed for these
-    z = {k: _coefficients(times, weights, likely, k) for k, _ in _HARMONICS}
-    turns = np.arange(_PHASES) / _PHASES
-    fit = sum(a * np.real(z[k][:, None] * np.exp(-2j * np.pi * k * turns)) for k, a in _HARMONICS)
-    fit = np.asarray(fit) * np.exp(-0.5 * (np.log2(likely / _USUAL) / _SPREAD) ** 2)[:, None]
-    best, turn = np.unravel_index(int(np.argmax(fit)), fit.shape)
-    period, phase = float(likely[best]), float(turns[turn] * likely[best])
+    coarse = sum(a * np.abs(_coefficients(times[part], weights[part], periods, k)) for k, a in _HARMONICS)
+    likely = periods[
+        np.argsort(-np.asarray(coarse) * _prior(periods))[:400]
+    ]  # the phase is computed for these
+    period, phase = _best(times[part], weights[part], likely)
+    while span < np.ptp(times):
+        near = period * (
+            1 + np.linspace(-0.04, 0.04, 81) * period / span
+        )  # half a quarter beat over twice the part
+        start, span = start - span / 2, 2 * span
+        part = slice(*np.searchsorted(times, (start, start + span)))
+        period, phase = _best(times[part], weights[part], near)
     if period < _FAST:
         period, phase = _every_second(times, weights, period, phase)
     phase = _refined_phase(times, weights, period, phase)
     return Pulse(period, phase, _clarity(times, weights, period, phase))
 
 
+def _prior(periods: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How usual a period is, at most 1."""
+    return np.asarray(np.exp(-0.5 * (np.log2(periods / _USUAL) / _SPREAD) ** 2))
+
+
+def _best(
+    times: NDArray[np.float64], weights: NDArray[np.float64], periods: NDArray[np.float64]
+) -> tuple[float, float]:
+    """The best one of some periods, and its phase."""
+    z = {k: _coefficients(times, weights, periods, k) for k, _ in _HARMONICS}
+    turns = np.arange(_PHASES) / _PHASES
+    fit = sum(a * np.real(z[k][:, None] * np.exp(-2j * np.pi * k * turns)) for k, a in _HARMONICS)
+    best, turn = np.unravel_index(int(np.argmax(fit * _prior(periods)[:, None])), (len(periods), _PHASES))
+    return float(periods[best]), float(turns[turn] * periods[best])
+
+
 def _coefficients(
     times: NDArray[np.float64], weights: NDArray[np.float64], periods: NDArray[np.float64], k: int
 ) -> NDArray[np.complex128]:
-    """Z_k of each period (P,)."""
+    """Z_k of each period (P,), where the weights may have any sum."""
+    weights = weights / max(float(weights.sum()), 1e-9)
     blocks = np.array_split(periods, 1 + len(periods) // 512)
     return np.concatenate([np.exp(2j * np.pi * k * times / block[:, None]) @ weights for block in blocks])
 

@@ -40,7 +40,7 @@ class Tags(HTMLParser):
 
 def take(seed: int, name: str = HOSTILE) -> TakeFiles:
     files = [take_name(name, seed, suffix) for suffix in ("mp4", "mp4", "wav", "png")]
-    return TakeFiles(seed, 8.0, *files, (0.1, 0.9), repeat_command(name, GenerationRequest("mini"), seed, {}))
+    return TakeFiles(seed, 8.0, *files, (0.1, 0.9), repeat_command(name, GenerationRequest("band"), seed, {}))
 
 
 def test_names_are_escaped() -> None:
@@ -129,7 +129,7 @@ def test_what_may_be_wrong_with_a_video_is_shown() -> None:
     st.integers(0, 9),
 )
 def test_a_command_names_the_same_file_whatever_it_is_called(name: str, seed: int) -> None:
-    words = shlex.split(repeat_command(name, GenerationRequest("mini"), seed, {}))
+    words = shlex.split(repeat_command(name, GenerationRequest("band"), seed, {}))
     assert words[:2] == ["pn-diffusion", "generate"] and words[2].removeprefix("./") == name.removeprefix(
         "./"
     )
@@ -149,18 +149,18 @@ def test_only_what_differs_is_in_the_command() -> None:
 
 def test_style_and_key_are_in_the_command_where_they_are_chosen() -> None:
     defaults = {"style": "any", "key": "any"}
-    request = GenerationRequest("band", params={"style": "drum_and_bass", "key": "F# minor"})
+    request = GenerationRequest("mine", params={"style": "drum_and_bass", "key": "F# minor"})
     words = shlex.split(repeat_command("d.mp4", request, 0, defaults))
-    assert words[-6:] == ["--checkpoint", "band", "--style", "drum_and_bass", "--key", "F# minor"]
-    free = GenerationRequest("band", params=dict(defaults))
-    assert repeat_command("d.mp4", free, 0, defaults).endswith("--seed 0 --checkpoint band")
+    assert words[-6:] == ["--checkpoint", "mine", "--style", "drum_and_bass", "--key", "F# minor"]
+    free = GenerationRequest("mine", params=dict(defaults))
+    assert repeat_command("d.mp4", free, 0, defaults).endswith("--seed 0 --checkpoint mine")
 
 
 def test_the_dancer_is_in_the_command() -> None:
     for dancer in ("right", 2):
-        words = shlex.split(repeat_command("d.mp4", GenerationRequest("mini", dancer=dancer), 0, {}))
+        words = shlex.split(repeat_command("d.mp4", GenerationRequest("band", dancer=dancer), 0, {}))
         assert words[-2:] == ["--dancer", str(dancer)]
-    assert "--dancer" not in repeat_command("d.mp4", GenerationRequest("mini", dancer="prominent"), 0, {})
+    assert "--dancer" not in repeat_command("d.mp4", GenerationRequest("band", dancer="prominent"), 0, {})
 
 
 def test_rendering_needs_no_web_framework() -> None:
