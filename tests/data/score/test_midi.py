@@ -59,7 +59,7 @@ def test_onsets_and_length_are_exact_whatever_the_beats(name: str, tmp_path: Pat
     assert mido.MidiFile(path).length == pytest.approx(20.0, abs=2e-3)
 
 
-@pytest.mark.parametrize("name", set(BEATS) - {"none", "one", "pause"})
+@pytest.mark.parametrize("name", [name for name in BEATS if name not in ("none", "one", "pause")])
 def test_beats_are_quarter_notes(name: str, tmp_path: Path) -> None:
     write_midi(score_of(BEATS[name]), path := tmp_path / "piece.mid")
     beats = [beat for beat in BEATS[name] if beat < 20]
