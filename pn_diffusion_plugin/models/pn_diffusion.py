@@ -1,7 +1,7 @@
 """Inference class of PN-Diffusion: music for dance videos.
 
-Each method calls the next one: `generate` (videos) → `generate_from_features` (clips of any length) → `_images` →
-`_latents`; the images become sound by `_to_wave`, or a score by `_to_score`.
+Each method calls the next one: `generate` (videos) → `generate_from_features` (clips of any length) →
+`_clip_latents` → `_latents`; latents become sound by `_to_wave`, or a score by `_to_score`.
 """
 
 from __future__ import annotations
@@ -256,9 +256,9 @@ class PNDiffusion:
             UserError: the numbers of seeds and clips differ.
         """
         seeds, names = seeds_and_names(len(features), seeds, names)
-        images = self._images(features, seeds, progress, names)
+        latents = self._clip_latents(features, seeds, progress, names)
         samples = [round(f.header.seconds * self.sample_rate) for f in features]
-        return [self._to_wave(*clip)[0] for clip in zip(images, samples, seeds, strict=True)]
+        return [self._to_wave(*clip)[0] for clip in zip(latents, samples, seeds, strict=True)]
 
     @torch.no_grad()
     def compose_from_features(
@@ -278,18 +278,18 @@ class PNDiffusion:
                 "this model generates sound and no notes: give one with music.representation=score"
             )
         seeds, names = seeds_and_names(len(features), seeds, names)
-        images = self._images(features, seeds, progress, names)
-        clips = zip(images, features, seeds, strict=True)
-        return [self._to_score(image, f.header.seconds, seed) for image, f, seed in clips]
+        latents = self._clip_latents(features, seeds, progress, names)
+        clips = zip(latents, features, seeds, strict=True)
+        return [self._to_score(z, f.header.seconds, seed) for z, f, seed in clips]
 
-    def _images(
+    def _clip_latents(
         self,
         features: Sequence[Features],
         seeds: Sequence[int],
         progress: ProgressCallback | None,
         names: Sequence[str],
     ) -> list[torch.Tensor]:
-        """Images (1, 1, F, L) of clips, at least as long as each; see `generate_from_features`."""
+        """Latents (1, C, F, L) of clips, at least as long as each; see `generate_from_features`."""
         seeds, names = seeds_and_names(len(features), seeds, names)
         for name, f in zip(names, features, strict=True):
             check_length(name, f.header.seconds, self.sequence.seconds)
@@ -298,7 +298,7 @@ class PNDiffusion:
         columns_of = [max(self.sequence.columns_for(n), self.sequence.latent_columns) for n in samples]
         batches = batches_by_length(columns_of, self._clips_at_once())
         total, done = self.params.steps * len(batches), 0
-        images: dict[int, torch.Tensor] = {}
+        latents: dict[int, torch.Tensor] = {}
         for columns, members in batches:
             clips = [features[i] for i in members]
             base = done
@@ -312,9 +312,9 @@ class PNDiffusion:
 
             z = self._latents(conditions, columns, [seeds[i] for i in members], step)
             for i, latent in zip(members, z, strict=True):
-                images[i] = self.networks()[1].decode(latent[None])
+                latents[i] = latent[None]
             done += self.params.steps
-        return [images[i] for i in range(len(features))]
+        return [latents[i] for i in range(len(features))]
 
     @torch.no_grad()
     def generate_from_conditions(
@@ -333,8 +333,7 @@ class PNDiffusion:
             own = seeds[at : at + size]
             z = self._latents(of_all, self.sequence.latent_columns, own, None)
             for latent, seed in zip(z, own, strict=True):
-                image = self.networks()[1].decode(latent[None])
-                waves.append(self._to_wave(image, self.sequence.samples, seed)[0])
+                waves.append(self._to_wave(latent[None], self.sequence.samples, seed)[0])
         return waves
 
     def parts(self) -> tuple[nn.Module, ...]:
@@ -459,21 +458,21 @@ class PNDiffusion:
             spacing=params.spacing,
         )
 
-    def _to_wave(self, image: torch.Tensor, samples: int, seed: int = 0) -> torch.Tensor:
-        """Convert an image (1, 1, F, L) to a waveform (1, 1, samples) on the CPU; that of a score is played."""
+    def _to_wave(self, z: torch.Tensor, samples: int, seed: int = 0) -> torch.Tensor:
+        """Convert a latent (1, C, F, L) to a waveform (1, 1, samples) on the CPU; scores are played."""
         if self.writes_scores:
-            score = self._to_score(image, samples / self.sample_rate, seed)
+            score = self._to_score(z, samples / self.sample_rate, seed)
             wave = to_mono(render(score, seed), self.sample_rate)
             return torch.from_numpy(wave)[None, None, :samples]
-        return self.vocoder(image[..., : self.mel.frames(samples)], samples).cpu()
+        mel = self.networks()[1].decode(z)
+        return self.vocoder(mel[..., : self.mel.frames(samples)], samples).cpu()
 
-    def _to_score(self, image: torch.Tensor, seconds: float, seed: int) -> Score:
-        """Convert an image (1, 1, F, L) to the score of a piece."""
+    def _to_score(self, z: torch.Tensor, seconds: float, seed: int) -> Score:
+        """Convert a latent (1, C, F, L) to the score of a piece."""
+        image = self.networks()[1].decode(z)[0, 0].float().cpu().numpy()
         frame = self.mel.hop_length / self.sample_rate
         style, key, pulse = self.params.style, self.params.key, self.params.pulse
-        return compose(
-            image[0, 0].float().cpu().numpy(), frame, seconds, seed=seed, style=style, key=key, pulse=pulse
-        )
+        return compose(image, frame, seconds, seed=seed, style=style, key=key, pulse=pulse)
 
     @torch.no_grad()
     def reconstruct(self, wav: torch.Tensor) -> torch.Tensor:
@@ -489,8 +488,7 @@ class PNDiffusion:
             wav[None, None], (0, columns * self.sequence.latent_factor * self.sequence.hop_length - samples)
         )
         mel = self.mel(padded.to(self.device))
-        decoded = self.networks()[1].decode(self.vae.encode(mel, sample=False))
-        return self._to_wave(decoded, samples)[0, 0]
+        return self._to_wave(self.vae.encode(mel, sample=False), samples)[0, 0]
 
 
 def _check_device(device: torch.device | str) -> None:

@@ -74,7 +74,7 @@ def latent(model: PNDiffusion, features: Features) -> torch.Tensor:
     """What is made of a dance before it becomes sound."""
     found: list[torch.Tensor] = []
 
-    def keep(z: torch.Tensor, samples: int) -> torch.Tensor:
+    def keep(z: torch.Tensor, samples: int, seed: int = 0) -> torch.Tensor:
         found.append(z)
         return torch.zeros(1, 1, samples)
 

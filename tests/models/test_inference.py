@@ -22,7 +22,7 @@ def music(model: PNDiffusion, features: Any, **params: Any) -> tuple[torch.Tenso
     model.set_generation_params(**params)
     found: list[torch.Tensor] = []
     model.vocoder = lambda mel, n: found.append(mel) or torch.zeros(1, 1, n)  # type: ignore[func-returns-value]
-    original, model._to_wave = model._to_wave, lambda z, n: found.append(z) or original(z, n)  # type: ignore
+    original, model._to_wave = model._to_wave, lambda z, n, seed=0: found.append(z) or original(z, n)  # type: ignore
     model.generate_from_features([features], [3])
     model._to_wave = original  # type: ignore[method-assign]
     return found[0], found[1]

@@ -104,7 +104,7 @@ def test_the_middle_of_a_long_clip_hears_its_own_dance(model: PNDiffusion, make_
 def latents(model: PNDiffusion, clips: list[Features], seeds: list[int]) -> torch.Tensor:
     """What the denoiser makes of the clips, before it becomes sound."""
     found: list[torch.Tensor] = []
-    model._to_wave, original = lambda z, n: found.append(z) or torch.zeros(1, 1, n), model._to_wave  # type: ignore
+    model._to_wave, original = lambda z, n, seed=0: found.append(z) or torch.zeros(1, 1, n), model._to_wave  # type: ignore
     model.generate_from_features(clips, seeds)
     model._to_wave = original  # type: ignore[method-assign]
     return torch.cat(found)

@@ -91,7 +91,7 @@ def test_the_target_is_the_guided_way_of_the_teacher(
     solver.guidance = model.guidance_rule()
     dance = solver.dataloaders["valid"].dataset[0][1].dance
     made: list[torch.Tensor] = []
-    model._to_wave = lambda z, n: made.append(z) or torch.zeros(1, 1, n)  # type: ignore[func-returns-value]
+    model._to_wave = lambda z, n, seed=0: made.append(z) or torch.zeros(1, 1, n)  # type: ignore[func-returns-value]
     model.generate_from_conditions([dance], seeds=[5])
 
     attributes = [solver.dataloaders["valid"].dataset[0][1].to_condition_attributes()]
