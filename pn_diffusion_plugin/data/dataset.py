@@ -33,7 +33,7 @@ from .score.notes import Score
 if TYPE_CHECKING:
     from .features.feature_file import FeatureSpec
 
-_SCORE_FILES = 512  # kept in memory, a third of a megabyte each
+_read_scores = lru_cache(maxsize=512)(read_scores)  # a third of a megabyte each
 
 
 @dataclass(eq=False)
@@ -88,14 +88,6 @@ class ScoreReader:
     def __init__(self, sample_rate: int, hop_length: int, samples: int, start_every: float | None) -> None:
         self.sample_rate, self.hop_length, self.samples = sample_rate, hop_length, samples
         self.start_every = start_every
-        self._read = lru_cache(maxsize=_SCORE_FILES)(read_scores)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_read"}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._read = lru_cache(maxsize=_SCORE_FILES)(read_scores)
 
     @staticmethod
     def file(meta: AudioMeta) -> Path:
@@ -104,7 +96,7 @@ class ScoreReader:
 
     def score(self, meta: AudioMeta, start: float) -> Score:
         """The score of the segment that starts at `start` (s). Raises CorpusError, see `read_scores`."""
-        scores = self._read(self.file(meta))
+        scores = _read_scores(self.file(meta))
         number = 0 if self.start_every is None else round(start / self.start_every)
         return scores[number % len(scores)].between(start, self.samples / self.sample_rate)
 

@@ -290,7 +290,6 @@ class PNDiffusion:
         names: Sequence[str],
     ) -> list[torch.Tensor]:
         """Latents (1, C, F, L) of clips, at least as long as each; see `generate_from_features`."""
-        seeds, names = seeds_and_names(len(features), seeds, names)
         for name, f in zip(names, features, strict=True):
             check_length(name, f.header.seconds, self.sequence.seconds)
             check_features(name, f, self.feature_spec)

@@ -27,10 +27,7 @@ from .distributed import ShareSampler, on_rank_zero, wait_for_all
 logger = logging.getLogger(__name__)
 
 STAGES = ("train", "valid", "evaluate", "generate")
-SCORED = (
-    "train",
-    "valid",
-)  # stages that read images of scores, in experiments with scores; the others read sound
+SCORED = ("train", "valid")  # in experiments with scores these read images of them, the other stages sound
 
 _STATISTICS_CLIPS = 256  # training clips that input statistics are computed on
 _ENCODED_SEGMENTS = 16  # per call of the autoencoder

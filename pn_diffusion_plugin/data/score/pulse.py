@@ -77,14 +77,11 @@ def find_pulse(notes: Sequence[Note]) -> Pulse | None:
     step = 0.01 * _SHORTEST / np.ptp(times[part])  # a hundredth of a beat over the part
     periods = np.exp(np.arange(np.log(_SHORTEST), np.log(_LONGEST), step))
     coarse = sum(a * np.abs(_coefficients(times[part], weights[part], periods, k)) for k, a in _HARMONICS)
-    likely = periods[
-        np.argsort(-np.asarray(coarse) * _prior(periods))[:400]
-    ]  # the phase is computed for these
+    # The phase is computed for the likely ones only.
+    likely = periods[np.argsort(-np.asarray(coarse) * _prior(periods))[:400]]
     period, phase = _best(times[part], weights[part], likely)
     while span < np.ptp(times):
-        near = period * (
-            1 + np.linspace(-0.04, 0.04, 81) * period / span
-        )  # half a quarter beat over twice the part
+        near = period * (1 + np.linspace(-0.04, 0.04, 81) * period / span)  # ± 0.08 beats over twice the part
         start, span = start - span / 2, 2 * span
         part = slice(*np.searchsorted(times, (start, start + span)))
         period, phase = _best(times[part], weights[part], near)
@@ -144,8 +141,6 @@ def _refined_phase(
 
 
 def _clarity(times: NDArray[np.float64], weights: NDArray[np.float64], period: float, phase: float) -> float:
-    if not weights.sum():
-        return 0.0
     turns = np.exp(2j * np.pi * _STEPS * (times - phase) / period)
     return float(np.abs(np.average(turns, weights=weights)))
 

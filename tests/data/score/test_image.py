@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from note_agreement import note_agreement
 
 from pn_diffusion_plugin.data.corpora.synthetic.generated import GeneratedSpec
 from pn_diffusion_plugin.data.score.image import (
@@ -19,7 +20,6 @@ from pn_diffusion_plugin.data.score.image import (
     row_of,
 )
 from pn_diffusion_plugin.data.score.notes import DRUM_KEYS, LOUDEST, Note, Score
-from pn_diffusion_plugin.metrics.notes import note_agreement
 
 FRAME = 512 / 22050
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from note_agreement import note_agreement
 
 from pn_diffusion_plugin.data.score.notes import Note
-from pn_diffusion_plugin.metrics.notes import note_agreement
 
 NOTES = [Note(0.5 * i, 0.2, 36 + i % 3, 0.5, "bass") for i in range(20)]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from ..data.score.notes import Note
+from pn_diffusion_plugin.data.score.notes import Note
 
 _NEAR = 0.06  # seconds, within which two notes of a pitch can be the same one
 
